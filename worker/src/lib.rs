@@ -1,1 +1,3 @@
-//! x
+//! The worker: claims jobs, renders images, writes them to the bucket.
+
+pub mod pipeline;

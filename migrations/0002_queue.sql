@@ -1,0 +1,2 @@
+-- The queue's own indexes and settings over apalis.jobs.
+SELECT 1;

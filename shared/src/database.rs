@@ -1,0 +1,94 @@
+//! The connection pool, and the migrations that both binaries carry.
+
+use std::{str::FromStr as _, time::Duration};
+
+use apalis_postgres::PostgresStorage;
+use sqlx::{
+    PgConnection, PgPool,
+    migrate::{MigrateError, Migrator},
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+
+/// Our own migrations; those of `apalis.jobs` come with apalis-postgres and run before them.
+static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
+
+/// Session advisory lock held while migrating, so that replicas that start together take turns. Any fixed number
+/// serves as long as no other program in the database uses it: these are the bytes of `darkroom`.
+const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"darkroom");
+
+/// SQLSTATE 42P01: nothing has been migrated yet.
+const UNDEFINED_TABLE: &str = "42P01";
+
+/// What can go wrong between us and the database's schema.
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// The URL cannot be parsed, or the server does not answer.
+    #[error("cannot connect to Postgres: {0}")]
+    Connect(#[source] sqlx::Error),
+    /// A statement failed.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// A migration failed, and was rolled back.
+    #[error("cannot migrate the database: {0}")]
+    Migrate(#[from] MigrateError),
+    /// A newer Darkroom has migrated this database; this one does not know what its tables mean.
+    #[error("the database is at migration {found}, newer than this binary's {known}: run a newer Darkroom")]
+    Newer {
+        /// The newest migration in the database.
+        found: i64,
+        /// The newest migration this binary carries.
+        known: i64,
+    },
+    /// Migrations are switched off, and some are missing.
+    #[error("the database lacks migrations: run `darkroom-api migrate`")]
+    Behind,
+}
+
+/// Opens the pool with at most `connections` connections. Waits at most 10 s for the server.
+pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
+    let options = PgConnectOptions::from_str(url).map_err(DatabaseError::Connect)?.application_name("darkroom");
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_with(options)
+        .await
+        .map_err(DatabaseError::Connect)
+}
+
+/// Brings the database to this binary's schema, once however many replicas start together.
+///
+/// # Errors
+/// [`DatabaseError::Newer`] where a newer Darkroom has been here.
+pub async fn migrate(pool: &PgPool) -> Result<(), DatabaseError> {
+    // A connection of its own: should this task be cancelled, the lock goes with the connection.
+    let mut connection = pool.acquire().await?.detach();
+    sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut connection).await?;
+    if newest_applied(&mut connection).await?.is_none_or(|applied| applied < newest_known()) {
+        PostgresStorage::setup(pool).await?;
+        MIGRATIONS.run_direct(None, &mut connection, false).await?;
+    }
+    verify(&mut connection).await
+}
+
+/// Checks that the schema is exactly this binary's: neither behind nor ahead.
+pub async fn verify(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    match newest_applied(connection).await? {
+        Some(applied) if applied == newest_known() => Ok(()),
+        Some(found) if found > newest_known() => Err(DatabaseError::Newer { found, known: newest_known() }),
+        _ => Err(DatabaseError::Behind),
+    }
+}
+
+fn newest_known() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+async fn newest_applied(connection: &mut PgConnection) -> Result<Option<i64>, DatabaseError> {
+    // Not sqlx's `ensure_migrations_table`: a readiness probe must not need the right to create tables.
+    let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success");
+    match newest.fetch_one(connection).await {
+        Ok(version) => Ok(version),
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}

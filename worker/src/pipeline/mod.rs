@@ -1,0 +1,1 @@
+//! From staged bytes to renditions.
