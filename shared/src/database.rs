@@ -28,6 +28,9 @@ pub enum DatabaseError {
     /// A statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+    /// The migrations of `apalis.jobs` failed.
+    #[error("cannot prepare the queue's tables: {0}")]
+    Apalis(#[from] apalis_postgres::Error),
     /// A migration failed, and was rolled back.
     #[error("cannot migrate the database: {0}")]
     Migrate(#[from] MigrateError),

@@ -1,0 +1,528 @@
+//! Every setting of both binaries: its name, default, meaning and check, in one place.
+//!
+//! Settings come from the environment only. All of them are read and checked at start, and all mistakes are reported
+//! at once. Secrets are held as [`Secret`], which cannot be printed.
+
+use std::{env, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+use url::Url;
+
+/// A value that must not reach a log, an answer or a debug print.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value itself, for the one place that needs it.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(value: &str) -> Self {
+        Self(value.to_owned())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// One environment variable.
+#[derive(Debug)]
+pub struct Setting {
+    /// The variable.
+    pub name: &'static str,
+    /// Names from elsewhere that mean the same. The first that is set counts.
+    pub aliases: &'static [&'static str],
+    /// The value where the variable is not set or empty; `None`: it has to be set, or may be absent.
+    pub default: Option<&'static str>,
+    /// One line for `--help` and the docs.
+    pub help: &'static str,
+}
+
+macro_rules! settings {
+    ($($id:ident $( $alias:ident )* = $default:expr, $help:literal;)+) => {
+        $(const $id: Setting = Setting {
+            name: stringify!($id), aliases: &[$(stringify!($alias)),*], default: $default, help: $help,
+        };)+
+        /// All settings, in the order of the docs.
+        pub const SETTINGS: &[Setting] = &[$($id),+];
+    };
+}
+
+settings! {
+    DATABASE_URL = None, "Postgres 14 or newer, postgres://user:password@host/database. Required.";
+    DATABASE_CONNECTIONS = Some("10"), "Connections a process opens at most, beside the few of its queue.";
+    MIGRATE_ON_START = Some("true"), "Whether a starting process migrates the database; else run `darkroom-api migrate`.";
+    BUCKET_URL AWS_STORAGE_BUCKET_NAME = None, "Where renditions are stored, s3://bucket/prefix. Required.";
+    AWS_REGION AWS_S3_REGION_NAME AWS_DEFAULT_REGION = Some("us-east-1"), "Region of the bucket.";
+    AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 = None, "Address of an S3 server other than Amazon's. Plain http:// is allowed here.";
+    AWS_ACCESS_KEY_ID = None, "Key of the bucket. Without it: the instance's, the task's or the pod's own role.";
+    AWS_SECRET_ACCESS_KEY = None, "Secret of that key.";
+    AWS_SESSION_TOKEN = None, "Session token of temporary credentials.";
+    SIGNING_ENDPOINT_URL = None, "Address of the S3 server in presigned URLs, where clients reach it by another name.";
+    PRESIGNED_URL_SECONDS = Some("3600"), "How long a presigned URL works, 1 to 604800.";
+    PUBLIC_BUCKET_URL = None, "Base URL of a CDN or a public bucket; renditions are then linked there, unsigned.";
+    STAGING_URL = Some("file:data/staging"), "Where uploads wait: file:///directory, or s3://bucket/prefix for workers on other machines.";
+    BIND = Some("127.0.0.1:8000"), "Address and port the api listens on.";
+    MAX_UPLOAD_BYTES = Some("33554432"), "Largest accepted file, in bytes.";
+    MAX_PIXELS = Some("100000000"), "Most pixels of an image, summed over its frames.";
+    MAX_FRAMES = Some("1000"), "Most frames of an animation.";
+    WORKER_CONCURRENCY = Some("0"), "Images a worker renders at once; 0: as many as it has cores.";
+    RENDER_SECONDS = Some("60"), "Longest time one image may take to render.";
+    DRAIN_SECONDS = Some("30"), "How long running jobs may go on after SIGTERM.";
+    ORPHAN_SECONDS = Some("86400"), "Age from which a staged file or an object that no image claims is removed, 3600 or more.";
+    LOG = Some("info"), "What is logged, as tracing-subscriber's EnvFilter reads it: info, or darkroom_worker=debug,warn.";
+    LOG_FORMAT = Some("text"), "text for people, json for collectors.";
+}
+
+/// The settings in force.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The catalog and the queue.
+    pub database: Database,
+    /// Where renditions go.
+    pub bucket: Bucket,
+    /// Where uploads wait.
+    pub staging: StagingUrl,
+    /// What is accepted.
+    pub limits: Limits,
+    /// Where the api listens.
+    pub bind: SocketAddr,
+    /// How the worker works.
+    pub worker: Worker,
+    /// What is logged, and how.
+    pub log: Log,
+}
+
+/// Settings of the database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// With the password in it.
+    pub url: Secret,
+    /// At most so many at once in one process's pool.
+    pub connections: u32,
+    /// Whether to migrate at start.
+    pub migrate_on_start: bool,
+}
+
+/// An `s3://bucket/prefix`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct S3Url {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Without slashes at its ends; may be empty.
+    pub prefix: String,
+}
+
+/// Settings of the bucket.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// Which bucket, and where in it.
+    pub url: S3Url,
+    /// How to reach it.
+    pub access: S3Access,
+    /// Where clients reach it, if not at `access.endpoint`.
+    pub signing_endpoint: Option<Url>,
+    /// How long a presigned URL works.
+    pub presigned: Duration,
+    /// The CDN's base URL, without a slash at its end.
+    pub public: Option<Url>,
+}
+
+/// How to reach and sign for an S3 server.
+#[derive(Debug, Clone)]
+pub struct S3Access {
+    /// Its region.
+    pub region: String,
+    /// `None`: Amazon's.
+    pub endpoint: Option<Url>,
+    /// `None`: credentials are asked of the machine's environment (EC2, ECS, EKS).
+    pub key: Option<S3Key>,
+}
+
+/// A key pair for S3.
+#[derive(Debug, Clone)]
+pub struct S3Key {
+    /// Access key id.
+    pub id: String,
+    /// Secret access key.
+    pub secret: Secret,
+    /// Of temporary credentials.
+    pub session_token: Option<Secret>,
+}
+
+/// Where uploads wait until they are rendered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StagingUrl {
+    /// A directory that the api and every worker see.
+    Directory(PathBuf),
+    /// A bucket, or a prefix in one; reached as the bucket of the renditions is.
+    Bucket(S3Url),
+}
+
+/// What is accepted of an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Length of the file.
+    pub bytes: u64,
+    /// Pixels, summed over frames.
+    pub pixels: u64,
+    /// Frames of an animation.
+    pub frames: u32,
+}
+
+/// Settings of the worker.
+#[derive(Debug, Clone)]
+pub struct Worker {
+    /// Images rendered at once.
+    pub concurrency: usize,
+    /// Longest time for one image.
+    pub render: Duration,
+    /// Grace for running jobs after SIGTERM.
+    pub drain: Duration,
+    /// Age from which an orphan is removed.
+    pub orphan: Duration,
+}
+
+/// Settings of the log.
+#[derive(Debug, Clone)]
+pub struct Log {
+    /// An `EnvFilter`.
+    pub filter: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Everything that is wrong with the environment, a line each.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+impl Settings {
+    /// Reads and checks the process's environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(&|name| env::var(name).ok())
+    }
+
+    /// Reads and checks settings from `lookup`.
+    pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut reader = Reader { lookup, mistakes: Vec::new() };
+        let r = &mut reader;
+        let database = r.database();
+        let bucket = r.bucket();
+        let staging = r.required(&STAGING_URL, staging_url);
+        let limits = r.limits();
+        let bind = r.required(&BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8000"));
+        let worker = r.worker();
+        let log = r.log();
+        match (database, bucket, staging, limits, bind, worker, log) {
+            (Some(database), Some(bucket), Some(staging), Some(limits), Some(bind), Some(worker), Some(log))
+                if reader.mistakes.is_empty() =>
+            {
+                Ok(Self { database, bucket, staging, limits, bind, worker, log })
+            }
+            _ => Err(ConfigError(reader.mistakes)),
+        }
+    }
+
+    /// What is in force, as `(name, value)`, secrets hidden: for `darkroom-api config`.
+    pub fn in_force(lookup: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
+        let reader = Reader { lookup, mistakes: Vec::new() };
+        SETTINGS
+            .iter()
+            .map(|setting| {
+                let shown = match reader.raw(setting) {
+                    None => "(not set)".to_owned(),
+                    Some(_) if [AWS_SECRET_ACCESS_KEY.name, AWS_SESSION_TOKEN.name].contains(&setting.name) => {
+                        "***".to_owned()
+                    }
+                    Some(value) => without_password(&value),
+                };
+                (setting.name, shown)
+            })
+            .collect()
+    }
+}
+
+/// The settings as text for `--help`.
+pub fn help() -> String {
+    let line = |setting: &Setting| {
+        let default = setting.default.map_or_else(String::new, |value| format!(" [default: {value}]"));
+        format!("  {:<22} {}{default}\n", setting.name, setting.help)
+    };
+    SETTINGS.iter().fold(String::from("Settings, from the environment:\n"), |text, setting| text + &line(setting))
+}
+
+struct Reader<'a> {
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+    mistakes: Vec<String>,
+}
+
+impl Reader<'_> {
+    fn raw(&self, setting: &Setting) -> Option<String> {
+        std::iter::once(&setting.name)
+            .chain(setting.aliases)
+            .find_map(|name| (self.lookup)(name).filter(|value| !value.trim().is_empty()))
+            .or_else(|| setting.default.map(str::to_owned))
+    }
+
+    fn optional<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        match parse(self.raw(setting)?.trim()) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                // The value is not repeated: it may be a secret in the wrong place.
+                self.mistakes.push(format!("{} must be {expected}", setting.name));
+                None
+            }
+        }
+    }
+
+    fn required<T>(&mut self, setting: &Setting, parse: impl Fn(&str) -> Result<T, String>) -> Option<T> {
+        if self.raw(setting).is_none() {
+            self.mistakes.push(format!("{} is not set. {}", setting.name, setting.help));
+        }
+        self.optional(setting, parse)
+    }
+
+    fn number<T>(&mut self, setting: &Setting, from: T, to: T) -> Option<T>
+    where
+        T: FromStr + PartialOrd + fmt::Display + Copy,
+    {
+        self.required(setting, |text| match text.parse::<T>() {
+            Ok(value) if value >= from && value <= to => Ok(value),
+            _ => Err(format!("a whole number from {from} to {to}")),
+        })
+    }
+
+    fn seconds(&mut self, setting: &Setting, from: u64, to: u64) -> Option<Duration> {
+        self.number(setting, from, to).map(Duration::from_secs)
+    }
+
+    fn database(&mut self) -> Option<Database> {
+        let url = self.required(&DATABASE_URL, |text| match Url::parse(text) {
+            Ok(url) if ["postgres", "postgresql"].contains(&url.scheme()) => Ok(Secret::from(text)),
+            _ => Err("a URL such as postgres://user:password@host/database".to_owned()),
+        });
+        let connections = self.number(&DATABASE_CONNECTIONS, 2, 1000);
+        let migrate_on_start = self.required(&MIGRATE_ON_START, parse::<bool>("true or false"));
+        Some(Database { url: url?, connections: connections?, migrate_on_start: migrate_on_start? })
+    }
+
+    fn bucket(&mut self) -> Option<Bucket> {
+        let url = self.required(&BUCKET_URL, |text| {
+            if text.contains("://") { s3_url(text) } else { s3_url(&format!("s3://{text}")) }
+        });
+        let access = self.s3_access();
+        let signing_endpoint = self.optional(&SIGNING_ENDPOINT_URL, http_url);
+        // S3 refuses presigned URLs that live longer than a week.
+        let presigned = self.seconds(&PRESIGNED_URL_SECONDS, 1, 604_800);
+        let public = self.optional(&PUBLIC_BUCKET_URL, http_url);
+        Some(Bucket { url: url?, access: access?, signing_endpoint, presigned: presigned?, public })
+    }
+
+    fn s3_access(&mut self) -> Option<S3Access> {
+        let text = |text: &str| Ok(text.to_owned());
+        let region = self.required(&AWS_REGION, text);
+        let endpoint = self.optional(&AWS_ENDPOINT_URL, http_url);
+        let id = self.optional(&AWS_ACCESS_KEY_ID, text);
+        let secret = self.optional(&AWS_SECRET_ACCESS_KEY, text);
+        let session_token = self.optional(&AWS_SESSION_TOKEN, text);
+        let key = match (id, secret) {
+            (Some(id), Some(secret)) => {
+                Some(S3Key { id, secret: Secret(secret), session_token: session_token.map(Secret) })
+            }
+            (None, None) => None,
+            _ => {
+                self.mistakes
+                    .push("AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY go together: set both or none".to_owned());
+                None
+            }
+        };
+        Some(S3Access { region: region?, endpoint, key })
+    }
+
+    fn limits(&mut self) -> Option<Limits> {
+        let bytes = self.number(&MAX_UPLOAD_BYTES, 1, 1 << 32);
+        let pixels = self.number(&MAX_PIXELS, 1, 1 << 32);
+        let frames = self.number(&MAX_FRAMES, 1, 100_000);
+        Some(Limits { bytes: bytes?, pixels: pixels?, frames: frames? })
+    }
+
+    fn worker(&mut self) -> Option<Worker> {
+        let concurrency = self.number(&WORKER_CONCURRENCY, 0, 1024).map(|asked: usize| match asked {
+            0 => std::thread::available_parallelism().map_or(1, usize::from),
+            n => n,
+        });
+        let render = self.seconds(&RENDER_SECONDS, 1, 3600);
+        let drain = self.seconds(&DRAIN_SECONDS, 0, 3600);
+        // Not less than an hour: a slow upload and a long job must never look like orphans.
+        let orphan = self.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
+        Some(Worker { concurrency: concurrency?, render: render?, drain: drain?, orphan: orphan? })
+    }
+
+    fn log(&mut self) -> Option<Log> {
+        let filter = self.required(&LOG, |text| match tracing_subscriber::EnvFilter::try_new(text) {
+            Ok(_) => Ok(text.to_owned()),
+            Err(_) => Err("a filter such as info or darkroom_worker=debug,warn".to_owned()),
+        });
+        let format = self.required(&LOG_FORMAT, |text| match text {
+            "text" => Ok(LogFormat::Text),
+            "json" => Ok(LogFormat::Json),
+            _ => Err("text or json".to_owned()),
+        });
+        Some(Log { filter: filter?, format: format? })
+    }
+}
+
+fn parse<T: FromStr>(expected: &'static str) -> impl Fn(&str) -> Result<T, String> {
+    move |text| text.parse().map_err(|_| expected.to_owned())
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    match Url::parse(text.trim_end_matches('/')) {
+        Ok(url) if ["http", "https"].contains(&url.scheme()) && url.query().is_none() => Ok(url),
+        _ => Err("a URL that begins with http:// or https://".to_owned()),
+    }
+}
+
+fn s3_url(text: &str) -> Result<S3Url, String> {
+    let expected = || "a URL such as s3://bucket/prefix".to_owned();
+    let (bucket, prefix) =
+        text.strip_prefix("s3://").map(|rest| rest.split_once('/').unwrap_or((rest, ""))).ok_or_else(expected)?;
+    // https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
+    let named = (3..=63).contains(&bucket.len())
+        && bucket.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.');
+    // Keys stay under 162 bytes with the prefix: some S3 servers that keep files refuse longer ones.
+    let prefix = prefix.trim_matches('/');
+    let plain = prefix.len() <= 60 && prefix.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b));
+    if named && plain { Ok(S3Url { bucket: bucket.to_owned(), prefix: prefix.to_owned() }) } else { Err(expected()) }
+}
+
+fn staging_url(text: &str) -> Result<StagingUrl, String> {
+    if let Some(path) = text.strip_prefix("file:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.is_empty() {
+            return Ok(StagingUrl::Directory(PathBuf::from(path)));
+        }
+    }
+    s3_url(text).map(StagingUrl::Bucket).map_err(|_| "file:///directory or s3://bucket/prefix".to_owned())
+}
+
+/// A URL's text with `***` for the password in it.
+fn without_password(text: &str) -> String {
+    match Url::parse(text) {
+        Ok(mut url) if url.password().is_some() => {
+            if url.set_password(Some("***")).is_err() {
+                return "***".to_owned();
+            }
+            url.to_string()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn read(pairs: &[(&str, &str)]) -> Result<Settings, ConfigError> {
+        let mut map: HashMap<String, String> =
+            [("DATABASE_URL", "postgres://me:hunter2@localhost/darkroom"), ("BUCKET_URL", "s3://pictures/site-a")]
+                .iter()
+                .chain(pairs)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect();
+        map.retain(|_, value| value != "(unset)");
+        Settings::read(&|name| map.get(name).cloned())
+    }
+
+    #[test]
+    fn two_settings_are_enough() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.bucket.url, S3Url { bucket: "pictures".into(), prefix: "site-a".into() });
+        assert_eq!(settings.staging, StagingUrl::Directory("data/staging".into()));
+        assert_eq!(settings.limits, Limits { bytes: 32 << 20, pixels: 100_000_000, frames: 1000 });
+        assert!(settings.worker.concurrency >= 1);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let told = read(&[
+            ("DATABASE_URL", "(unset)"),
+            ("BUCKET_URL", "https://pictures"),
+            ("BIND", "8000"),
+            ("MAX_FRAMES", "0"),
+            ("AWS_ACCESS_KEY_ID", "key"),
+            ("LOG", "a=b=c"),
+        ])
+        .unwrap_err()
+        .to_string();
+        for name in ["DATABASE_URL is not set", "BUCKET_URL must", "BIND must", "MAX_FRAMES must", "SECRET", "LOG must"]
+        {
+            assert!(told.contains(name), "{name} in {told}");
+        }
+    }
+
+    #[test]
+    fn the_seed_applications_names_work() {
+        let settings = read(&[
+            ("BUCKET_URL", "(unset)"),
+            ("AWS_STORAGE_BUCKET_NAME", "pictures"),
+            ("AWS_S3_REGION_NAME", "eu-central-1"),
+        ])
+        .unwrap();
+        assert_eq!(settings.bucket.url.bucket, "pictures");
+        assert_eq!(settings.bucket.access.region, "eu-central-1");
+    }
+
+    #[test]
+    fn an_empty_variable_is_an_unset_one() {
+        assert_eq!(read(&[("BIND", " ")]).unwrap().bind.port(), 8000);
+    }
+
+    #[test]
+    fn staging_is_a_directory_or_a_bucket() {
+        let staging = |url| read(&[("STAGING_URL", url)]).map(|settings| settings.staging).ok();
+        assert_eq!(staging("file:///var/spool/x"), Some(StagingUrl::Directory("/var/spool/x".into())));
+        assert_eq!(
+            staging("s3://other/in"),
+            Some(StagingUrl::Bucket(S3Url { bucket: "other".into(), prefix: "in".into() }))
+        );
+        assert_eq!(staging("/var/spool/x"), None);
+    }
+
+    #[test]
+    fn secrets_are_never_printed() {
+        let pairs =
+            [("AWS_ACCESS_KEY_ID", "AKIA"), ("AWS_SECRET_ACCESS_KEY", "hunter3"), ("AWS_SESSION_TOKEN", "hunter4")];
+        let settings = format!("{:?}", read(&pairs).unwrap());
+        let in_force = Settings::in_force(&|name| match name {
+            "DATABASE_URL" => Some("postgres://me:hunter2@localhost/darkroom".to_owned()),
+            _ => pairs.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned()),
+        });
+        let printed = format!("{settings}{in_force:?}");
+        assert!(!printed.contains("hunter"), "{printed}");
+        assert!(printed.contains("AKIA"));
+    }
+
+    #[test]
+    fn help_lists_every_setting() {
+        let help = help();
+        assert!(SETTINGS.iter().all(|setting| help.contains(setting.name)));
+    }
+}
