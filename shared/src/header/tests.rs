@@ -1,0 +1,303 @@
+use std::io::Cursor;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn read_bytes(bytes: &[u8]) -> Result<Header, HeaderError> {
+    read(&mut Cursor::new(bytes), &HeaderLimits::default())
+}
+
+fn segment(marker: u8, body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len() + 2).unwrap().to_be_bytes();
+    [&[0xFF, marker], &length[..], body].concat()
+}
+
+fn jpeg_with(sof: u8, width: u16, height: u16, components: u8, scans: usize) -> Vec<u8> {
+    let mut frame = vec![8];
+    frame.extend(height.to_be_bytes());
+    frame.extend(width.to_be_bytes());
+    frame.push(components);
+    (1..=components).for_each(|id| frame.extend([id, 0x11, 0]));
+    let mut file = vec![0xFF, 0xD8];
+    file.extend(segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"));
+    file.extend(segment(sof, &frame));
+    for _ in 0..scans {
+        file.extend(segment(0xDA, &[1, 1, 0, 0, 63, 0]));
+        // Data with a stuffed FF, a restart marker and fill bytes.
+        file.extend([1, 2, 0xFF, 0x00, 3, 0xFF, 0xD0, 4, 0xFF]);
+    }
+    file.extend([0xFF, 0xD9]);
+    file
+}
+
+fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], kind, body, &[0; 4]].concat()
+}
+
+fn png_with(width: u32, height: u32, depth: u8, colour: u8, extra: &[Vec<u8>]) -> Vec<u8> {
+    let mut ihdr = width.to_be_bytes().to_vec();
+    ihdr.extend(height.to_be_bytes());
+    ihdr.extend([depth, colour, 0, 0, 0]);
+    let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
+    file.extend(chunk(b"IHDR", &ihdr));
+    extra.iter().for_each(|chunk| file.extend(chunk));
+    file.extend(chunk(b"IDAT", &[1, 2, 3]));
+    file.extend(chunk(b"IEND", &[]));
+    file
+}
+
+fn animation_control(frames: u32) -> Vec<u8> {
+    chunk(b"acTL", &[frames.to_be_bytes(), [0; 4]].concat())
+}
+
+fn frame_control(width: u32, height: u32, left: u32) -> Vec<u8> {
+    let mut body = [0, width, height, left, 0].map(u32::to_be_bytes).concat();
+    body.extend([0; 6]);
+    chunk(b"fcTL", &body)
+}
+
+fn riff(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let mut body = b"WEBP".to_vec();
+    for (kind, data) in chunks {
+        body.extend(*kind);
+        body.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
+        body.extend(data);
+        body.extend(vec![0; data.len() % 2]);
+    }
+    [b"RIFF", &u32::try_from(body.len()).unwrap().to_le_bytes()[..], &body].concat()
+}
+
+fn lossy(width: u16, height: u16) -> Vec<u8> {
+    let mut data = vec![0x10, 0, 0, 0x9D, 0x01, 0x2A];
+    data.extend(width.to_le_bytes());
+    data.extend(height.to_le_bytes());
+    data.extend([7; 5]);
+    data
+}
+
+fn lossless(width: u32, height: u32) -> Vec<u8> {
+    let mut data = vec![0x2F];
+    data.extend(((width - 1) | ((height - 1) << 14)).to_le_bytes());
+    data
+}
+
+fn extended(flags: u8, width: u32, height: u32) -> Vec<u8> {
+    let mut data = vec![flags, 0, 0, 0];
+    data.extend(&(width - 1).to_le_bytes()[..3]);
+    data.extend(&(height - 1).to_le_bytes()[..3]);
+    data
+}
+
+fn animation_frame(width: u32, height: u32) -> Vec<u8> {
+    let mut data = vec![0; 6];
+    data.extend(&(width - 1).to_le_bytes()[..3]);
+    data.extend(&(height - 1).to_le_bytes()[..3]);
+    data.extend([0; 9]);
+    data
+}
+
+fn gif_with(width: u16, height: u16, frames: &[(u16, u16)]) -> Vec<u8> {
+    let mut file = b"GIF89a".to_vec();
+    file.extend(width.to_le_bytes());
+    file.extend(height.to_le_bytes());
+    file.extend([0x80, 0, 0]);
+    file.extend([0; 6]);
+    for (w, h) in frames {
+        file.extend([0x21, 0xF9, 4, 0, 10, 0, 0, 0]);
+        file.extend([0x2C, 0, 0, 0, 0]);
+        file.extend(w.to_le_bytes());
+        file.extend(h.to_le_bytes());
+        file.extend([0, 2, 3, 1, 2, 3, 1, 9, 0]);
+    }
+    file.push(0x3B);
+    file
+}
+
+fn valid_files() -> Vec<(Vec<u8>, Header)> {
+    let header = |format, width, height, frames, scans, bits_per_pixel| Header {
+        format,
+        width,
+        height,
+        frames,
+        scans,
+        bits_per_pixel,
+    };
+    use SourceFormat::{Gif, Jpeg, Png, Webp};
+    vec![
+        (jpeg_with(0xC0, 640, 480, 3, 1), header(Jpeg, 640, 480, 1, 1, 24)),
+        (jpeg_with(0xC2, 31, 17, 1, 10), header(Jpeg, 31, 17, 1, 10, 8)),
+        (jpeg_with(0xC1, 8, 8, 4, 1), header(Jpeg, 8, 8, 1, 1, 32)),
+        (png_with(1, 2, 16, 6, &[]), header(Png, 1, 2, 1, 1, 64)),
+        (png_with(300, 200, 4, 3, &[]), header(Png, 300, 200, 1, 1, 32)),
+        (
+            png_with(9, 9, 8, 2, &[animation_control(2), frame_control(9, 9, 0), frame_control(1, 1, 8)]),
+            header(Png, 9, 9, 2, 1, 24),
+        ),
+        (riff(&[(b"VP8 ", lossy(1024, 772))]), header(Webp, 1024, 772, 1, 1, 24)),
+        (riff(&[(b"VP8L", lossless(16_383, 3))]), header(Webp, 16_383, 3, 1, 1, 32)),
+        (
+            riff(&[
+                (b"VP8X", extended(0x10, 5, 6)),
+                (b"ICCP", vec![1; 3]),
+                (b"ALPH", vec![0; 7]),
+                (b"VP8 ", lossy(5, 6)),
+                (b"EXIF", vec![1]),
+            ]),
+            header(Webp, 5, 6, 1, 1, 32),
+        ),
+        (
+            riff(&[
+                (b"VP8X", extended(0x02, 50, 60)),
+                (b"ANIM", vec![0; 6]),
+                (b"ANMF", animation_frame(50, 60)),
+                (b"ANMF", animation_frame(1, 60)),
+            ]),
+            header(Webp, 50, 60, 2, 1, 24),
+        ),
+        (gif_with(20, 10, &[(20, 10), (30, 30)]), header(Gif, 20, 10, 2, 1, 32)),
+        (gif_with(0, 0, &[(7, 9)]), header(Gif, 7, 9, 1, 1, 32)),
+    ]
+}
+
+#[test]
+fn a_header_says_format_size_frames_and_scans() {
+    for (file, expected) in valid_files() {
+        assert_eq!(read_bytes(&file).unwrap(), expected);
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused_or_only_lacks_its_end_marker() {
+    for (file, expected) in valid_files() {
+        for length in 12..file.len() {
+            match read_bytes(&file[..length]) {
+                Err(HeaderError::Truncated { .. } | HeaderError::Broken(_)) => {}
+                // These formats are read up to the last whole scan, frame or chunk.
+                Ok(header) if expected.format != SourceFormat::Png => assert_eq!(header.width, expected.width),
+                other => panic!("{:?} cut to {length}: {other:?}", expected.format),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_picture_behind_the_first_does_not_count() {
+    let first = jpeg_with(0xC0, 640, 480, 3, 1);
+    let both = [first.clone(), jpeg_with(0xC2, 9999, 9999, 3, 60)].concat();
+    assert_eq!(read_bytes(&both).unwrap(), read_bytes(&first).unwrap());
+}
+
+#[test]
+fn kinds_of_jpeg_that_no_browser_shows_are_named() {
+    for (sof, what) in [(0xC3, "lossless"), (0xC5, "hierarchical"), (0xC9, "arithmetic")] {
+        let error = read_bytes(&jpeg_with(sof, 8, 8, 3, 1)).unwrap_err();
+        assert!(matches!(error, HeaderError::Unsupported { recognised: Some(_) }));
+        assert!(error.to_string().contains(what), "{error}");
+    }
+}
+
+#[test]
+fn files_of_other_kinds_are_named_where_they_are_known() {
+    for (bytes, what) in [
+        (&b"%PDF-1.7 ......."[..], "a PDF"),
+        (b"\n <svg xmlns=''/>", "an SVG"),
+        (b"II*\0............", "a TIFF or a camera's raw file"),
+        (b"\0\0\0\x18ftypheic....", "a HEIC"),
+        (b"\0\0\0\x18ftypavif....", "an AVIF"),
+        (b"<!DOCTYPE html>..", "a web page"),
+        (b"", "an empty file"),
+    ] {
+        match read_bytes(bytes) {
+            Err(HeaderError::Unsupported { recognised }) => assert_eq!(recognised, Some(what)),
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+    assert!(matches!(read_bytes(b"hello"), Err(HeaderError::Unsupported { recognised: None })));
+}
+
+#[test]
+fn what_exceeds_a_limit_says_which_and_by_how_much() {
+    let bombs = [
+        (png_with(65_536, 65_536, 1, 0, &[]), Limit::Pixels, 65_536 * 65_536),
+        (png_with(100_000, 2, 8, 0, &[]), Limit::Width, 100_000),
+        (jpeg_with(0xC0, 20_000, 14_000, 1, 1), Limit::Pixels, 280_000_000),
+        (jpeg_with(0xC2, 8_000, 8_000, 3, 1_000), Limit::Scans, 65),
+        (riff(&[(b"VP8L", lossless(16_383, 16_383))]), Limit::Pixels, 16_383 * 16_383),
+        (gif_with(65_535, 65_535, &[(1, 1)]), Limit::Pixels, 65_535 * 65_535),
+        (gif_with(1, 1, &[(65_535, 65_535)]), Limit::Pixels, 65_535 * 65_535),
+        (gif_with(1, 1, &vec![(1, 1); 1_001]), Limit::Frames, 1_001),
+        (gif_with(2_000, 2_000, &[(1, 1); 26]), Limit::Pixels, 104_000_000),
+    ];
+    for (file, expected, count) in bombs {
+        match read_bytes(&file) {
+            Err(HeaderError::TooLarge { limit, max, found }) => {
+                assert_eq!((limit, found), (expected, count));
+                assert!(max < count);
+            }
+            other => panic!("{expected:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn an_animation_must_hold_the_frames_it_declares_on_its_canvas() {
+    let apng = |declared, frames: &[Vec<u8>]| {
+        png_with(9, 9, 8, 2, &[&[animation_control(declared)], frames].concat())
+    };
+    let frame = frame_control(9, 9, 0);
+    assert!(matches!(read_bytes(&apng(3, &[frame.clone(), frame.clone()])), Err(HeaderError::Broken(_))));
+    assert!(matches!(read_bytes(&apng(1, &[frame_control(9, 9, 1)])), Err(HeaderError::Broken(_))));
+    assert!(matches!(read_bytes(&apng(1, &[frame_control(2, 2, u32::MAX)])), Err(HeaderError::Broken(_))));
+    let webp = riff(&[(b"VP8X", extended(0x02, 5, 5)), (b"ANMF", animation_frame(6, 5))]);
+    assert!(matches!(read_bytes(&webp), Err(HeaderError::Broken(_))));
+}
+
+#[test]
+fn every_refusal_is_a_sentence_and_has_a_code() {
+    let failure = read_bytes(&gif_with(1, 1, &vec![(1, 1); 1_001])).unwrap_err().failure().unwrap();
+    assert_eq!(failure.code, FailureCode::TooLarge);
+    assert_eq!(failure.detail, "The picture has 1001 frames; at most 1000 are accepted.");
+    let failure = read_bytes(b"%PDF-1.7").unwrap_err().failure().unwrap();
+    assert_eq!(failure.code, FailureCode::UnsupportedFormat);
+    assert_eq!(failure.detail, "This is a PDF; JPEG, PNG, WebP and GIF are read.");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn random_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        let _ = read_bytes(&bytes);
+    }
+
+    #[test]
+    fn random_bytes_behind_a_magic_never_panic(
+        magic in prop::sample::select(vec![
+            &b"\xFF\xD8\xFF"[..], b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0",
+        ]),
+        bytes in prop::collection::vec(any::<u8>(), 0..600),
+    ) {
+        let _ = read_bytes(&[magic, &bytes].concat());
+    }
+
+    #[test]
+    fn a_mutated_file_is_refused_or_stays_within_the_limits(
+        pick in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let files = valid_files();
+        let mut file = files[pick.index(files.len())].0.clone();
+        for (at, value) in edits {
+            let at = at.index(file.len());
+            file[at] = value;
+        }
+        file.truncate(cut.index(file.len() * 4).max(1));
+        if let Ok(header) = read_bytes(&file) {
+            let limits = HeaderLimits::default();
+            prop_assert!(header.width >= 1 && header.height >= 1 && header.frames >= 1 && header.scans >= 1);
+            prop_assert!(header.pixels() <= limits.pixels && header.frames <= limits.frames);
+        }
+    }
+}
