@@ -525,4 +525,29 @@ mod tests {
         let help = help();
         assert!(SETTINGS.iter().all(|setting| help.contains(setting.name)));
     }
+
+    /// `UPDATE_DOCS=1 cargo test -p darkroom-shared docs` rewrites the page.
+    #[test]
+    fn the_docs_list_every_setting() {
+        let code = |names: &[&str]| names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let row = |setting: &Setting| {
+            let default = setting.default.map_or_else(String::new, |value| format!("`{value}`"));
+            let also = code(setting.aliases);
+            format!("| `{}` | {default} | {} | {also} |\n", setting.name, setting.help)
+        };
+        let page = "# Settings\n\nFrom the environment, the same for the api and the worker. They are checked at start, \
+                    and all mistakes are told\nat once. `darkroom-api config` prints what is in force, without secrets.\n\n\
+                    | setting | default | meaning | other names |\n|---|---|---|---|\n"
+            .to_owned()
+            + &SETTINGS.iter().map(row).collect::<String>();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
+        if env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(path, &page).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            page,
+            "run UPDATE_DOCS=1 cargo test -p darkroom-shared docs"
+        );
+    }
 }

@@ -395,11 +395,30 @@ pub struct Ready {
     pub(crate) placeholder: Vec<u8>,
 }
 
+impl Ready {
+    /// Which image.
+    pub fn id(&self) -> ImageId {
+        self.id
+    }
+}
+
 /// An image given up, to be saved by [`crate::catalog::save_failed`].
 #[derive(Debug)]
 pub struct Failed {
     pub(crate) id: ImageId,
     pub(crate) failure: Failure,
+}
+
+impl Failed {
+    /// Which image.
+    pub fn id(&self) -> ImageId {
+        self.id
+    }
+
+    /// Why.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
 }
 
 #[cfg(test)]

@@ -11,10 +11,7 @@ const TRAILER: u8 = 0x3B;
 
 /// A frame may be larger than the screen or lie outside of it; it is decoded whole and shown in part. So each frame
 /// must stay within the limits by itself too.
-pub(super) fn read<R: BufRead + Seek>(
-    input: &mut Input<'_, R>,
-    limits: &HeaderLimits,
-) -> Result<Header, HeaderError> {
+pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
     input.skip_whole(6)?;
     let (mut width, mut height) = (input.le16()?, input.le16()?);
     let [flags, _, _] = input.array()?;

@@ -16,10 +16,7 @@ const fn stands_alone(marker: u8) -> bool {
 
 /// Stops at the first EOI: a second picture behind it (a preview, a gain map) is no part of this one. A file that ends
 /// without EOI but with a scan passes, since many cameras write such; the decoder says whether the picture is whole.
-pub(super) fn read<R: BufRead + Seek>(
-    input: &mut Input<'_, R>,
-    limits: &HeaderLimits,
-) -> Result<Header, HeaderError> {
+pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
     input.skip_whole(2)?;
     let mut frame: Option<Header> = None;
     while let Some(marker) = next_marker(input)? {

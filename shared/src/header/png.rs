@@ -5,10 +5,7 @@ use std::io::{BufRead, Seek};
 use super::{Header, HeaderError, HeaderLimits, Limit, broken, input::Input};
 use crate::image::SourceFormat;
 
-pub(super) fn read<R: BufRead + Seek>(
-    input: &mut Input<'_, R>,
-    limits: &HeaderLimits,
-) -> Result<Header, HeaderError> {
+pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
     input.skip_whole(8)?;
     let mut header = image_header(input)?;
     limits.check(Limit::Pixels, header.pixels())?;

@@ -242,9 +242,7 @@ fn what_exceeds_a_limit_says_which_and_by_how_much() {
 
 #[test]
 fn an_animation_must_hold_the_frames_it_declares_on_its_canvas() {
-    let apng = |declared, frames: &[Vec<u8>]| {
-        png_with(9, 9, 8, 2, &[&[animation_control(declared)], frames].concat())
-    };
+    let apng = |declared, frames: &[Vec<u8>]| png_with(9, 9, 8, 2, &[&[animation_control(declared)], frames].concat());
     let frame = frame_control(9, 9, 0);
     assert!(matches!(read_bytes(&apng(3, &[frame.clone(), frame.clone()])), Err(HeaderError::Broken(_))));
     assert!(matches!(read_bytes(&apng(1, &[frame_control(9, 9, 1)])), Err(HeaderError::Broken(_))));

@@ -9,10 +9,7 @@ use crate::image::SourceFormat;
 const ANIMATION: u8 = 0b10;
 const ALPHA: u8 = 0b1_0000;
 
-pub(super) fn read<R: BufRead + Seek>(
-    input: &mut Input<'_, R>,
-    limits: &HeaderLimits,
-) -> Result<Header, HeaderError> {
+pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
     input.skip_whole(12)?;
     let kind: [u8; 4] = input.array()?;
     let length = input.le32()?;
