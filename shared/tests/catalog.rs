@@ -1,0 +1,225 @@
+//! The catalog on a real Postgres: the lifecycle's law, and the search.
+
+use darkroom_shared::{
+    catalog::{self, Filter, NewImage},
+    database,
+    image::{Failure, FailureCode, ImageId, Recipe, Rendition, RenditionFormat, Source, SourceFormat, Status, Title},
+};
+use sqlx::{PgConnection, PgPool};
+
+async fn migrated() -> PgPool {
+    let pool = database::connect(&darkroom_dev::testing::database().await, 4).await.unwrap();
+    database::migrate(&pool).await.unwrap();
+    pool
+}
+
+async fn accept(db: &mut PgConnection, title: &str) -> ImageId {
+    let id = ImageId::now();
+    let source = Source { format: SourceFormat::Jpeg, width: 4000, height: 3000, frames: 1, bytes: 9, sha256: [7; 32] };
+    let image = NewImage { id, title: Title::parse(title).unwrap(), recipe: Recipe::Standard, source };
+    catalog::insert(db, &image).await.unwrap();
+    id
+}
+
+fn rendition(name: &str) -> Rendition {
+    Rendition {
+        name: name.to_owned(),
+        format: RenditionFormat::Webp,
+        width: 800,
+        height: 600,
+        bytes: 5,
+        sha256: [9; 32],
+    }
+}
+
+async fn titles(db: &mut PgConnection, part: &str) -> Vec<String> {
+    let filter = Filter { title: Some(part.to_owned()), limit: 100, ..Filter::default() };
+    catalog::list(db, &filter).await.unwrap().into_iter().map(|image| image.title).collect()
+}
+
+#[tokio::test]
+async fn an_image_goes_from_queued_to_ready_once() {
+    let pool = migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let id = accept(&mut db, "a").await;
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Queued);
+
+    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], vec![1]);
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Processing);
+    assert!(catalog::save_ready(&mut db, &ready).await.unwrap());
+
+    let image = catalog::get(&mut db, id).await.unwrap().unwrap();
+    assert_eq!((image.status, image.attempts, image.placeholder), (Status::Ready, 1, Some(vec![1])));
+    assert!(image.finished_at.unwrap() >= image.started_at.unwrap());
+    assert_eq!(catalog::renditions(&mut db, id).await.unwrap(), [rendition("w800.webp")]);
+
+    assert!(catalog::start(&mut db, id).await.unwrap().is_none(), "a finished image is not taken up again");
+    assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "nor saved again");
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().attempts, 1);
+}
+
+#[tokio::test]
+async fn a_failed_image_says_why() {
+    let pool = migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let id = accept(&mut db, "a").await;
+    let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
+    let failed = catalog::start(&mut db, id).await.unwrap().unwrap().failed(failure.clone());
+    assert!(catalog::save_failed(&mut db, &failed).await.unwrap());
+    let image = catalog::get(&mut db, id).await.unwrap().unwrap();
+    assert_eq!((image.status, image.failure), (Status::Failed, Some(failure)));
+    assert!(!catalog::save_failed(&mut db, &failed).await.unwrap());
+}
+
+#[tokio::test]
+async fn an_interrupted_image_is_taken_up_again() {
+    let pool = migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let id = accept(&mut db, "a").await;
+    assert!(catalog::start(&mut db, id).await.unwrap().is_some());
+    assert!(catalog::start(&mut db, id).await.unwrap().is_some(), "after a crash it is still processing");
+    assert!(catalog::requeue(&mut db, id).await.unwrap());
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().attempts, 2);
+    assert_eq!(catalog::waiting(&mut db, &[id, ImageId::now()]).await.unwrap(), [id]);
+}
+
+#[tokio::test]
+async fn a_deleted_image_is_hidden_at_once_and_then_gone() {
+    let pool = migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let id = accept(&mut db, "a").await;
+    let processing = catalog::start(&mut db, id).await.unwrap().unwrap();
+    catalog::forget(&mut db, id).await.unwrap();
+    assert!(catalog::get(&mut db, id).await.unwrap().is_some(), "only a hidden image is forgotten");
+
+    assert!(catalog::mark_deleting(&mut db, id).await.unwrap());
+    assert!(!catalog::mark_deleting(&mut db, id).await.unwrap());
+    assert!(catalog::get(&mut db, id).await.unwrap().is_none());
+    assert!(titles(&mut db, "a").await.is_empty());
+    let ready = processing.ready(vec![rendition("full.webp")], vec![1]);
+    assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "the attempt that was under way comes too late");
+
+    catalog::forget(&mut db, id).await.unwrap();
+    assert_eq!(catalog::lock(&mut db, id).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_schema_repeats_the_law() {
+    let pool = migrated().await;
+    let id = accept(&mut *pool.acquire().await.unwrap(), "a").await;
+    for (update, constraint) in [
+        ("status = 'lost'", "images_status_known"),
+        ("status = 'processing'", "images_processing_has_begun"),
+        ("status = 'failed', finished_at = now()", "images_failed_says_why"),
+        ("status = 'failed', failure_code = 'x', finished_at = now()", "images_failure_is_whole"),
+        ("status = 'ready', finished_at = now()", "images_ready_has_placeholder"),
+        ("status = 'ready', placeholder = ''", "images_finished_has_time"),
+        ("title = ''", "images_title_length"),
+    ] {
+        let sql = sqlx::AssertSqlSafe(format!("UPDATE images SET {update} WHERE id = $1"));
+        let error = sqlx::query(sql).bind(id.0).execute(&pool).await.unwrap_err();
+        assert_eq!(error.as_database_error().and_then(|error| error.constraint()), Some(constraint), "{update}");
+    }
+}
+
+#[tokio::test]
+async fn titles_are_found_by_any_part_in_any_script_and_case() {
+    let pool = migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    for title in ["100% Ärger_mit 'Quotes'", "東京タワーの夜", "STRASSE über Köln", "Ελλάδα", "a\\b"] {
+        accept(&mut db, title).await;
+    }
+    for (part, found) in [
+        ("%", vec!["100% Ärger_mit 'Quotes'"]),
+        ("_", vec!["100% Ärger_mit 'Quotes'"]),
+        ("'", vec!["100% Ärger_mit 'Quotes'"]),
+        ("\\", vec!["a\\b"]),
+        ("äRGER", vec!["100% Ärger_mit 'Quotes'"]),
+        ("u\u{308}ber k", vec!["STRASSE über Köln"]),
+        ("タワー", vec!["東京タワーの夜"]),
+        ("京", vec!["東京タワーの夜"]),
+        ("ΛΛΆ", vec!["Ελλάδα"]),
+        // Has every single character and every pair, but not in this order.
+        ("の夜東京", vec![]),
+        ("köln über", vec![]),
+    ] {
+        assert_eq!(titles(&mut db, part).await, found, "{part}");
+    }
+}
+
+#[tokio::test]
+async fn the_search_uses_its_index() {
+    let pool = migrated().await;
+    sqlx::query(
+        "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
+                             source_frames, source_bytes, source_sha256)
+         SELECT gen_random_uuid(), n::text, n::text, string_to_array(n::text, NULL), '{}', 'png', 1, 1, 1, 1,
+                decode(repeat('00', 32), 'hex')
+         FROM generate_series(1, 20000) AS n",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    accept(&mut *pool.acquire().await.unwrap(), "東京").await;
+    sqlx::query("ANALYZE images").execute(&pool).await.unwrap();
+    let plan: Vec<String> = sqlx::query_scalar(
+        "EXPLAIN SELECT id FROM images WHERE title_grams @> '{東,京,東京}' AND strpos(title_folded, '東京') > 0
+         ORDER BY id DESC LIMIT 20",
+    )
+    .fetch_all(&pool)
+    .await
+    .unwrap();
+    assert!(plan.iter().any(|line| line.contains("images_title_grams")), "{plan:#?}");
+}
+
+#[tokio::test]
+async fn pages_do_not_move_while_images_are_added() {
+    let pool = migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let mut all = Vec::new();
+    for n in 0..25 {
+        all.push(accept(&mut db, &format!("image {n}")).await);
+    }
+    all.reverse();
+    let (mut seen, mut before) = (Vec::new(), None);
+    loop {
+        let page = catalog::list(&mut db, &Filter { before, limit: 10, ..Filter::default() }).await.unwrap();
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
+        seen.extend(page.iter().map(|image| image.id));
+        accept(&mut db, "added meanwhile").await;
+    }
+    assert_eq!(seen, all);
+}
+
+#[tokio::test]
+async fn replicas_that_start_together_migrate_once() {
+    let url = darkroom_dev::testing::database().await;
+    let migrate = async || {
+        let pool = database::connect(&url, 2).await.unwrap();
+        database::migrate(&pool).await
+    };
+    let (a, b, c) = tokio::join!(migrate(), migrate(), migrate());
+    a.and(b).and(c).unwrap();
+}
+
+#[tokio::test]
+async fn a_newer_database_refuses_an_older_binary() {
+    let pool = migrated().await;
+    sqlx::query(
+        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+         VALUES (9999, 'from the future', true, '', 0)",
+    )
+    .execute(&pool)
+    .await
+    .unwrap();
+    let error = database::migrate(&pool).await.unwrap_err();
+    assert!(error.to_string().contains("run a newer Darkroom"), "{error}");
+}
+
+#[tokio::test]
+async fn an_empty_database_is_behind() {
+    let pool = database::connect(&darkroom_dev::testing::database().await, 2).await.unwrap();
+    let error = database::verify(&mut *pool.acquire().await.unwrap()).await.unwrap_err();
+    assert!(matches!(error, database::DatabaseError::Behind), "{error}");
+}

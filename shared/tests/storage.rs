@@ -1,0 +1,160 @@
+//! Staging and the bucket, on a real disk and a real S3 server over HTTP.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use darkroom_dev::testing;
+use darkroom_shared::{
+    bucket::Bucket,
+    config::Settings,
+    image::{ImageId, Rendition, RenditionFormat},
+    staging::{Staging, StagingError},
+};
+use futures::TryStreamExt as _;
+use sha2::{Digest as _, Sha256};
+
+fn settings(bucket: &testing::Bucket, more: &[(&str, String)]) -> Settings {
+    let env: HashMap<&str, String> = bucket.env().into_iter().chain(more.iter().cloned()).collect();
+    let lookup = |name: &str| match name {
+        "DATABASE_URL" => Some("postgres://unused/unused".to_owned()),
+        _ => env.get(name).cloned(),
+    };
+    Settings::read(&lookup).unwrap()
+}
+
+fn rendition(name: &str, bytes: &[u8]) -> Rendition {
+    Rendition {
+        name: name.to_owned(),
+        format: RenditionFormat::Webp,
+        width: 8,
+        height: 6,
+        bytes: bytes.len() as u64,
+        sha256: Sha256::digest(bytes).into(),
+    }
+}
+
+/// Both kinds of staging, empty.
+async fn stagings(bucket: &testing::Bucket) -> Vec<Staging> {
+    let directory = bucket.dir.path().join("staging");
+    let urls = [format!("file://{}", directory.display()), format!("s3://{}/staged", bucket.name)];
+    let mut stagings = Vec::new();
+    for url in urls {
+        let settings = settings(bucket, &[("STAGING_URL", url)]);
+        stagings.push(Staging::open(&settings.staging, &settings.bucket.access).await.unwrap());
+    }
+    stagings
+}
+
+async fn staged(staging: &Staging) -> Vec<Option<ImageId>> {
+    let listed: Vec<_> = staging.list().await.unwrap().try_collect().await.unwrap();
+    listed.into_iter().map(|staged| staged.image).collect()
+}
+
+#[tokio::test]
+async fn what_is_kept_is_read_listed_and_removed() {
+    let bucket = testing::bucket().await;
+    for staging in stagings(&bucket).await {
+        staging.probe().await.unwrap();
+        let image = ImageId::now();
+        let mut draft = staging.draft().await.unwrap();
+        // More than one part of a multipart upload.
+        for _ in 0..7 {
+            draft.write(&[42; 1 << 20]).await.unwrap();
+        }
+        let received = draft.finish().await.unwrap();
+        let sha256: [u8; 32] = Sha256::digest(vec![42; 7 << 20]).into();
+        assert_eq!((received.bytes, received.sha256), (7 << 20, sha256));
+        assert_eq!(received.read(|file| file.metadata().unwrap().len()).await.unwrap(), 7 << 20);
+
+        staging.keep(received, image).await.unwrap();
+        assert_eq!(staging.read(image).await.unwrap(), vec![42; 7 << 20]);
+        assert_eq!(staged(&staging).await.into_iter().flatten().collect::<Vec<_>>(), [image]);
+
+        staging.remove(image).await.unwrap();
+        staging.remove(image).await.unwrap();
+        assert!(matches!(staging.read(image).await, Err(StagingError::Missing)));
+        assert!(!staged(&staging).await.contains(&Some(image)));
+    }
+}
+
+#[tokio::test]
+async fn an_abandoned_draft_leaves_nothing() {
+    let bucket = testing::bucket().await;
+    let staging = stagings(&bucket).await.remove(0);
+    let mut draft = staging.draft().await.unwrap();
+    draft.write(b"half a picture").await.unwrap();
+    assert_eq!(staged(&staging).await, [None], "a draft is seen while it is written");
+    drop(draft);
+    assert!(staged(&staging).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_draft_that_a_crash_left_can_be_removed() {
+    let bucket = testing::bucket().await;
+    let staging = stagings(&bucket).await.remove(0);
+    std::mem::forget(staging.draft().await.unwrap());
+    let listed: Vec<_> = staging.list().await.unwrap().try_collect().await.unwrap();
+    staging.remove_listed(&listed[0]).await.unwrap();
+    assert!(staged(&staging).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_rendition_is_fetched_by_its_url_with_the_right_headers() {
+    let server = testing::bucket().await;
+    let bucket = Bucket::new(&settings(&server, &[]).bucket).unwrap();
+    let (image, rendition) = (ImageId::now(), rendition("w800.webp", b"picture"));
+    bucket.put(image, &rendition, Bytes::from_static(b"picture")).await.unwrap();
+    bucket.put(image, &rendition, Bytes::from_static(b"picture")).await.unwrap();
+
+    let url = bucket.url(image, &rendition).await.unwrap();
+    let answer = testing::http().get(url.clone()).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.headers()["content-type"], "image/webp");
+    assert_eq!(answer.headers()["cache-control"], "public, max-age=31536000, immutable");
+    assert_eq!(answer.bytes().await.unwrap(), "picture");
+
+    let mut forged = url;
+    forged.set_query(Some(&forged.query().unwrap().replace("X-Amz-Expires=3600", "X-Amz-Expires=99999")));
+    assert_eq!(testing::http().get(forged).send().await.unwrap().status(), 403);
+}
+
+#[tokio::test]
+async fn a_public_base_url_takes_the_place_of_signatures() {
+    let server = testing::bucket().await;
+    let more = [
+        ("PUBLIC_BUCKET_URL", "https://cdn.example/pictures/".to_owned()),
+        ("BUCKET_URL", format!("s3://{}/site a", server.name).replace(' ', "-")),
+    ];
+    let bucket = Bucket::new(&settings(&server, &more).bucket).unwrap();
+    let (image, rendition) = (ImageId::now(), rendition("full.webp", b"x"));
+    let url = bucket.url(image, &rendition).await.unwrap();
+    let hash = hex::encode(&rendition.sha256[..8]);
+    assert_eq!(url.as_str(), format!("https://cdn.example/pictures/site-a/images/{image}/full-{hash}.webp"));
+}
+
+#[tokio::test]
+async fn the_objects_of_an_image_are_listed_and_deleted_below_a_prefix() {
+    let server = testing::bucket().await;
+    let prefixed = [("BUCKET_URL", format!("s3://{}/site/a", server.name))];
+    let bucket = Bucket::new(&settings(&server, &prefixed).bucket).unwrap();
+    let (one, other) = (ImageId::now(), ImageId::now());
+    for (image, bytes) in [(one, b"1"), (one, b"2"), (other, b"3")] {
+        bucket.put(image, &rendition("full.webp", bytes), Bytes::from_static(bytes)).await.unwrap();
+    }
+    let keys = bucket.list_image(one).await.unwrap();
+    assert_eq!(keys.len(), 2);
+    assert!(keys.iter().all(|key| key.image() == Some(one)));
+    bucket.delete(&keys).await.unwrap();
+    bucket.delete(&keys).await.unwrap();
+    let left: Vec<_> = bucket.list_all().try_collect().await.unwrap();
+    assert_eq!(left.iter().map(|listed| listed.key.image()).collect::<Vec<_>>(), [Some(other)]);
+}
+
+#[tokio::test]
+async fn a_missing_bucket_fails_the_probe() {
+    let server = testing::bucket().await;
+    let missing = [("BUCKET_URL", "s3://not-there".to_owned())];
+    let bucket = Bucket::new(&settings(&server, &missing).bucket).unwrap();
+    bucket.probe().await.unwrap_err();
+    Bucket::new(&settings(&server, &[]).bucket).unwrap().probe().await.unwrap();
+}
