@@ -73,6 +73,11 @@ pub async fn migrate(pool: &PgPool) -> Result<(), DatabaseError> {
     verify(&mut connection).await
 }
 
+/// What a starting process does: migrates, or where that is switched off checks that it has been done.
+pub async fn prepare(pool: &PgPool, migrate_on_start: bool) -> Result<(), DatabaseError> {
+    if migrate_on_start { migrate(pool).await } else { verify(&mut *pool.acquire().await?).await }
+}
+
 /// Checks that the schema is exactly this binary's: neither behind nor ahead.
 pub async fn verify(connection: &mut PgConnection) -> Result<(), DatabaseError> {
     match newest_applied(connection).await? {
