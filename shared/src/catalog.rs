@@ -75,6 +75,11 @@ pub struct Filter {
     pub limit: i64,
 }
 
+/// The database's clock: the one that all replicas share.
+pub async fn now(db: &mut PgConnection) -> Result<DateTime<Utc>, CatalogError> {
+    Ok(sqlx::query_scalar!(r#"SELECT now() AS "now!""#).fetch_one(db).await?)
+}
+
 /// Adds an image as `queued`, and returns when by the database's clock.
 pub async fn insert(db: &mut PgConnection, image: &NewImage) -> Result<DateTime<Utc>, CatalogError> {
     let folded = fold(image.title.as_str());

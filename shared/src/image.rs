@@ -4,6 +4,7 @@
 //! queued ──▶ processing ──▶ ready
 //!    │           ├────────▶ failed
 //!    │           └────────▶ queued      (a transient fault; the queue tries again)
+//!    ├────────▶ failed                  (its job is given up before it began)
 //!    └──────── any ───────▶ deleting ──▶ gone
 //! ```
 //!
@@ -356,7 +357,7 @@ pub struct Rendition {
     pub sha256: [u8; 32],
 }
 
-/// An image that a worker has taken up: the only way to [`Ready`] or [`Failed`].
+/// An image that a worker has taken up: the only way to [`Ready`].
 #[derive(Debug)]
 pub struct Processing {
     pub(crate) id: ImageId,
@@ -410,6 +411,12 @@ pub struct Failed {
 }
 
 impl Failed {
+    /// An image whose job is given up, whether or not a worker has taken it up.
+    #[must_use]
+    pub fn given_up(id: ImageId, failure: Failure) -> Self {
+        Self { id, failure }
+    }
+
     /// Which image.
     pub fn id(&self) -> ImageId {
         self.id

@@ -1,3 +1,143 @@
-//! The worker: claims jobs, renders images, writes them to the bucket.
+//! The worker: claims jobs, renders images, writes them to the bucket. The map:
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`process_image`] | the main job: staged bytes become renditions, the image becomes ready |
+//! | [`delete_image`] | the job that removes an image for good |
+//! | [`sweep`] | the periodic job that removes what no image claims |
+//! | [`periodic`] | when periodic jobs run, once across all replicas |
+//! | [`pipeline`] | from bytes to renditions; knows neither SQL nor S3 |
 
+pub mod delete_image;
+pub mod periodic;
 pub mod pipeline;
+pub mod process_image;
+pub mod sweep;
+
+use std::{sync::Arc, time::Duration};
+
+use apalis::prelude::{Data, WorkerBuilder};
+use darkroom_shared::{
+    bucket::Bucket,
+    config::Settings,
+    header::HeaderLimits,
+    jobs::{DeleteImage, ProcessImage, Sweep},
+    queue::{Drained, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions},
+    staging::Staging,
+};
+use futures::FutureExt as _;
+use sqlx::{PgPool, postgres::PgConnectOptions};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::info;
+
+/// Deletions that run at once: they only wait for the bucket.
+const DELETIONS: usize = 4;
+/// What a job may take beside rendering: reading staging, and putting the renditions.
+const TRANSFERS: Duration = Duration::from_mins(5);
+
+/// What the jobs work with.
+#[derive(Debug)]
+pub struct App {
+    /// The catalog.
+    pub pool: PgPool,
+    /// Where renditions go.
+    pub bucket: Bucket,
+    /// Where uploads wait.
+    pub staging: Staging,
+    /// What a picture may ask for.
+    pub limits: pipeline::Limits,
+    /// Age from which an orphan is removed.
+    pub orphan_age: Duration,
+}
+
+impl App {
+    /// Opens the bucket and staging by these settings.
+    pub async fn open(settings: &Settings, pool: PgPool) -> anyhow::Result<Arc<Self>> {
+        let header =
+            HeaderLimits { pixels: settings.limits.pixels, frames: settings.limits.frames, ..HeaderLimits::default() };
+        Ok(Arc::new(Self {
+            pool,
+            bucket: Bucket::new(&settings.bucket)?,
+            staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
+            limits: pipeline::Limits { header },
+            orphan_age: settings.worker.orphan,
+        }))
+    }
+}
+
+/// Works until SIGTERM or Ctrl-C, then finishes what runs within the grace period. A second signal ends it at once, as
+/// a crash would: other workers notice within seconds.
+pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
+    let mut stop = Stop::listen()?;
+    let database: PgConnectOptions = settings.database.url.expose().parse()?;
+    let supervisor = Supervisor::start(SupervisorOptions::default(), &database)?;
+
+    let images = QueueOptions::<ProcessImage>::new(settings.worker.concurrency)
+        .deadline(settings.worker.render + TRANSFERS)
+        .on_failure(|tx, job, failure| process_image::give_up(tx, job, failure).boxed());
+    let images = supervisor.queue(images);
+    let images = WorkerBuilder::new(images.worker_name())
+        .data(Arc::clone(&app))
+        .backend(images)
+        .build(process_images)
+        .run_until(supervisor.draining());
+
+    let deletions = supervisor.queue(QueueOptions::<DeleteImage>::new(DELETIONS));
+    let deletions = WorkerBuilder::new(deletions.worker_name())
+        .data(Arc::clone(&app))
+        .backend(deletions)
+        .build(delete_images)
+        .run_until(supervisor.draining());
+
+    let sweeps = supervisor.queue(QueueOptions::<Sweep>::new(1));
+    let sweeps = WorkerBuilder::new(sweeps.worker_name())
+        .data(Arc::clone(&app))
+        .backend(sweeps)
+        .build(sweeps_handler)
+        .run_until(supervisor.draining());
+
+    let workers = tokio::spawn(async move { tokio::try_join!(images, deletions, sweeps) });
+    let ticks = tokio::spawn(periodic::run(Arc::clone(&app)));
+    info!(images = settings.worker.concurrency, "working");
+
+    stop.signalled().await;
+    ticks.abort();
+    let drained = tokio::select! {
+        drained = supervisor.drain(settings.worker.drain) => drained,
+        () = stop.signalled() => anyhow::bail!("told twice to stop: ended at once"),
+    };
+    workers.await??;
+    info!(handed_back = drained.handed_back, "stopped");
+    Ok(drained)
+}
+
+async fn process_images(job: ProcessImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
+    process_image::process_image(&app, &job, &lease).await
+}
+
+async fn delete_images(job: DeleteImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
+    delete_image::delete_image(&app, &job, &lease).await
+}
+
+async fn sweeps_handler(_: Sweep, app: Data<Arc<App>>) -> Result<(), JobError> {
+    sweep::sweep(&app).await.map(drop)
+}
+
+/// SIGTERM or Ctrl-C.
+struct Stop {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stop {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn signalled(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,2 +1,61 @@
-//! Placeholder while the house is being built.
-fn main() {}
+//! `darkroom-worker`: settings, connect, work.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use darkroom_shared::{
+    config::{self, Settings},
+    database,
+    queue::Drained,
+    telemetry,
+};
+use darkroom_worker::{App, run, sweep::sweep};
+
+/// Renders the images that the api has accepted.
+#[derive(Parser)]
+#[command(version, after_help = config::help())]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Work until SIGTERM or Ctrl-C (the default).
+    Run,
+    /// Remove once, now, what no image claims any more.
+    Sweep,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match work(arguments.command.unwrap_or(Command::Run)).await {
+        Ok(code) => code,
+        Err(error) => {
+            // One line, causes included; a backtrace helps nobody who has to fix a setting.
+            eprintln!("darkroom-worker: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn work(command: Command) -> anyhow::Result<ExitCode> {
+    let settings = Settings::from_env()?;
+    telemetry::start(&settings.log);
+    let pool = database::connect(settings.database.url.expose(), settings.database.connections).await?;
+    database::prepare(&pool, settings.database.migrate_on_start).await?;
+    let app = App::open(&settings, pool).await?;
+    match command {
+        Command::Run => Ok(match run(&settings, app).await? {
+            Drained { handed_back: 0, unwritten: 0 } => ExitCode::SUCCESS,
+            // Not everything ended within the grace period; what did not runs elsewhere, or again.
+            Drained { .. } => ExitCode::from(3),
+        }),
+        Command::Sweep => {
+            let swept = sweep(&app).await?;
+            println!("removed {} staged files and {} objects", swept.staged, swept.objects);
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What an upload becomes, and how it goes.
+
+use std::time::{Duration, SystemTime};
+
+use image::{GenericImageView as _, Rgb};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::{
+    pictures,
+    stack::{Stack, eventually, id},
+};
+
+/// Names of an image's renditions.
+fn names(image: &Value) -> Vec<&str> {
+    image["renditions"].as_array().unwrap().iter().map(|rendition| rendition["name"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn every_format_becomes_ready_and_is_fetched_by_its_url() {
+    let stack = Stack::start(1).await;
+    let photo = pictures::photo(1000, 700, 1);
+    for (what, picture, plain) in [
+        ("jpeg", pictures::jpeg(&photo), "full.jpeg"),
+        ("png", pictures::transparent_png(900, 600), "full.png"),
+        ("webp", pictures::webp(photo.clone()), "full.jpeg"),
+        ("gif", pictures::gif(&pictures::photo(400, 300, 2), 1), "full."),
+    ] {
+        let size = picture.len();
+        let id = stack.upload(picture, &[("title", what)]).await;
+        let image = stack.reaches(&id, "ready").await;
+        assert_eq!((&image["source"]["format"], &image["attempts"]), (&what.into(), &1.into()));
+        assert!(image["placeholder"].is_string() && image["processing_ms"].is_number(), "{image}");
+        assert!(names(&image).contains(&"full.webp"), "{image}");
+        assert!(names(&image).iter().any(|name| name.starts_with(plain)), "{image}");
+
+        for rendition in image["renditions"].as_array().unwrap() {
+            let (kind, bytes) = stack.fetch(&id, rendition["name"].as_str().unwrap()).await;
+            assert_eq!(kind, format!("image/{}", rendition["format"].as_str().unwrap()));
+            assert_eq!(bytes.len(), usize::try_from(rendition["bytes"].as_u64().unwrap()).unwrap());
+            let picture = image::load_from_memory(&bytes).unwrap();
+            assert_eq!(Value::from(picture.width()), rendition["width"]);
+            assert_eq!(Value::from(picture.height()), rendition["height"]);
+            let url = rendition["url"].as_str().unwrap();
+            assert_eq!(stack.http.get(url).send().await.unwrap().bytes().await.unwrap(), bytes);
+            if what == "jpeg" {
+                assert!(bytes.len() < size, "{rendition} is no smaller than the upload");
+            }
+        }
+    }
+    stack.staging_is_empty().await;
+}
+
+#[tokio::test]
+async fn all_eight_orientations_come_out_upright_and_without_metadata() {
+    let stack = Stack::start(1).await;
+    let upright = pictures::quarters(360, 240);
+    for orientation in 1..=8 {
+        let picture = pictures::jpeg_with_exif(&pictures::stored(&upright, orientation), orientation);
+        assert!(picture.windows(4).any(|four| four == b"Exif"));
+        let id = stack.upload(picture, &[]).await;
+        let image = stack.reaches(&id, "ready").await;
+        for name in names(&image) {
+            let (_, bytes) = stack.fetch(&id, name).await;
+            for secret in [b"Exif".as_slice(), b"EXIF", b"eXIf"] {
+                assert!(!bytes.windows(4).any(|four| four == secret), "{name} has metadata");
+            }
+            let picture = image::load_from_memory(&bytes).unwrap();
+            let (width, height) = picture.dimensions();
+            assert!(width > height, "orientation {orientation}: {name} lies on its side");
+            for (x, y, colour) in [(1, 1, [220, 20, 20]), (3, 1, [20, 200, 20]), (1, 3, [20, 20, 220])] {
+                let Rgb(found) = picture.to_rgb8()[(width * x / 4, height * y / 4)];
+                let off = found.iter().zip(colour).map(|(a, b): (&u8, u8)| a.abs_diff(b)).max().unwrap();
+                assert!(off < 24, "orientation {orientation}: {name} has {found:?} where {colour:?} belongs");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_makes_exactly_that_rendition() {
+    let stack = Stack::start(1).await;
+    let fields = [("width", "200"), ("height", "200"), ("fit", "cover"), ("format", "png"), ("title", "square")];
+    let id = stack.upload(pictures::jpeg(&pictures::photo(640, 480, 3)), &fields).await;
+    let image = stack.reaches(&id, "ready").await;
+    assert_eq!(names(&image), ["resized.png"]);
+    let (_, bytes) = stack.fetch(&id, "resized.png").await;
+    assert_eq!(image::load_from_memory(&bytes).unwrap().dimensions(), (200, 200));
+}
+
+#[tokio::test]
+async fn a_broken_picture_fails_at_once_and_says_why() {
+    let stack = Stack::start(1).await;
+    let mut picture = pictures::jpeg(&pictures::photo(640, 480, 4));
+    picture.truncate(picture.len() / 3);
+    let id = stack.upload(picture, &[]).await;
+    let image = stack.reaches(&id, "failed").await;
+    assert_eq!((&image["error"]["code"], &image["attempts"]), (&"broken_image".into(), &1.into()), "{image}");
+    assert!(image["error"]["detail"].as_str().unwrap().ends_with('.'), "a sentence: {image}");
+    assert!(stack.objects().is_empty());
+    stack.staging_is_empty().await;
+}
+
+#[tokio::test]
+async fn two_workers_never_process_an_image_twice() {
+    let stack = Stack::start(2).await;
+    let mut ids = Vec::new();
+    for seed in 0..40 {
+        ids.push(stack.upload(pictures::jpeg(&pictures::photo(200, 150, seed)), &[]).await);
+    }
+    for id in &ids {
+        assert_eq!(stack.reaches(id, "ready").await["attempts"], 1);
+    }
+    stack.staging_is_empty().await;
+}
+
+#[tokio::test]
+async fn a_deleted_image_leaves_nothing() {
+    let stack = Stack::start(1).await;
+    let deleted = stack.upload(pictures::jpeg(&pictures::photo(400, 300, 5)), &[]).await;
+    let kept = stack.upload(pictures::jpeg(&pictures::photo(400, 300, 6)), &[]).await;
+    let renditions = names(&stack.reaches(&kept, "ready").await).len();
+    stack.reaches(&deleted, "ready").await;
+
+    let url = format!("{}/v1/images/{deleted}", stack.url);
+    assert_eq!(stack.http.delete(&url).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    assert_eq!(stack.http.delete(&url).send().await.unwrap().status(), StatusCode::NOT_FOUND);
+    assert!(stack.image(&deleted).await.is_none());
+    eventually("its objects are gone", async || (stack.objects().len() == renditions).then_some(())).await;
+    assert_eq!(stack.list().await.iter().map(id).collect::<Vec<_>>(), [kept]);
+}
+
+#[tokio::test]
+async fn the_sweep_removes_what_no_image_claims_and_nothing_else() {
+    let mut stack = Stack::start(1).await;
+    let ready = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 7)), &[]).await;
+    stack.reaches(&ready, "ready").await;
+    stack.staging_is_empty().await;
+    let objects = stack.objects().len();
+
+    // Nobody works now: an accepted image waits, however old its file.
+    for worker in &mut stack.workers {
+        worker.kill().await.unwrap();
+    }
+    let queued = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 8)), &[]).await;
+    let stray = "0193a000-0000-7000-8000-000000000000";
+    for orphan in [stray.to_owned(), format!("incoming/{stray}")] {
+        std::fs::write(stack.staging.join(orphan), "left by a crash").unwrap();
+    }
+    std::fs::write(stack.staging.join("0193a000-0000-7000-8000-000000000001"), "an upload of this moment").unwrap();
+    let object = stack.objects()[0].parent().unwrap().join("w1-0011223344556677.webp");
+    std::fs::write(&object, "left by an attempt").unwrap();
+    let long_ago = SystemTime::now() - Duration::from_secs(3 * 86_400);
+    let young = stack.staging.join("0193a000-0000-7000-8000-000000000001");
+    for path in stack.staged().into_iter().chain(stack.objects()).filter(|path| *path != young) {
+        std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+    }
+
+    assert!(stack.worker_command(&["sweep"]).await.success());
+    assert_eq!(stack.objects().len(), objects);
+    assert!(!object.exists());
+    let mut left = stack.staged();
+    left.sort();
+    assert_eq!(left, [young, stack.staging.join(&queued)]);
+
+    stack.start_worker();
+    stack.reaches(&queued, "ready").await;
+}

@@ -1,0 +1,7 @@
+//! Both binaries as real processes, on a real Postgres and a real S3 server: from an upload to the picture behind its
+//! URL, and what remains when either is killed half-way.
+
+mod crashes;
+mod lifecycle;
+mod pictures;
+mod stack;

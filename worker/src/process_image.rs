@@ -1,0 +1,179 @@
+//! The main job: staged bytes become renditions in the bucket, and the image becomes ready.
+//!
+//! Every step may be repeated after a crash: taking up is idempotent, objects are named by their content, and the
+//! transaction that makes the image ready also completes the job, guarded by the lease. The staged file goes last.
+
+use bytes::Bytes;
+use darkroom_shared::{
+    catalog,
+    image::{Failed, Failure, FailureCode, ImageId, Ready, Recipe, Rendition},
+    jobs::ProcessImage,
+    queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease},
+    staging::StagingError,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
+use sha2::{Digest as _, Sha256};
+use sqlx::PgConnection;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tracing::{info, warn};
+
+use crate::{
+    App,
+    pipeline::{self, RenderError, Rendered},
+};
+
+/// Renditions of one image on their way to the bucket at once.
+const PUTS: usize = 4;
+
+/// Renders one image. A picture that cannot be rendered becomes `failed` at once, and that is a job well done; a fault
+/// of the bucket, the disk or the database is the job's failure, and the queue tries again.
+pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
+    let image = job.image;
+    let mut db = app.pool.acquire().await.map_err(JobError::retry)?;
+    let Some(processing) = catalog::start(&mut db, image).await.map_err(JobError::retry)? else {
+        info!(%image, "finished or gone already, nothing to do");
+        return Ok(());
+    };
+    drop(db);
+
+    let recipe = processing.recipe().clone();
+    let outcome = tokio::select! {
+        outcome = render(app, image, recipe) => outcome,
+        _ = lease.stopped() => return Err(JobError::Cancelled),
+    };
+    let saved = match outcome {
+        Ok((renditions, placeholder)) => save_ready(app, &processing.ready(renditions, placeholder), lease).await,
+        Err(Fault::Picture(failure)) => save_failed(app, &processing.failed(failure), lease).await,
+        Err(Fault::Job(error)) => Err(error),
+    };
+    match &saved {
+        Ok(()) => remove_staged(app, image).await,
+        Err(_) => requeue(app, image).await,
+    }
+    saved
+}
+
+/// Why there are no renditions.
+enum Fault {
+    /// The picture's: it fails, and no other attempt would help.
+    Picture(Failure),
+    /// Ours: the job is tried again.
+    Job(JobError),
+}
+
+impl Fault {
+    fn retry(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Job(JobError::retry(error))
+    }
+}
+
+/// Renders in a blocking thread and puts each rendition into the bucket as soon as it is encoded. Returns the
+/// renditions and the placeholder.
+async fn render(app: &App, image: ImageId, recipe: Recipe) -> Result<(Vec<Rendition>, Vec<u8>), Fault> {
+    let source = match app.staging.read(image).await {
+        Ok(source) => source,
+        Err(StagingError::Missing) => {
+            let detail = "The uploaded file is no longer there; please upload it again.".to_owned();
+            return Err(Fault::Picture(Failure { code: FailureCode::SourceMissing, detail }));
+        }
+        Err(error) => return Err(Fault::retry(error)),
+    };
+
+    // Holds one rendition besides those on their way: the renderer waits rather than fill the memory.
+    let (encoded, renditions) = mpsc::channel(1);
+    let limits = app.limits;
+    let renderer = tokio::task::spawn_blocking(move || encode(&source, &recipe, &limits, &encoded));
+    let stored = ReceiverStream::new(renditions)
+        .map(|rendered| put(app, image, rendered))
+        .buffer_unordered(PUTS)
+        .try_collect::<Vec<_>>()
+        .await;
+
+    // The bucket's fault goes first: with nobody to take its renditions, the renderer stopped because of it.
+    let stored = stored.map_err(Fault::retry)?;
+    match renderer.await.map_err(Fault::retry)? {
+        Ok(report) => Ok((stored, report.placeholder)),
+        Err(error) => Err(match error.failure() {
+            Some(failure) => Fault::Picture(failure),
+            None => Fault::retry(error),
+        }),
+    }
+}
+
+/// Runs the pipeline; blocks.
+fn encode(
+    source: &[u8],
+    recipe: &Recipe,
+    limits: &pipeline::Limits,
+    encoded: &mpsc::Sender<Rendered>,
+) -> Result<pipeline::Report, RenderError> {
+    pipeline::render(source, recipe, limits, &mut |rendered| {
+        encoded.blocking_send(rendered).map_err(|_| "nobody takes it".into())
+    })
+}
+
+async fn put(app: &App, image: ImageId, rendered: Rendered) -> Result<Rendition, darkroom_shared::bucket::BucketError> {
+    let rendition = Rendition {
+        name: rendered.name,
+        format: rendered.format,
+        width: rendered.width,
+        height: rendered.height,
+        bytes: rendered.bytes.len() as u64,
+        sha256: Sha256::digest(&rendered.bytes).into(),
+    };
+    app.bucket.put(image, &rendition, Bytes::from(rendered.bytes)).await?;
+    Ok(rendition)
+}
+
+/// One transaction: the job is done, the image ready.
+async fn save_ready(app: &App, ready: &Ready, lease: &Lease) -> Result<(), JobError> {
+    let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
+    lease.complete(&mut tx).await?;
+    // `false`: deleted while it was rendered. What has been put is an orphan, and the sweep's.
+    let saved = catalog::save_ready(&mut tx, ready).await.map_err(JobError::retry)?;
+    tx.commit().await.map_err(JobError::retry)?;
+    info!(image = %ready.id(), saved, "ready");
+    Ok(())
+}
+
+/// One transaction: the job is done, the image failed.
+async fn save_failed(app: &App, failed: &Failed, lease: &Lease) -> Result<(), JobError> {
+    let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
+    lease.complete(&mut tx).await?;
+    catalog::save_failed(&mut tx, failed).await.map_err(JobError::retry)?;
+    tx.commit().await.map_err(JobError::retry)?;
+    info!(image = %failed.id(), code = %failed.failure().code, "failed");
+    Ok(())
+}
+
+/// Between attempts an image is `queued` again. Best effort: `start` takes up a `processing` image as well.
+async fn requeue(app: &App, image: ImageId) {
+    let requeued = async { catalog::requeue(&mut *app.pool.acquire().await?, image).await };
+    if let Err(error) = requeued.await {
+        warn!(%image, %error, "cannot put the image back to queued");
+    }
+}
+
+/// Removes the staged file of a finished image. Best effort: what stays is the sweep's.
+async fn remove_staged(app: &App, image: ImageId) {
+    if let Err(error) = app.staging.remove(image).await {
+        warn!(%image, %error, "cannot remove the staged file, the sweep will");
+    }
+}
+
+/// The job is given up: so is its image, in the same transaction. The staged file stays for as long as an orphan does,
+/// so that an operator can have the job tried again.
+pub async fn give_up(tx: &mut PgConnection, job: &ProcessImage, failure: &queue::Failure) -> Result<(), BoxError> {
+    let (code, detail) = match (failure.reason, failure.kind) {
+        (FailureReason::Cancelled, _) => (FailureCode::Cancelled, "It was cancelled."),
+        (FailureReason::Quarantined, _) | (_, ErrorKind::Panic | ErrorKind::Crash) => {
+            (FailureCode::Crashed, "Rendering this picture crashed again and again.")
+        }
+        (_, ErrorKind::Deadline) => (FailureCode::TimedOut, "Rendering this picture takes too long."),
+        _ => (FailureCode::Unavailable, "The picture could not be rendered or stored; it was tried several times."),
+    };
+    let failed = Failed::given_up(job.image, Failure { code, detail: detail.to_owned() });
+    catalog::save_failed(tx, &failed).await?;
+    Ok(())
+}
