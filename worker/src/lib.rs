@@ -77,24 +77,27 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
         .on_failure(|tx, job, failure| process_image::give_up(tx, job, failure).boxed());
     let images = supervisor.queue(images);
     let images = WorkerBuilder::new(images.worker_name())
-        .data(Arc::clone(&app))
         .backend(images)
+        .data(Arc::clone(&app))
         .build(process_images)
-        .run_until(supervisor.draining());
+        .run_until(supervisor.draining())
+        .boxed();
 
     let deletions = supervisor.queue(QueueOptions::<DeleteImage>::new(DELETIONS));
     let deletions = WorkerBuilder::new(deletions.worker_name())
-        .data(Arc::clone(&app))
         .backend(deletions)
+        .data(Arc::clone(&app))
         .build(delete_images)
-        .run_until(supervisor.draining());
+        .run_until(supervisor.draining())
+        .boxed();
 
     let sweeps = supervisor.queue(QueueOptions::<Sweep>::new(1));
     let sweeps = WorkerBuilder::new(sweeps.worker_name())
-        .data(Arc::clone(&app))
         .backend(sweeps)
+        .data(Arc::clone(&app))
         .build(sweeps_handler)
-        .run_until(supervisor.draining());
+        .run_until(supervisor.draining())
+        .boxed();
 
     let workers = tokio::spawn(async move { tokio::try_join!(images, deletions, sweeps) });
     let ticks = tokio::spawn(periodic::run(Arc::clone(&app)));
