@@ -1,1 +1,138 @@
-//! From staged bytes to renditions.
+//! From staged bytes to renditions: a list of steps, one a file. No SQL, no S3, no clock.
+//!
+//! | step | file | |
+//! |---|---|---|
+//! | look | `darkroom_shared::header` | format, size, frames; refuses what is too large |
+//! | plan | [`plan`] | the recipe becomes a list of sizes |
+//! | decode | [`decode`] | pixels as the file has them; animations are composed on a [`canvas`] |
+//! | linearise | [`linear`] | 16-bit linear light, premultiplied |
+//! | resize | [`resize`] | Lanczos; the largest size from the source, each next from the one before |
+//! | orient | [`orient`] | upright, once |
+//! | colour | [`colour`] | sRGB |
+//! | placeholder | [`placeholder`] | `ThumbHash` |
+//! | encode | [`encode`] | JPEG, PNG, WebP, without metadata |
+
+mod canvas;
+mod choose;
+mod colour;
+mod decode;
+mod encode;
+mod libjpeg;
+mod linear;
+mod orient;
+mod placeholder;
+mod plan;
+mod raster;
+mod render;
+mod resize;
+
+use std::{fmt::Display, io::Cursor};
+
+use darkroom_shared::{
+    header::{self, HeaderError, HeaderLimits, Limit},
+    image::{Failure, FailureCode, Recipe, RenditionFormat},
+};
+
+/// What a picture may ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Checked again here: the upload may have been accepted under others.
+    pub header: HeaderLimits,
+}
+
+/// A finished rendition.
+#[derive(Clone, Debug)]
+pub struct Rendered {
+    /// Unique within its image, for example `w800.webp`.
+    pub name: String,
+    /// What `bytes` are encoded as.
+    pub format: RenditionFormat,
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// What was learnt of the picture as a whole.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// A `ThumbHash` of the first frame.
+    pub placeholder: Vec<u8>,
+}
+
+/// Why a rendition that was handed over could not be taken.
+pub type EmitError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a picture was not rendered.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// Refused by its header.
+    #[error(transparent)]
+    Refused(#[from] HeaderError),
+    /// Refused while it was decoded.
+    #[error("{} ({cause})", failure.detail)]
+    Faulty {
+        /// For the uploader.
+        failure: Failure,
+        /// For the log.
+        cause: String,
+    },
+    /// The receiver of renditions gave up.
+    #[error("a rendition could not be taken: {0}")]
+    Emit(#[source] EmitError),
+    /// A step failed where no input should make it fail.
+    #[error("rendering failed: {0}")]
+    Internal(String),
+}
+
+impl RenderError {
+    /// What to tell the uploader, where the picture is at fault and another attempt would not help.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Refused(error) => error.failure(),
+            Self::Faulty { failure, .. } => Some(failure.clone()),
+            Self::Emit(_) | Self::Internal(_) => None,
+        }
+    }
+
+    fn bug(cause: impl Display) -> Self {
+        Self::Internal(cause.to_string())
+    }
+
+    fn broken(format: &str, cause: impl Display) -> Self {
+        let detail = format!("The {format} file is damaged.");
+        Self::Faulty { failure: Failure { code: FailureCode::BrokenImage, detail }, cause: cause.to_string() }
+    }
+
+    fn truncated(format: &str, cause: impl Display) -> Self {
+        let detail = format!("The {format} file is cut short: it ends before the picture does.");
+        Self::Faulty { failure: Failure { code: FailureCode::BrokenImage, detail }, cause: cause.to_string() }
+    }
+
+    fn too_large(limit: Limit, max: u64) -> Self {
+        HeaderError::TooLarge { limit, max, found: max + 1 }.into()
+    }
+}
+
+/// Renders a picture, and hands each rendition to `emit` as soon as it is encoded. Deterministic: the same bytes and
+/// recipe give the same renditions.
+///
+/// # Errors
+/// [`RenderError::failure`] tells the faults of the picture from those that another attempt may cure. Renditions that
+/// were handed over before an error are to be dropped.
+pub fn render(
+    source: &[u8],
+    recipe: &Recipe,
+    limits: &Limits,
+    emit: &mut dyn FnMut(Rendered) -> Result<(), EmitError>,
+) -> Result<Report, RenderError> {
+    let header = header::read(&mut Cursor::new(source), &limits.header)?;
+    let metadata = decode::metadata(source, &header)?;
+    let (width, height) = metadata.orientation.swap((header.width, header.height));
+    let targets = plan::plan(recipe, width, height);
+    let job = render::Job { source, header, metadata, targets, scans: limits.header.scans };
+    if header.is_animated() { job.animation(emit) } else { job.still(emit) }
+}

@@ -1,0 +1,157 @@
+//! From the colours a file means to sRGB.
+
+use moxcms::{
+    Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout, ParsingOptions, ToneReprCurve,
+    Transform16BitExecutor, TransformOptions,
+};
+use std::sync::Arc;
+
+use super::{
+    RenderError,
+    decode::Samples,
+    linear,
+    raster::{Channels, Raster},
+};
+
+/// The largest profile that is read, in bytes. CMYK profiles with tables have about half a megabyte.
+pub(crate) const MAX_PROFILE: usize = 8 << 20;
+
+/// What the coded values of a picture mean.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Space {
+    /// sRGB, said or assumed.
+    #[default]
+    Srgb,
+    /// An ICC profile.
+    Icc(Vec<u8>),
+    /// PNG's cICP chunk: ITU-T H.273 code points of primaries and of the transfer function.
+    Cicp(CicpProfile),
+    /// PNG's gAMA chunk, as the exponent that leads to light, and its cHRM chunk: white, red, green, blue.
+    Gamma(f32, Option<[Chromaticity; 4]>),
+}
+
+impl Space {
+    /// `None` for sRGB, and for a profile that cannot be used: then the picture counts as sRGB, as in browsers.
+    fn profile(&self, gray: bool) -> Option<ColorProfile> {
+        let wanted = if gray { DataColorSpace::Gray } else { DataColorSpace::Rgb };
+        match self {
+            Self::Srgb => None,
+            Self::Icc(bytes) => parse(bytes).filter(|profile| profile.color_space == wanted),
+            Self::Cicp(_) if gray => None,
+            Self::Cicp(cicp) => Some(ColorProfile::new_from_cicp(*cicp)),
+            Self::Gamma(exponent, _) if gray => Some(ColorProfile::new_gray_with_gamma(*exponent)),
+            Self::Gamma(exponent, chromaticities) => {
+                let mut profile = ColorProfile::new_srgb();
+                if let Some([white, red, green, blue]) = *chromaticities {
+                    profile.update_rgb_colorimetry(white.to_xyyb(), ColorPrimaries { red, green, blue });
+                }
+                let curve = ToneReprCurve::Parametric(vec![*exponent]);
+                profile.red_trc = Some(curve.clone());
+                profile.green_trc = Some(curve.clone());
+                profile.blue_trc = Some(curve);
+                profile.cicp = None;
+                Some(profile)
+            }
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<ColorProfile> {
+    let options = ParsingOptions { max_profile_size: MAX_PROFILE, ..ParsingOptions::default() };
+    ColorProfile::new_from_slice_with_options(bytes, options).ok()
+}
+
+fn srgb(gray: bool) -> ColorProfile {
+    let mut profile = ColorProfile::new_srgb();
+    if gray {
+        let mut gray = ColorProfile::new_gray_with_gamma(2.2);
+        gray.gray_trc = profile.red_trc.take();
+        return gray;
+    }
+    profile
+}
+
+/// Turns the values of one space into sRGB's. Made once per picture, used for every frame.
+pub(crate) struct ToSrgb {
+    transform: Option<Arc<Transform16BitExecutor>>,
+}
+
+impl ToSrgb {
+    pub(crate) fn new(space: &Space, channels: Channels) -> Self {
+        let gray = channels.without_alpha() == Channels::Gray;
+        let layout = match channels {
+            Channels::Gray => Layout::Gray,
+            Channels::GrayAlpha => Layout::GrayAlpha,
+            Channels::Rgb => Layout::Rgb,
+            Channels::Rgba => Layout::Rgba,
+        };
+        let transform = space
+            .profile(gray)
+            .and_then(|profile| {
+                profile.create_transform_16bit(layout, &srgb(gray), layout, TransformOptions::default()).ok()
+            })
+            .filter(|transform| !changes_nothing(transform, channels));
+        Self { transform }
+    }
+
+    /// Converts a picture in linear light with premultiplied alpha.
+    pub(crate) fn apply(&self, picture: Raster<u16>) -> Result<Raster<u16>, RenderError> {
+        let Some(transform) = &self.transform else { return Ok(picture) };
+        let coded = linear::to_16(&picture);
+        let mut converted = vec![0; coded.samples.len()];
+        transform.transform(&coded.samples, &mut converted).map_err(RenderError::bug)?;
+        Ok(linear::from_coded(&Samples::Sixteen(coded.with(coded.channels, converted))))
+    }
+}
+
+/// Whether a transform moves no colour by half a step of 8 bits: many profiles are sRGB by another name, and their
+/// pictures should come out untouched.
+fn changes_nothing(transform: &Arc<Transform16BitExecutor>, channels: Channels) -> bool {
+    const STEPS: u16 = 6;
+    let level = |i: u16| u16::MAX / (STEPS - 1) * i;
+    let mut probes = Vec::new();
+    for i in 0..STEPS.pow(3) {
+        let rgb = [level(i % STEPS), level(i / STEPS % STEPS), level(i / STEPS / STEPS)];
+        probes.extend(&rgb[..channels.without_alpha().count()]);
+        if channels.has_alpha() {
+            probes.push(u16::MAX);
+        }
+    }
+    let mut converted = vec![0; probes.len()];
+    transform.transform(&probes, &mut converted).is_ok()
+        && probes.iter().zip(&converted).all(|(before, after)| before.abs_diff(*after) <= 128)
+}
+
+/// Converts rows of CMYK samples as JPEG stores them: inverted, 255 for no ink. Browsers take every CMYK JPEG so.
+pub(crate) struct CmykToSrgb {
+    transform: Option<Arc<moxcms::Transform8BitExecutor>>,
+}
+
+impl CmykToSrgb {
+    /// Through the profile; without a usable one by the plain product that browsers use.
+    pub(crate) fn new(icc: Option<&[u8]>) -> Self {
+        let transform = icc
+            .and_then(parse)
+            .filter(|profile| profile.color_space == DataColorSpace::Cmyk)
+            .and_then(|profile| {
+                let options = TransformOptions::default();
+                profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgb, options).ok()
+            });
+        Self { transform }
+    }
+
+    /// `cmyk` has four samples for each three of `rgb`. Uses `cmyk` as scratch.
+    pub(crate) fn convert(&self, cmyk: &mut [u8], rgb: &mut [u8]) -> Result<(), RenderError> {
+        if let Some(transform) = &self.transform {
+            cmyk.iter_mut().for_each(|ink| *ink = !*ink);
+            return transform.transform(cmyk, rgb).map_err(RenderError::bug);
+        }
+        for (ink, colour) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {
+            for (ink_sample, out) in ink.iter().zip(colour) {
+                let product = u32::from(*ink_sample) * u32::from(ink[3]);
+                *out = u8::try_from((product + 127) / 255).unwrap_or(u8::MAX);
+            }
+        }
+        Ok(())
+    }
+}

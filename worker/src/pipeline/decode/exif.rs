@@ -1,0 +1,59 @@
+//! The one thing EXIF is read for: which way is up.
+
+use crate::pipeline::orient::Orientation;
+
+/// Tag 274 of the first directory (CIPA DC-008-2019, section 4.6.4).
+const ORIENTATION: u16 = 274;
+/// The field type SHORT.
+const SHORT: u16 = 3;
+
+/// The orientation in a TIFF structure as EXIF holds it, with or without the `Exif\0\0` that JPEG puts before it.
+/// Whatever cannot be read means upright.
+pub(super) fn orientation(exif: &[u8]) -> Orientation {
+    let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
+    Orientation::from_tag(tag(tiff).unwrap_or(1))
+}
+
+fn tag(tiff: &[u8]) -> Option<u16> {
+    let big_endian = match tiff.get(..4)? {
+        b"MM\0*" => true,
+        b"II*\0" => false,
+        _ => return None,
+    };
+    let short = |at: usize| {
+        let bytes = [*tiff.get(at)?, *tiff.get(at.checked_add(1)?)?];
+        Some(if big_endian { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) })
+    };
+    let long = |at: usize| {
+        let (first, second) = (u32::from(short(at)?), u32::from(short(at.checked_add(2)?)?));
+        Some(if big_endian { first << 16 | second } else { second << 16 | first })
+    };
+    let directory = usize::try_from(long(4)?).ok()?;
+    let entries = usize::from(short(directory)?);
+    (0..entries)
+        .map_while(|entry| {
+            let at = directory.checked_add(2 + 12 * entry)?;
+            Some((short(at)?, short(at.checked_add(2)?)?, short(at.checked_add(8)?)?))
+        })
+        .find_map(|(tag, kind, value)| (tag == ORIENTATION && kind == SHORT).then_some(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_byte_orders_are_read() {
+        let little = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
+        let big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0";
+        assert_eq!(orientation(little), Orientation::from_tag(6));
+        assert_eq!(orientation(big), Orientation::from_tag(6));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_upright() {
+        for exif in [&b""[..], b"Exif\0\0", b"II*\0\xFF\xFF\xFF\xFF", b"II*\0\x08\0\0\0\xFF\xFF\x12\x01"] {
+            assert_eq!(orientation(exif), Orientation::default());
+        }
+    }
+}

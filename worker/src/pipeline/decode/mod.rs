@@ -1,0 +1,113 @@
+//! From a file's bytes to pixels, one format a file.
+
+mod exif;
+mod gif;
+mod jpeg;
+mod png;
+mod webp;
+
+use darkroom_shared::{header::Header, image::SourceFormat};
+
+use super::{RenderError, colour::Space, orient::Orientation, raster::Raster};
+
+/// Coded samples with straight alpha, as deep as the file has them.
+#[derive(Clone, Debug)]
+pub(crate) enum Samples {
+    Eight(Raster<u8>),
+    Sixteen(Raster<u16>),
+}
+
+impl Samples {
+    pub(crate) fn size(&self) -> (u32, u32) {
+        match self {
+            Self::Eight(raster) => (raster.width, raster.height),
+            Self::Sixteen(raster) => (raster.width, raster.height),
+        }
+    }
+}
+
+/// What is kept of a file's metadata: what is needed to show its pixels rightly. Nothing else is read, so nothing else
+/// can reach a rendition.
+#[derive(Debug, Default)]
+pub(crate) struct Metadata {
+    pub(crate) orientation: Orientation,
+    pub(crate) space: Space,
+}
+
+/// A still picture, or the first of an animation.
+pub(crate) struct Still {
+    pub(crate) samples: Samples,
+    /// The exact sides of the picture in these samples: less than their number where a JPEG of odd size was decoded
+    /// smaller.
+    pub(crate) extent: (f64, f64),
+}
+
+impl From<Samples> for Still {
+    fn from(samples: Samples) -> Self {
+        let (width, height) = samples.size();
+        Self { samples, extent: (width.into(), height.into()) }
+    }
+}
+
+/// One picture of an animation, composed: what is seen while it is shown.
+pub(crate) struct Frame {
+    pub(crate) picture: Raster<u8>,
+    pub(crate) milliseconds: u32,
+}
+
+/// An animation, decoded as it is asked for its frames.
+pub(crate) struct Animation<'a> {
+    /// How often it plays; 0 means for ever.
+    pub(crate) plays: u32,
+    pub(crate) frames: Box<dyn Iterator<Item = Result<Frame, RenderError>> + 'a>,
+}
+
+/// Reads orientation and colour space.
+pub(crate) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, RenderError> {
+    match header.format {
+        SourceFormat::Jpeg => Ok(jpeg::metadata(bytes)),
+        SourceFormat::Png => png::metadata(bytes),
+        SourceFormat::Webp => Ok(webp::metadata(bytes)),
+        SourceFormat::Gif => Ok(Metadata::default()),
+    }
+}
+
+/// Decodes a still picture. The result may be smaller than the file says, but not smaller than `at_least`, where that
+/// is cheaper and costs no quality.
+pub(crate) fn still(
+    bytes: &[u8],
+    header: &Header,
+    metadata: &Metadata,
+    at_least: (f64, f64),
+    scans: u32,
+) -> Result<Still, RenderError> {
+    match header.format {
+        SourceFormat::Jpeg => jpeg::decode(bytes, header, metadata, at_least, scans),
+        SourceFormat::Png => png::decode(bytes, header).map(Still::from),
+        SourceFormat::Webp => webp::decode(bytes, header).map(Still::from),
+        SourceFormat::Gif => {
+            let mut frames = gif::animation(bytes, header)?.frames;
+            let frame = frames.next().unwrap_or_else(|| Err(RenderError::broken("GIF", "no frame")))?;
+            Ok(Samples::Eight(frame.picture).into())
+        }
+    }
+}
+
+/// Opens a picture of more than one frame.
+pub(crate) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+    match header.format {
+        SourceFormat::Gif => gif::animation(bytes, header),
+        SourceFormat::Png => png::animation(bytes, header),
+        SourceFormat::Webp => webp::animation(bytes, header),
+        SourceFormat::Jpeg => Err(RenderError::bug("a JPEG has one frame")),
+    }
+}
+
+/// A decoder that finds another size than the header gave would leave the limits.
+fn check_size(header: &Header, found: (u32, u32), format: &'static str) -> Result<(), RenderError> {
+    if found == (header.width, header.height) {
+        Ok(())
+    } else {
+        Err(RenderError::broken(format, "it has two sizes"))
+    }
+}

@@ -1,0 +1,20 @@
+//! From pixels to a file, one format a file. No metadata is ever written: the values are sRGB, which every reader
+//! assumes.
+
+mod jpeg;
+mod png;
+mod webp;
+
+use darkroom_shared::image::{Quality, RenditionFormat};
+
+pub(crate) use self::webp::Animation;
+use super::{RenderError, raster::Raster};
+
+/// Encodes a picture. Where the format has no transparency, it is laid on white.
+pub(crate) fn encode(picture: &Raster<u8>, format: RenditionFormat, quality: Quality) -> Result<Vec<u8>, RenderError> {
+    match format {
+        RenditionFormat::Jpeg => jpeg::encode(&picture.on_white(), quality),
+        RenditionFormat::Png => png::encode(picture, quality),
+        RenditionFormat::Webp => webp::encode(picture, quality),
+    }
+}

@@ -1,0 +1,148 @@
+//! Between coded values and linear light.
+//!
+//! Light adds up, coded values do not: a mean of coded values is too dark where black meets white. So pictures are
+//! resized as 16-bit linear light with premultiplied alpha. The curve is sRGB's (IEC 61966-2-1) whatever the profile:
+//! profiles differ from it by little, and since the same curve leads back, a colour that is not mixed with others
+//! comes back exactly; the profile is applied to the smaller picture afterwards.
+
+use std::sync::LazyLock;
+
+use super::{
+    decode::Samples,
+    raster::{Channels, Raster},
+};
+
+const MAX: f64 = 65_535.0;
+
+fn decode(coded: f64) -> f64 {
+    if coded <= 0.040_45 { coded / 12.92 } else { ((coded + 0.055) / 1.055).powf(2.4) }
+}
+
+fn encode(linear: f64) -> f64 {
+    if linear <= 0.003_130_8 { linear * 12.92 } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
+}
+
+// Values are between 0 and the target's maximum by construction.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn table<T>(length: u32, curve: fn(f64) -> f64, scale: f64, round: fn(f64) -> T) -> Vec<T> {
+    let last = f64::from(length - 1);
+    (0..length).map(|i| round((curve(f64::from(i) / last) * scale).round())).collect()
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn to_u16(value: f64) -> u16 {
+    value as u16
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn to_u8(value: f64) -> u8 {
+    value as u8
+}
+
+static FROM_8: LazyLock<Vec<u16>> = LazyLock::new(|| table(256, decode, MAX, to_u16));
+static FROM_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, decode, MAX, to_u16));
+static TO_8: LazyLock<Vec<u8>> = LazyLock::new(|| table(65_536, encode, 255.0, to_u8));
+static TO_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, encode, MAX, to_u16));
+
+/// Coded samples with straight alpha, to linear light with premultiplied alpha.
+pub(crate) fn from_coded(coded: &Samples) -> Raster<u16> {
+    match coded {
+        Samples::Eight(raster) => linearise(raster, &FROM_8, |alpha| u16::from(alpha) * 257),
+        Samples::Sixteen(raster) => linearise(raster, &FROM_16, |alpha| alpha),
+    }
+}
+
+fn linearise<T: Copy + Default + Into<u16>>(
+    raster: &Raster<T>,
+    table: &[u16],
+    widen: impl Fn(T) -> u16,
+) -> Raster<u16> {
+    let look_up = |value: T| table[usize::from(value.into())];
+    let samples = match raster.channels {
+        Channels::Gray | Channels::Rgb => raster.samples.iter().map(|value| look_up(*value)).collect(),
+        Channels::GrayAlpha => raster
+            .pixels()
+            .flat_map(|pixel| {
+                let alpha = widen(pixel[1]);
+                [multiply(look_up(pixel[0]), alpha), alpha]
+            })
+            .collect(),
+        Channels::Rgba => raster
+            .pixels()
+            .flat_map(|pixel| {
+                let alpha = widen(pixel[3]);
+                let colour = |i: usize| multiply(look_up(pixel[i]), alpha);
+                [colour(0), colour(1), colour(2), alpha]
+            })
+            .collect(),
+    };
+    raster.with(raster.channels, samples)
+}
+
+/// Linear light with premultiplied alpha, to sRGB's 8-bit code with straight alpha.
+pub(crate) fn to_8(linear: &Raster<u16>) -> Raster<u8> {
+    code(linear, &TO_8, |alpha| u8::try_from((u32::from(alpha) + 128) / 257).unwrap_or(u8::MAX))
+}
+
+/// The same, to 16 bits a sample.
+pub(crate) fn to_16(linear: &Raster<u16>) -> Raster<u16> {
+    code(linear, &TO_16, |alpha| alpha)
+}
+
+fn code<T: Copy>(linear: &Raster<u16>, table: &[T], narrow: impl Fn(u16) -> T) -> Raster<T> {
+    let look_up = |value: u16| table[usize::from(value)];
+    let samples = match linear.channels {
+        Channels::Gray | Channels::Rgb => linear.samples.iter().map(|value| look_up(*value)).collect(),
+        Channels::GrayAlpha => {
+            linear.pixels().flat_map(|pixel| [look_up(divide(pixel[0], pixel[1])), narrow(pixel[1])]).collect()
+        }
+        Channels::Rgba => linear
+            .pixels()
+            .flat_map(|pixel| {
+                let colour = |i: usize| look_up(divide(pixel[i], pixel[3]));
+                [colour(0), colour(1), colour(2), narrow(pixel[3])]
+            })
+            .collect(),
+    };
+    linear.with(linear.channels, samples)
+}
+
+// A product of two 16-bit fractions is one too.
+#[allow(clippy::cast_possible_truncation)]
+fn multiply(colour: u16, alpha: u16) -> u16 {
+    ((u32::from(colour) * u32::from(alpha) + 32_767) / 65_535) as u16
+}
+
+/// What is wholly transparent has no colour: black.
+fn divide(colour: u16, alpha: u16) -> u16 {
+    match alpha {
+        0 => 0,
+        u16::MAX => colour,
+        // A filter's overshoot may leave more colour than alpha.
+        alpha => u16::try_from((u32::from(colour) * 65_535 + u32::from(alpha) / 2) / u32::from(alpha)).unwrap_or(u16::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_colour_that_is_not_mixed_comes_back_exactly() {
+        let coded = Raster { width: 256, height: 1, channels: Channels::Gray, samples: (0..=255).collect() };
+        assert_eq!(to_8(&from_coded(&Samples::Eight(coded.clone()))).samples, coded.samples);
+    }
+
+    #[test]
+    fn alpha_comes_back_exactly_and_opaque_enough_colours_too() {
+        let samples: Vec<u8> = (0..=255).flat_map(|alpha| [200, 100, 50, alpha]).collect();
+        let coded = Raster { width: 256, height: 1, channels: Channels::Rgba, samples };
+        let back = to_8(&from_coded(&Samples::Eight(coded.clone())));
+        for (before, after) in coded.pixels().zip(back.pixels()) {
+            assert_eq!(before[3], after[3]);
+            if before[3] >= 8 {
+                assert!(before.iter().zip(after).all(|(b, a)| b.abs_diff(*a) <= 1), "{before:?} {after:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Pixels in memory.
+
+/// What the samples of a pixel mean. Straight or premultiplied alpha, and coded or linear values, are up to the step
+/// that holds them; each says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channels {
+    Gray,
+    GrayAlpha,
+    Rgb,
+    Rgba,
+}
+
+impl Channels {
+    pub(crate) const fn count(self) -> usize {
+        match self {
+            Self::Gray => 1,
+            Self::GrayAlpha => 2,
+            Self::Rgb => 3,
+            Self::Rgba => 4,
+        }
+    }
+
+    pub(crate) const fn has_alpha(self) -> bool {
+        matches!(self, Self::GrayAlpha | Self::Rgba)
+    }
+
+    pub(crate) const fn without_alpha(self) -> Self {
+        match self {
+            Self::Gray | Self::GrayAlpha => Self::Gray,
+            Self::Rgb | Self::Rgba => Self::Rgb,
+        }
+    }
+}
+
+/// A picture: rows from top to bottom, samples interleaved, nothing between rows.
+#[derive(Clone, Debug)]
+pub(crate) struct Raster<T> {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) channels: Channels,
+    pub(crate) samples: Vec<T>,
+}
+
+impl<T: Copy + Default> Raster<T> {
+    pub(crate) fn new(width: u32, height: u32, channels: Channels) -> Self {
+        let samples = vec![T::default(); width as usize * height as usize * channels.count()];
+        Self { width, height, channels, samples }
+    }
+
+    /// The same picture with other samples.
+    pub(crate) fn with<U>(&self, channels: Channels, samples: Vec<U>) -> Raster<U> {
+        debug_assert_eq!(samples.len(), self.width as usize * self.height as usize * channels.count());
+        Raster { width: self.width, height: self.height, channels, samples }
+    }
+
+    pub(crate) fn row_length(&self) -> usize {
+        self.width as usize * self.channels.count()
+    }
+
+    pub(crate) fn pixels(&self) -> std::slice::ChunksExact<'_, T> {
+        self.samples.chunks_exact(self.channels.count())
+    }
+}
+
+impl Raster<u8> {
+    /// Whether any pixel shows what is behind it.
+    pub(crate) fn is_transparent(&self) -> bool {
+        self.channels.has_alpha() && self.pixels().any(|pixel| pixel.last() != Some(&u8::MAX))
+    }
+
+    /// Drops an alpha channel that says nothing.
+    pub(crate) fn without_idle_alpha(self) -> Self {
+        if !self.channels.has_alpha() || self.is_transparent() { self } else { self.opaque() }
+    }
+
+    /// The colours alone; what is transparent shows its colour.
+    fn opaque(self) -> Self {
+        let channels = self.channels.without_alpha();
+        let samples = self.pixels().flat_map(|pixel| &pixel[..channels.count()]).copied().collect();
+        self.with(channels, samples)
+    }
+
+    /// Laid on white, for formats without transparency.
+    pub(crate) fn on_white(&self) -> Self {
+        if !self.channels.has_alpha() {
+            return self.clone();
+        }
+        let channels = self.channels.without_alpha();
+        let mut samples = Vec::with_capacity(self.width as usize * self.height as usize * channels.count());
+        for pixel in self.pixels() {
+            let (colours, alpha) = pixel.split_at(channels.count());
+            let alpha = u32::from(alpha[0]);
+            // At most 255: a mean of two bytes, weighted by parts of 255.
+            #[allow(clippy::cast_possible_truncation)]
+            samples.extend(colours.iter().map(|c| ((u32::from(*c) * alpha + 255 * (255 - alpha) + 127) / 255) as u8));
+        }
+        self.with(channels, samples)
+    }
+
+    pub(crate) fn to_rgba(&self) -> Vec<u8> {
+        match self.channels {
+            Channels::Gray => self.samples.iter().flat_map(|g| [*g, *g, *g, 255]).collect(),
+            Channels::GrayAlpha => self.pixels().flat_map(|p| [p[0], p[0], p[0], p[1]]).collect(),
+            Channels::Rgb => self.pixels().flat_map(|p| [p[0], p[1], p[2], 255]).collect(),
+            Channels::Rgba => self.samples.clone(),
+        }
+    }
+}
