@@ -12,8 +12,8 @@ use futures::{FutureExt as _, Stream, StreamExt as _, stream::BoxStream};
 use poem::{Body, Request, http::header};
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-/// How long a client may send nothing within a body.
-const IDLE: Duration = Duration::from_secs(30);
+/// How long a client may send nothing within a body, by default.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// How long a whole body may take: 32 MiB at 150 kbit/s. Shorter than the least age at which the sweep takes a draft.
 const WHOLE: Duration = Duration::from_mins(30);
 /// What is read of a body that was refused, so that the client hears why. Most clients read no answer before they
@@ -22,8 +22,8 @@ const DRAIN_BYTES: usize = 256 << 20;
 /// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
 
-/// Puts the request's body under guard.
-pub(crate) fn guard(request: &mut Request) {
+/// Puts the request's body under guard: a client that sends nothing for `patience` is given up.
+pub(crate) fn guard(request: &mut Request, patience: Duration) {
     let body = request.take_body();
     if body.is_empty() {
         return;
@@ -32,7 +32,8 @@ pub(crate) fn guard(request: &mut Request) {
     let waits = request.headers().contains_key(header::EXPECT);
     request.set_body(Body::from_bytes_stream(Guarded {
         stream: body.into_bytes_stream().boxed(),
-        idle: Box::pin(sleep(IDLE)),
+        patience,
+        silence: Box::pin(sleep(patience)),
         end: Instant::now() + WHOLE,
         state: if waits { State::Unasked } else { State::Open },
     }));
@@ -40,7 +41,8 @@ pub(crate) fn guard(request: &mut Request) {
 
 struct Guarded {
     stream: BoxStream<'static, io::Result<Bytes>>,
-    idle: Pin<Box<Sleep>>,
+    patience: Duration,
+    silence: Pin<Box<Sleep>>,
     end: Instant,
     state: State,
 }
@@ -64,15 +66,15 @@ impl Stream for Guarded {
         self.state = State::Open;
         match self.stream.poll_next_unpin(context) {
             Poll::Ready(Some(Ok(chunk))) => {
-                let next = (Instant::now() + IDLE).min(self.end);
-                self.idle.as_mut().reset(next);
+                let next = (Instant::now() + self.patience).min(self.end);
+                self.silence.as_mut().reset(next);
                 Poll::Ready(Some(Ok(chunk)))
             }
             Poll::Ready(end) => {
                 self.state = State::Closed;
                 Poll::Ready(end)
             }
-            Poll::Pending => self.idle.poll_unpin(context).map(|()| {
+            Poll::Pending => self.silence.poll_unpin(context).map(|()| {
                 self.state = State::Closed;
                 Some(Err(io::ErrorKind::TimedOut.into()))
             }),

@@ -1,12 +1,15 @@
 //! What every request and every answer has: a request id, a line in the log, a guarded body, headers that browsers
 //! obey, and a problem document where something went wrong.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use futures::FutureExt as _;
 use poem::{
     Endpoint, IntoResponse as _, Request, Response, Result,
-    error::ResponseError as _,
     http::{
         HeaderName, HeaderValue, StatusCode,
         header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
@@ -36,19 +39,22 @@ const HEADERS: [(HeaderName, HeaderValue); 4] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// Serves a request; never fails.
-pub(crate) async fn serve<E: Endpoint>(endpoint: Arc<E>, mut request: Request) -> Result<Response> {
+/// Serves a request; never fails. `patience`: how long a client may send nothing within its body.
+pub(crate) async fn serve<E>(endpoint: Arc<E>, mut request: Request, patience: Duration) -> Result<Response>
+where
+    E: Endpoint,
+{
     let id = request_id(&request);
     let asked = Asked::new(&request, id.clone());
     let span = tracing::info_span!("request", id);
-    body::guard(&mut request);
+    body::guard(&mut request, patience);
     let answer = async {
         let mut line = AccessLine::new(&request);
         let answer = AssertUnwindSafe(endpoint.call(request)).catch_unwind().await;
         let answer = match answer {
             Ok(Ok(answer)) => answer.into_response(),
             Ok(Err(error)) => error.into_response(),
-            Err(_) => ApiError::Panicked.as_response(),
+            Err(_) => poem::Error::from(ApiError::Panicked).into_response(),
         };
         let mut answer = problem::document(answer, &asked).await;
         if answer.status() == StatusCode::METHOD_NOT_ALLOWED {

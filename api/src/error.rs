@@ -13,7 +13,7 @@ use darkroom_shared::{
     queue::QueueError,
     staging::StagingError,
 };
-use poem::{IntoResponse as _, Response, error::ResponseError, http::StatusCode};
+use poem::http::StatusCode;
 use poem_openapi::{
     ApiResponse, ResponseContent as _,
     registry::{MetaResponse, MetaResponses, Registry},
@@ -141,17 +141,16 @@ impl ApiError {
     }
 }
 
-impl ResponseError for ApiError {
-    fn status(&self) -> StatusCode {
-        self.kind().status
-    }
-
-    fn as_response(&self) -> Response {
-        let status = self.status();
-        if let Some(cause) = self.source() {
+impl From<ApiError> for poem::Error {
+    /// Logs the cause, and carries the problem to where its document is written ([`crate::problem::document`]).
+    fn from(error: ApiError) -> Self {
+        let status = error.kind().status;
+        if let Some(cause) = error.source() {
             tracing::error!(%status, "{}", chain(cause));
         }
-        ProblemBody::from(self.problem()).into_response()
+        let mut answer = Self::from_status(status);
+        answer.set_data(error.problem());
+        answer
     }
 }
 

@@ -50,6 +50,8 @@ pub struct App {
     pub limits: Limits,
     /// How long a presigned URL works.
     pub presigned: Duration,
+    /// How long a client may send nothing within a request.
+    pub patience: Duration,
 }
 
 /// Why an [`App`] cannot be made.
@@ -72,6 +74,7 @@ impl App {
             staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
             limits: settings.limits,
             presigned: settings.bucket.presigned,
+            patience: body::PATIENCE,
         })
     }
 }
@@ -132,5 +135,8 @@ pub fn spec_yaml() -> String {
 /// Everything the api serves, for [`serve::serve`].
 pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
     let service = service((Images::new(app.clone()), Health::new(app.clone())));
-    docs::add(Route::new()).nest_no_strip("/", service).around(edge::serve)
+    let patience = app.patience;
+    docs::add(Route::new())
+        .nest_no_strip("/", service)
+        .around(move |routes, request| edge::serve(routes, request, patience))
 }

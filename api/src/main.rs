@@ -72,11 +72,7 @@ async fn migrate(settings: Settings) -> anyhow::Result<()> {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let db = database::connect(settings.database.url.expose(), settings.database.connections).await?;
-    if settings.database.migrate_on_start {
-        database::migrate(&db).await?;
-    } else {
-        database::verify(&mut *db.acquire().await?).await?;
-    }
+    database::prepare(&db, settings.database.migrate_on_start).await?;
     let app = App::open(db, &settings).await?;
     let listener =
         TcpListener::bind(settings.bind).await.with_context(|| format!("cannot listen on {}", settings.bind))?;
@@ -101,7 +97,8 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
 
 fn print_config() -> anyhow::Result<()> {
     let in_force = Settings::in_force(&|name| std::env::var(name).ok());
-    print(&in_force.iter().map(|(name, value)| format!("{name}={value}\n")).collect::<String>())?;
+    let lines = in_force.iter().fold(String::new(), |lines, (name, value)| lines + name + "=" + value + "\n");
+    print(&lines)?;
     Settings::from_env()?;
     Ok(())
 }

@@ -160,12 +160,11 @@ pub(crate) async fn document(mut response: Response, asked: &Asked) -> Response 
     if !(response.status().is_client_error() || response.status().is_server_error()) {
         return response;
     }
-    let problem = match response.data::<Problem>() {
-        Some(problem) => problem.clone(),
-        None => {
-            let text = response.take_body().into_string().await.unwrap_or_default();
-            Problem::of_framework(response.status(), &text, asked)
-        }
+    let problem = if let Some(problem) = response.data::<Problem>() {
+        problem.clone()
+    } else {
+        let text = response.take_body().into_string().await.unwrap_or_default();
+        Problem::of_framework(response.status(), &text, asked)
     };
     let problem = Problem { request_id: asked.id.clone(), ..problem };
     // A path that cannot be anything's is not found, whatever the framework called it.
