@@ -1,2 +1,112 @@
-//! Placeholder while the house is being built.
-fn main() {}
+//! The api: settings, connections, serve.
+
+use std::{io::Write as _, process::ExitCode, time::Duration};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use darkroom_api::{App, endpoint, serve::serve, spec_json, spec_yaml};
+use darkroom_shared::{
+    config::{self, Settings},
+    database, telemetry,
+};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+};
+
+/// Darkroom's api: accepts images, lists them, serves their state.
+#[derive(Parser)]
+#[command(version, after_help = config::help())]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves (the default).
+    Serve,
+    /// Brings the database to this version's schema.
+    Migrate,
+    /// Prints the settings in force, secrets hidden.
+    Config,
+    /// Prints the `OpenAPI` spec.
+    Openapi {
+        /// In JSON, not in YAML.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().command.unwrap_or(Command::Serve) {
+        Command::Openapi { json } => print(&if json { spec_json() } else { spec_yaml() }),
+        Command::Config => print_config(),
+        Command::Migrate => with_settings(migrate),
+        Command::Serve => with_settings(run),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, with the causes in it and without a backtrace.
+            eprintln!("darkroom-api: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main]
+async fn with_settings<F: Future<Output = anyhow::Result<()>>>(work: fn(Settings) -> F) -> anyhow::Result<()> {
+    let settings = Settings::from_env()?;
+    telemetry::start(&settings.log);
+    work(settings).await
+}
+
+async fn migrate(settings: Settings) -> anyhow::Result<()> {
+    let db = database::connect(settings.database.url.expose(), settings.database.connections).await?;
+    database::migrate(&db).await?;
+    tracing::info!("the database is up to date");
+    Ok(())
+}
+
+async fn run(settings: Settings) -> anyhow::Result<()> {
+    let stop = stop_signal()?;
+    let db = database::connect(settings.database.url.expose(), settings.database.connections).await?;
+    database::prepare(&db, settings.database.migrate_on_start).await?;
+    let app = App::open(db, &settings).await?;
+    let listener =
+        TcpListener::bind(settings.bind).await.with_context(|| format!("cannot listen on {}", settings.bind))?;
+    tracing::info!("listening on http://{}", listener.local_addr()?);
+    serve(listener, endpoint(&app), stop, settings.worker.drain).await;
+    // Connections to Postgres are closed in good order, but not waited for where it is away.
+    let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+/// Resolves at SIGTERM or Ctrl-C.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+fn print_config() -> anyhow::Result<()> {
+    let in_force = Settings::in_force(&|name| std::env::var(name).ok());
+    let lines = in_force.iter().fold(String::new(), |lines, (name, value)| lines + name + "=" + value + "\n");
+    print(&lines)?;
+    Settings::from_env()?;
+    Ok(())
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // The reader has seen enough: `darkroom-api openapi | head`.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write"),
+    }
+}

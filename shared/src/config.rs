@@ -73,7 +73,7 @@ settings! {
     MAX_FRAMES = Some("1000"), "Most frames of an animation.";
     WORKER_CONCURRENCY = Some("0"), "Images a worker renders at once; 0: as many as it has cores.";
     RENDER_SECONDS = Some("60"), "Longest time one image may take to render.";
-    DRAIN_SECONDS = Some("30"), "How long running jobs may go on after SIGTERM.";
+    DRAIN_SECONDS = Some("30"), "How long running jobs and uploads may go on after SIGTERM.";
     ORPHAN_SECONDS = Some("86400"), "Age from which a staged file or an object that no image claims is removed, 3600 or more.";
     LOG = Some("info"), "What is logged, as tracing-subscriber's EnvFilter reads it: info, or darkroom_worker=debug,warn.";
     LOG_FORMAT = Some("text"), "text for people, json for collectors.";

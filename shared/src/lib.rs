@@ -7,6 +7,7 @@
 //! | [`catalog`] | every SQL statement about images |
 //! | [`bucket`] | the S3 bucket of the renditions, object keys, presigned URLs |
 //! | [`staging`] | where an upload waits until it is rendered |
+//! | [`jobs`] | every job: what it carries, its queue, its attempts |
 //! | [`queue`] | the Postgres queue on apalis: enqueue, claim, lease, retry, schedule, prune |
 //! | [`database`] | the pool and the migrations |
 //! | [`config`] | every setting, from the environment, checked at start |
@@ -18,6 +19,7 @@ pub mod config;
 pub mod database;
 pub mod header;
 pub mod image;
+pub mod jobs;
 pub mod queue;
 pub mod staging;
 pub mod telemetry;

@@ -1,0 +1,88 @@
+//! The binary: what it prints, how it ends.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    process::{Command, Output, Stdio},
+};
+
+use crate::harness::Api;
+
+fn darkroom_api() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_darkroom-api"));
+    command.env_clear();
+    command
+}
+
+fn run(command: &mut Command) -> (Option<i32>, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status.code(), String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
+#[test]
+fn help_lists_the_settings_and_version_the_version() {
+    let (code, help, _) = run(darkroom_api().arg("--help"));
+    assert_eq!(code, Some(0));
+    for word in ["serve", "migrate", "config", "openapi", "DATABASE_URL", "MAX_UPLOAD_BYTES"] {
+        assert!(help.contains(word), "{word} in {help}");
+    }
+    let (code, version, _) = run(darkroom_api().arg("--version"));
+    assert_eq!((code, version.trim()), (Some(0), concat!("darkroom-api ", env!("CARGO_PKG_VERSION"))));
+    assert_eq!(run(darkroom_api().arg("nonsense")).0, Some(2));
+}
+
+#[test]
+fn the_spec_is_printed_without_any_setting() {
+    let (code, yaml, _) = run(darkroom_api().arg("openapi"));
+    assert_eq!((code, yaml), (Some(0), darkroom_api::spec_yaml()));
+    let (_, json, _) = run(darkroom_api().args(["openapi", "--json"]));
+    assert_eq!(json, darkroom_api::spec_json());
+}
+
+#[test]
+fn missing_settings_are_all_told_without_a_backtrace() {
+    let (code, _, told) = run(darkroom_api().env("RUST_BACKTRACE", "1"));
+    assert_eq!(code, Some(1));
+    assert!(told.contains("DATABASE_URL is not set") && told.contains("BUCKET_URL is not set"), "{told}");
+    assert!(!told.contains("backtrace") && !told.contains("panicked"), "{told}");
+}
+
+#[tokio::test]
+async fn settings_in_force_are_printed_without_secrets() {
+    let api = Api::start().await;
+    let mut command = darkroom_api();
+    command.arg("config").envs(api.env()).env("DATABASE_URL", "postgres://me:hunter2@localhost/x");
+    let (code, told, _) = run(&mut command);
+    assert_eq!(code, Some(0));
+    assert!(told.contains("DATABASE_URL=postgres://me:***@localhost/x\n"), "{told}");
+    assert!(told.contains("AWS_SECRET_ACCESS_KEY=***\n") && !told.contains(api.bucket.server.secret()), "{told}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_one_clear_line() {
+    let api = Api::start().await;
+    let mut command = darkroom_api();
+    command.envs(api.env()).env("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:9/x");
+    let (code, _, told) = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
+    assert_eq!(code, Some(1));
+    assert!(told.contains("cannot connect to Postgres") && !told.contains("hunter2"), "{told}");
+    assert_eq!(told.lines().count(), 1, "{told}");
+}
+
+#[tokio::test]
+async fn sigterm_ends_it_cleanly() {
+    let api = Api::start().await;
+    let mut command = darkroom_api();
+    let mut child = command.envs(api.env()).stderr(Stdio::piped()).spawn().unwrap();
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        assert!(lines.any(|line| line.contains("listening on http://127.0.0.1:")));
+        let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+        // Read to the end, or the child might block on a full pipe.
+        let rest = lines.collect::<Vec<_>>().join("\n");
+        (child.wait().unwrap().code(), rest)
+    });
+    let (code, rest) = ended.await.unwrap();
+    assert_eq!(code, Some(0));
+    assert!(rest.contains("stopped"), "{rest}");
+}

@@ -1,0 +1,245 @@
+//! A running api over TCP with a database, a bucket and a staging directory of its own, and pictures to send to it.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::LazyLock,
+};
+
+use darkroom_api::{App, endpoint, serve::serve};
+use darkroom_dev::testing;
+use darkroom_shared::{config::Settings, database};
+use futures::FutureExt as _;
+use reqwest::{
+    Client, Method, RequestBuilder, Response, StatusCode,
+    header::HeaderMap,
+    multipart::{Form, Part},
+    redirect,
+};
+use serde_json::Value;
+use sqlx::PgPool;
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::Duration};
+
+/// A running api.
+pub(crate) struct Api {
+    pub(crate) app: App,
+    pub(crate) url: String,
+    pub(crate) http: Client,
+    pub(crate) bucket: testing::Bucket,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<()>,
+    database: String,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Api {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[], |_| {}).await
+    }
+
+    /// An api with more settings, and with its insides changed.
+    pub(crate) async fn start_with(settings: &[(&str, &str)], change: impl FnOnce(&mut App)) -> Self {
+        let (database, bucket) = tokio::join!(testing::database(), testing::bucket());
+        let settings = read_settings(&database, &bucket, settings);
+        let db = database::connect(&database, 5).await.unwrap();
+        database::migrate(&db).await.unwrap();
+        let mut app = App::open(db, &settings).await.unwrap();
+        change(&mut app);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let stopped = stopped.map(|_| ());
+        let served = tokio::spawn(serve(listener, endpoint(&app), stopped, Duration::from_secs(30)));
+        // Makes reqwest's TLS provider known.
+        drop(testing::http());
+        let http = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
+        Self { app, url, http, bucket, stop: Some(stop), served, database }
+    }
+
+    pub(crate) fn db(&self) -> &PgPool {
+        &self.app.db
+    }
+
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").unwrap()
+    }
+
+    /// What a child process needs to run as this api does.
+    pub(crate) fn env(&self) -> HashMap<&'static str, String> {
+        env(&self.database, &self.bucket)
+    }
+
+    /// Has the server stop, and waits until it has.
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().map(|stop| stop.send(()));
+    }
+
+    pub(crate) async fn stopped(self) {
+        self.served.await.unwrap();
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask(Method::GET, path).await
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
+        self.send(self.http.request(method, format!("{}{path}", self.url))).await
+    }
+
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+        let request = request.build().unwrap();
+        let (method, path) = (request.method().clone(), request.url().path().to_owned());
+        let answer = Answer::read(self.http.execute(request).await.unwrap()).await;
+        answer.check(&method, &path);
+        answer
+    }
+
+    pub(crate) async fn post(&self, form: Form) -> Answer {
+        self.send(self.http.post(format!("{}/v1/images", self.url)).multipart(form)).await
+    }
+
+    /// Uploads a picture, and returns its id.
+    pub(crate) async fn upload(&self, title: &str) -> String {
+        let answer = self.post(file(png(3, 2)).text("title", title.to_owned())).await;
+        assert_eq!(answer.status, 202, "{}", answer.text);
+        answer.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// The names of all staged files, drafts among them.
+    pub(crate) fn staged(&self) -> Vec<String> {
+        let staging = staging_directory(&self.bucket);
+        [staging.clone(), staging.join("incoming")].iter().flat_map(|directory| files(directory)).collect()
+    }
+
+    pub(crate) async fn images(&self) -> i64 {
+        sqlx::query_scalar("SELECT count(*) FROM images").fetch_one(self.db()).await.unwrap()
+    }
+}
+
+/// Waits until something is so. A test that waits in vain is killed by its runner.
+pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
+    while !is_so() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
+    let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
+    files.map(|entry| entry.file_name().into_string().unwrap()).collect()
+}
+
+fn staging_directory(bucket: &testing::Bucket) -> PathBuf {
+    bucket.dir.path().join(".staging")
+}
+
+fn env(database: &str, bucket: &testing::Bucket) -> HashMap<&'static str, String> {
+    let staging = format!("file://{}", staging_directory(bucket).display());
+    let ours = [("DATABASE_URL", database.to_owned()), ("STAGING_URL", staging), ("BIND", "127.0.0.1:0".to_owned())];
+    bucket.env().into_iter().chain(ours).collect()
+}
+
+fn read_settings(database: &str, bucket: &testing::Bucket, more: &[(&str, &str)]) -> Settings {
+    let env = env(database, bucket);
+    let more: HashMap<_, _> = more.iter().copied().collect();
+    Settings::read(&|name| more.get(name).map(|value| (*value).to_owned()).or_else(|| env.get(name).cloned())).unwrap()
+}
+
+impl Answer {
+    async fn read(response: Response) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The problem document, which has to be of this status and kind.
+    pub(crate) fn problem(&self, status: u16, kind: &str) -> Value {
+        assert_eq!((self.status.as_u16(), self.json()["type"].as_str()), (status, Some(kind)), "{}", self.text);
+        self.json()
+    }
+
+    /// What is true of every answer.
+    fn check(&self, method: &Method, path: &str) {
+        assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()));
+        assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
+        assert!(self.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
+        assert!(self.header("cache-control").is_some());
+        let documented = documented(method, path);
+        if let Some(documented) = &documented {
+            let status = self.status.as_str();
+            assert!(documented.get(status).is_some(), "{method} {path} answers {status}, which the spec does not know");
+        }
+        if self.status.as_u16() >= 400 {
+            assert_eq!(self.header("content-type"), Some("application/problem+json"));
+            if *method != Method::HEAD {
+                let problem = self.json();
+                assert_eq!(problem["status"], self.status.as_u16());
+                assert_eq!(problem["request_id"].as_str(), self.header("x-request-id"));
+                assert!(problem["title"].is_string() && problem["detail"].is_string());
+            }
+        }
+    }
+}
+
+/// The responses that the spec has for an operation.
+fn documented(method: &Method, path: &str) -> Option<Value> {
+    static SPEC: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(&darkroom_api::spec_json()).unwrap());
+    let matches = |pattern: &str| {
+        pattern.split('/').count() == path.split('/').count()
+            && pattern.split('/').zip(path.split('/')).all(|(known, asked)| known.starts_with('{') || known == asked)
+    };
+    let (_, operations) = SPEC["paths"].as_object().unwrap().iter().find(|(pattern, _)| matches(pattern))?;
+    operations.get(method.as_str().to_lowercase()).map(|operation| operation["responses"].clone())
+}
+
+/// A form with a file named `picture.png`.
+pub(crate) fn file(bytes: Vec<u8>) -> Form {
+    Form::new().part("file", Part::bytes(bytes).file_name("picture.png"))
+}
+
+/// A PNG of this size in pixels whose header is right. Its pixels are not: nothing here looks at them.
+pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
+    png_of(width, height, 10)
+}
+
+/// A PNG with this many bytes of pixels.
+pub(crate) fn png_of(width: u32, height: u32, bytes: usize) -> Vec<u8> {
+    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    let mut png = b"\x89PNG\r\n\x1a\n".to_vec();
+    // Eight bits of red, green and blue, not interlaced.
+    chunk(&mut png, *b"IHDR", &[size.as_slice(), &[8, 2, 0, 0, 0]].concat());
+    chunk(&mut png, *b"IDAT", &vec![0x5a; bytes]);
+    chunk(&mut png, *b"IEND", &[]);
+    png
+}
+
+fn chunk(png: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) {
+    png.extend_from_slice(&u32::try_from(body.len()).unwrap().to_be_bytes());
+    let begin = png.len();
+    png.extend_from_slice(&kind);
+    png.extend_from_slice(body);
+    let crc = crc32(&png[begin..]);
+    png.extend_from_slice(&crc.to_be_bytes());
+}
+
+/// The CRC of the PNG specification, annex D.
+fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0, |crc, &byte| {
+        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { 0xEDB8_8320 ^ (crc >> 1) } else { crc >> 1 })
+    })
+}

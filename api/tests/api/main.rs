@@ -1,0 +1,11 @@
+//! The api over real TCP, on a real Postgres and a real S3 server.
+
+mod binary;
+mod errors;
+mod harness;
+mod health;
+mod images;
+mod list;
+mod server;
+mod spec;
+mod upload;

@@ -1,0 +1,147 @@
+//! Uploads: what is accepted, what is refused, and what remains of either.
+
+use reqwest::multipart::{Form, Part};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use crate::harness::{Api, file, png, png_of};
+
+#[tokio::test]
+async fn an_upload_is_accepted_with_its_facts() {
+    let api = Api::start().await;
+    let picture = png(640, 480);
+    let answer = api.post(file(picture.clone())).await;
+    assert_eq!(answer.status, 202);
+    let image = answer.json();
+    let id = image["id"].as_str().unwrap();
+    assert_eq!(answer.header("location"), Some(format!("/v1/images/{id}").as_str()));
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!((&image["title"], &image["status"]), (&json!("picture.png"), &json!("queued")));
+    let sha256 = Sha256::digest(&picture).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let facts = json!({
+        "format": "png", "width": 640, "height": 480, "frames": 1, "bytes": picture.len(), "sha256": sha256,
+    });
+    assert_eq!(image["source"], facts);
+    assert_eq!(image["links"], json!({ "self": format!("/v1/images/{id}") }));
+    let again = api.get(&format!("/v1/images/{id}")).await.json();
+    assert_eq!(again["created_at"], image["created_at"]);
+}
+
+#[tokio::test]
+async fn an_accepted_upload_is_staged_under_its_id_and_has_a_job() {
+    let api = Api::start().await;
+    let picture = png_of(3, 2, 300_000);
+    let answer = api.post(file(picture.clone())).await;
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(api.staged(), [id.clone()], "the file, and no draft");
+    let image = darkroom_shared::image::ImageId(id.parse().unwrap());
+    assert_eq!(api.app.staging.read(image).await.unwrap(), picture);
+    let jobs: Vec<serde_json::Value> =
+        sqlx::query_scalar("SELECT convert_from(job, 'UTF8')::jsonb FROM apalis.jobs WHERE job_type = 'process-image'")
+            .fetch_all(api.db())
+            .await
+            .unwrap();
+    assert_eq!(jobs, [json!({ "image": id })]);
+}
+
+#[tokio::test]
+async fn the_title_is_the_clients_or_the_files_name() {
+    let api = Api::start().await;
+    for (form, title) in [
+        (file(png(1, 1)).text("title", "  Ha\u{308}fen 東京 100% "), "Häfen 東京 100%"),
+        (file(png(1, 1)).text("title", ""), "picture.png"),
+        (Form::new().part("file", Part::bytes(png(1, 1)).file_name("/home/me/Käse.png")), "Käse.png"),
+        (Form::new().part("file", Part::bytes(png(1, 1))), "untitled"),
+    ] {
+        assert_eq!(api.post(form).await.json()["title"], title);
+    }
+}
+
+#[tokio::test]
+async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
+    let api = Api::start().await;
+    let wish = file(png(9, 9)).text("width", "1200").text("fit", "cover").text("format", "webp").text("quality", "70");
+    let wished = json!({
+        "recipe": "resize", "width": 1200, "height": null, "fit": "cover", "format": "webp", "quality": 70,
+    });
+    // Fields may come before the file.
+    let before = Form::new().text("height", "5").part("file", Part::bytes(png(9, 9)).file_name("x"));
+    let wished_before = json!({
+        "recipe": "resize", "width": null, "height": 5, "fit": "inside", "format": null, "quality": 80,
+    });
+    for (form, recipe) in [(file(png(9, 9)), json!({ "recipe": "standard" })), (wish, wished), (before, wished_before)]
+    {
+        let id: uuid::Uuid = api.post(form).await.json()["id"].as_str().unwrap().parse().unwrap();
+        let stored: serde_json::Value =
+            sqlx::query_scalar("SELECT recipe FROM images WHERE id = $1").bind(id).fetch_one(api.db()).await.unwrap();
+        assert_eq!(stored, recipe);
+    }
+}
+
+#[tokio::test]
+async fn an_incomplete_form_is_refused() {
+    let api = Api::start().await;
+    let twice = file(png(1, 1)).part("file", Part::bytes(png(1, 1)));
+    for (form, detail) in [
+        (Form::new().text("title", "x"), "file is missing"),
+        (file(png(1, 1)).text("widht", "3"), "no field \"widht\""),
+        (twice, "file is there twice"),
+        (file(png(1, 1)).text("title", "x").text("title", "y"), "title is there twice"),
+        (file(png(1, 1)).text("title", "x".repeat(9000)), "title has more than 4096 bytes"),
+        (file(png(1, 1)).part("title", Part::bytes(&[0xff, 0xfe][..])), "title is not text in UTF-8"),
+    ] {
+        let problem = api.post(form).await.problem(400, "/problems/invalid-form");
+        assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
+    }
+    assert_eq!((api.images().await, api.staged().len()), (0, 0), "nothing remains");
+}
+
+#[tokio::test]
+async fn a_field_out_of_range_is_named() {
+    let api = Api::start().await;
+    for (field, value) in [
+        ("title", "a\u{7}b".to_owned()),
+        ("title", "x".repeat(201)),
+        ("width", "0".to_owned()),
+        ("width", "16385".to_owned()),
+        ("height", "ten".to_owned()),
+        ("fit", "contain".to_owned()),
+        ("format", "avif".to_owned()),
+        ("quality", "101".to_owned()),
+    ] {
+        let answer = api.post(file(png(1, 1)).text(field, value.clone())).await;
+        assert_eq!(answer.problem(422, "/problems/invalid-field")["field"], field, "{value}");
+    }
+    let empty = api.post(file(Vec::new())).await;
+    assert_eq!(empty.problem(422, "/problems/invalid-field")["field"], "file");
+    assert_eq!((api.images().await, api.staged().len()), (0, 0), "nothing remains");
+}
+
+#[tokio::test]
+async fn what_is_no_picture_is_refused_whatever_it_is_called() {
+    let api = Api::start().await;
+    for bytes in [b"%PDF-1.7 and so on".to_vec(), b"x".to_vec(), vec![0; 1 << 20], b"<svg xmlns=".to_vec()] {
+        let form = Form::new().part("file", Part::bytes(bytes).file_name("cat.jpg").mime_str("image/jpeg").unwrap());
+        let problem = api.post(form).await.problem(415, "/problems/unsupported-format");
+        assert_eq!(problem["supported_formats"], json!(["jpeg", "png", "webp", "gif"]));
+    }
+    let mut cut_short = png_of(9, 9, 5000);
+    cut_short.truncate(4000);
+    api.post(file(cut_short)).await.problem(422, "/problems/broken-image");
+    assert_eq!((api.images().await, api.staged().len()), (0, 0), "nothing remains");
+}
+
+#[tokio::test]
+async fn a_picture_past_a_limit_is_refused_with_the_limit() {
+    let api = Api::start_with(&[("MAX_PIXELS", "1000000"), ("MAX_UPLOAD_BYTES", "100000")], |_| {}).await;
+    let pixels = api.post(file(png(1001, 1000))).await.problem(422, "/problems/image-too-large");
+    assert_eq!(pixels["max_pixels"], 1_000_000);
+    let width = api.post(file(png(70_000, 1))).await.problem(422, "/problems/image-too-large");
+    assert_eq!(width["max_width"], 65_535);
+
+    let overhead = png_of(1, 1, 0).len();
+    assert_eq!(api.post(file(png_of(1, 1, 100_000 - overhead))).await.status, 202, "exactly the limit");
+    let bytes = api.post(file(png_of(1, 1, 100_001 - overhead))).await.problem(413, "/problems/upload-too-large");
+    assert_eq!(bytes["limit_bytes"], 100_000);
+    assert_eq!((api.images().await, api.staged().len()), (1, 1));
+}

@@ -1,0 +1,146 @@
+//! An S3 server in this process: files in a directory, signatures enforced.
+//!
+//! It is `s3s-fs`, which is made for tests. What it cannot do: keys over 162 bytes; an object `a` beside an object `a/b`;
+//! two writers of one key at once (their bytes mix). A put to a bucket that is not there makes it.
+
+use std::{
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, anyhow};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo},
+    server::{conn::auto, graceful::GracefulShutdown},
+};
+use s3s::{
+    auth::SimpleAuth,
+    service::{S3Service, S3ServiceBuilder},
+};
+use s3s_fs::FileSystem;
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+
+use crate::port;
+
+/// The region of every bucket here.
+pub const REGION: &str = "us-east-1";
+
+/// How long requests may take to end once the server stops.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// What an S3 server is made of.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Holds a directory for each bucket. Made if missing.
+    pub root: PathBuf,
+    /// `None`: a free one.
+    pub port: Option<u16>,
+    /// The only access key id that is let in.
+    pub key_id: String,
+    /// Its secret.
+    pub secret: String,
+}
+
+/// A running S3 server on 127.0.0.1. It runs in the tokio runtime that started it, and ends when it is dropped.
+#[derive(Debug)]
+pub struct Server {
+    options: Options,
+    port: u16,
+    stop: oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts it; it answers when this returns.
+    ///
+    /// # Errors
+    /// The port is in use, or the root cannot be made or read.
+    pub async fn start(options: Options) -> Result<Self> {
+        let explain = || format!("cannot keep objects in {}", options.root.display());
+        fs::create_dir_all(&options.root).with_context(explain)?;
+        let files = FileSystem::new(&options.root).map_err(|error| anyhow!("{error:?}")).with_context(explain)?;
+        let mut service = S3ServiceBuilder::new(files);
+        service.set_auth(SimpleAuth::from_single(options.key_id.as_str(), options.secret.as_str()));
+        let port = options.port.map_or_else(port::free, Ok)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .with_context(|| format!("the S3 server cannot listen on port {port}"))?;
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(serve(listener, service.build(), stopped));
+        Ok(Self { options, port, stop, task })
+    }
+
+    /// Makes a bucket unless it is there. `name` as in S3: lower-case letters, digits and `-`.
+    pub fn create_bucket(&self, name: &str) -> Result<()> {
+        let dir = self.options.root.join(name);
+        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))
+    }
+
+    /// `http://127.0.0.1:<port>`, for `AWS_ENDPOINT_URL`.
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The access key id that is let in.
+    pub fn key_id(&self) -> &str {
+        &self.options.key_id
+    }
+
+    /// The secret of that key.
+    pub fn secret(&self) -> &str {
+        &self.options.secret
+    }
+
+    /// Where the objects are: `<root>/<bucket>/<key>`.
+    pub fn root(&self) -> &Path {
+        &self.options.root
+    }
+
+    /// Stops it once the running requests are answered, after 5 s at the latest. Returns what starts it again on the
+    /// same port and objects, so that a test can take the bucket away for a while.
+    pub async fn stop(self) -> Options {
+        // Where the receiver has gone, the server has ended already.
+        let _ = self.stop.send(());
+        let _ = self.task.await;
+        Options { port: Some(self.port), ..self.options }
+    }
+}
+
+async fn serve(listener: TcpListener, service: S3Service, mut stopped: oneshot::Receiver<()>) {
+    let http = auto::Builder::new(TokioExecutor::new());
+    let graceful = GracefulShutdown::new();
+    loop {
+        let socket = tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((socket, _)) = accepted else {
+                    // Too many open files, or a client that has gone again: the next one may be luckier.
+                    sleep(Duration::from_millis(10)).await;
+                    continue;
+                };
+                socket
+            }
+            // Sent, or dropped with the server.
+            _ = &mut stopped => break,
+        };
+        let connection = http.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
+        let connection = graceful.watch(connection);
+        tokio::spawn(async move {
+            // A client that breaks off is none of our business.
+            let _ = connection.await;
+        });
+    }
+    drop(listener);
+    let _ = timeout(DRAIN, graceful.shutdown()).await;
+}

@@ -1,0 +1,91 @@
+//! What a test asks for first: a database, a bucket and an HTTP client of its own.
+
+use std::env;
+
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use crate::{
+    bucket::{Options, REGION, Server},
+    postgres,
+};
+
+/// Names the cluster of a test run: the URL of any database in it, of a user who may create databases.
+pub const DATABASE_VARIABLE: &str = "DARKROOM_TEST_DATABASE_URL";
+
+/// A new, empty database on the cluster that [`DATABASE_VARIABLE`] names, and so its URL. Nothing is migrated. It stays
+/// until the cluster is removed, which is when the test run ends.
+///
+/// # Panics
+/// Where there is no cluster; the text says how to run tests with one.
+pub async fn database() -> String {
+    let Ok(cluster) = env::var(DATABASE_VARIABLE) else {
+        panic!(
+            "{DATABASE_VARIABLE} is not set. Run the tests with `make test`, or some of them with \
+             `cargo run -p darkroom-dev -- postgres -- cargo test …`"
+        );
+    };
+    let name = format!("test_{}", Uuid::now_v7().simple());
+    if let Err(error) = postgres::create_database(&cluster, &name).await {
+        panic!("no database for this test: {error:#}");
+    }
+    let mut url = url::Url::parse(&cluster).unwrap_or_else(|error| panic!("{DATABASE_VARIABLE} is no URL: {error}"));
+    url.set_path(&name);
+    url.into()
+}
+
+/// An S3 server with one empty bucket, on a port of its own. Its objects are removed when it is dropped.
+#[derive(Debug)]
+pub struct Bucket {
+    /// The server. Take it out (`into_parts`) to stop it and start it again.
+    pub server: Server,
+    /// Holds the objects.
+    pub dir: TempDir,
+    /// The bucket's name.
+    pub name: String,
+}
+
+impl Bucket {
+    /// The settings that lead to this bucket, as environment variables for a child process, or for
+    /// `Settings::read(&|name| …)`.
+    pub fn env(&self) -> [(&'static str, String); 5] {
+        [
+            ("BUCKET_URL", format!("s3://{}", self.name)),
+            ("AWS_ENDPOINT_URL", self.server.endpoint()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", self.server.key_id().to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", self.server.secret().to_owned()),
+        ]
+    }
+
+    /// For a test that takes the bucket away: `server.stop()` returns what `Server::start` brings it back with. Keep the
+    /// directory, or the objects go.
+    pub fn into_parts(self) -> (Server, TempDir) {
+        (self.server, self.dir)
+    }
+}
+
+/// A new S3 server with one empty bucket, in the runtime of the calling test.
+///
+/// # Panics
+/// Where it cannot be started.
+pub async fn bucket() -> Bucket {
+    let dir = tempfile::Builder::new().prefix("darkroom-").tempdir().expect("a temporary directory");
+    let options = Options {
+        root: dir.path().to_path_buf(),
+        port: None,
+        key_id: "darkroom-test".to_owned(),
+        secret: postgres::random_password(),
+    };
+    let server = Server::start(options).await.unwrap_or_else(|error| panic!("no S3 server for this test: {error:#}"));
+    let name = "pictures".to_owned();
+    server.create_bucket(&name).unwrap_or_else(|error| panic!("no bucket for this test: {error:#}"));
+    Bucket { server, dir, name }
+}
+
+/// An HTTP client. It speaks plain HTTP to the local stack, but reqwest is built so that it wants a TLS provider.
+pub fn http() -> reqwest::Client {
+    // Fails only where one is installed, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
