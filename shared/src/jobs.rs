@@ -28,3 +28,12 @@ impl Job for DeleteImage {
     // More than for rendering: nobody watches a deletion, so it outlasts a long outage of the bucket.
     const MAX_ATTEMPTS: u32 = 20;
 }
+
+/// Removes what no image claims. Periodic: the place of Celery Beat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sweep {}
+
+impl Job for Sweep {
+    const QUEUE: &'static str = "sweep";
+    const MAX_ATTEMPTS: u32 = 5;
+}

@@ -1,6 +1,12 @@
 //! SIGKILL, at the worst of times.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    ops::Range,
+    time::{Duration, SystemTime},
+};
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     pictures,
@@ -24,26 +30,29 @@ async fn a_job_whose_worker_is_killed_is_done_by_another() {
     stack.staging_is_empty().await;
 }
 
+/// Uploads many pictures at once, and kills the api as soon as some are accepted and others are under way. Returns the
+/// ids of all that were accepted.
+async fn upload_until_the_api_is_killed(stack: &Stack, seeds: Range<u32>) -> Vec<String> {
+    let mut accepted = Vec::new();
+    let upload = |seed| stack.try_upload(pictures::jpeg(&pictures::photo(300, 200, seed)), &[]);
+    let mut answers: FuturesUnordered<_> = seeds.map(upload).collect();
+    for _ in 0..6 {
+        accepted.push(id(&answers.next().await.flatten().expect("the api lives still")));
+    }
+    let pid = stack.api.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    while let Some(answer) = answers.next().await {
+        accepted.extend(answer.as_ref().map(id));
+    }
+    accepted
+}
+
 #[tokio::test]
 async fn every_202_survives_the_death_of_the_api() {
     let mut stack = Stack::start(1).await;
     let mut accepted = Vec::new();
     for round in 0..3 {
-        let uploads =
-            (0..24).map(|n| stack.try_upload(pictures::jpeg(&pictures::photo(300, 200, round * 24 + n)), &[]));
-        let uploads: futures::stream::FuturesUnordered<_> = uploads.collect();
-        // Killed as soon as some are accepted, while the others are under way.
-        let mut answers = std::pin::pin!(uploads);
-        for _ in 0..6 {
-            let answer = futures::StreamExt::next(&mut answers).await.flatten();
-            accepted.push(id(&answer.expect("the api lives still")));
-        }
-        let pid = i32::try_from(stack.api.id().unwrap()).unwrap();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-        while let Some(answer) = futures::StreamExt::next(&mut answers).await {
-            accepted.extend(answer.as_ref().map(id));
-        }
+        accepted.extend(upload_until_the_api_is_killed(&stack, round * 24..(round + 1) * 24).await);
         stack.api.wait().await.unwrap();
         stack.restart_api().await;
     }

@@ -1,4 +1,4 @@
-//! GIF 87a and 89a (CompuServe, 1990): the screen, and the frames counted through all blocks.
+//! GIF 87a and 89a (`CompuServe`, 1990): the screen, and the frames counted through all blocks.
 
 use std::io::{BufRead, Seek};
 
