@@ -1,0 +1,153 @@
+//! What is queued, and in which order it runs.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use darkroom_shared::queue::{Enqueue, Enqueued, Job, QueueOptions, enqueue, enqueue_all};
+
+use crate::support::{Database, Note, database, supervise, work};
+
+#[tokio::test]
+async fn a_job_exists_when_its_transaction_commits_and_not_before() {
+    let db = database().await;
+    let mut tx = db.pool.begin().await.unwrap();
+    enqueue(&mut tx, &Note::new("a"), &Enqueue::new()).await.unwrap();
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 0);
+    tx.rollback().await.unwrap();
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 0);
+
+    let mut tx = db.pool.begin().await.unwrap();
+    enqueue(&mut tx, &Note::new("a"), &Enqueue::new()).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Pending'").await, 1);
+}
+
+#[tokio::test]
+async fn a_duplicate_key_is_an_answer_and_the_transaction_goes_on() {
+    let db = database().await;
+    let once = Enqueue::new().key("k");
+    let mut tx = db.pool.begin().await.unwrap();
+    let Enqueued::New(first) = enqueue(&mut tx, &Note::new("a"), &once).await.unwrap() else { panic!() };
+    assert_eq!(enqueue(&mut tx, &Note::new("b"), &once).await.unwrap(), Enqueued::Duplicate(first));
+    tx.commit().await.unwrap();
+
+    let mut tx = db.pool.begin().await.unwrap();
+    assert_eq!(enqueue(&mut tx, &Note::new("c"), &once).await.unwrap(), Enqueued::Duplicate(first));
+    assert!(matches!(enqueue(&mut tx, &Note::new("d"), &Enqueue::new()).await.unwrap(), Enqueued::New(_)));
+    tx.commit().await.unwrap();
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 2);
+}
+
+#[tokio::test]
+async fn two_transactions_that_race_for_a_key_agree_on_one_job() {
+    let db = database().await;
+    let once = Enqueue::new().key("k");
+    let mut first = db.pool.begin().await.unwrap();
+    let Enqueued::New(id) = enqueue(&mut first, &Note::new("a"), &once).await.unwrap() else { panic!() };
+    let (pool, second) = (db.pool.clone(), once.clone());
+    let second = tokio::spawn(async move {
+        let mut tx = pool.begin().await.unwrap();
+        let answer = enqueue(&mut tx, &Note::new("b"), &second).await.unwrap();
+        tx.commit().await.unwrap();
+        answer
+    });
+    db.until("EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')")
+        .await;
+    first.commit().await.unwrap();
+    assert_eq!(second.await.unwrap(), Enqueued::Duplicate(id));
+}
+
+#[tokio::test]
+async fn bulk_answers_stand_in_the_order_of_the_jobs() {
+    let db = database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let taken = enqueue(&mut conn, &Note::new("taken"), &Enqueue::new().key("taken")).await.unwrap().id();
+    let jobs = ["a", "b", "c", "d"].map(Note::new);
+    let keys = [Enqueue::new(), Enqueue::new().key("taken"), Enqueue::new().key("k"), Enqueue::new().key("k")];
+    let answers = enqueue_all(&mut conn, jobs.iter().zip(&keys)).await.unwrap();
+    let [Enqueued::New(_), Enqueued::Duplicate(b), Enqueued::New(c), Enqueued::Duplicate(d)] = answers[..] else {
+        panic!("{answers:?}")
+    };
+    assert_eq!((b, d), (taken, c));
+    assert!(enqueue_all::<Note>(&mut conn, []).await.unwrap().is_empty());
+}
+
+/// Runs everything that is queued, one job at a time, and tells the order.
+async fn order_of_runs(db: &Database) -> Vec<String> {
+    let supervisor = supervise(db);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&order);
+    let worker = work(&supervisor, QueueOptions::new(1), move |note: Note, _| {
+        seen.lock().unwrap().push(note.name);
+        async { Ok(()) }
+    });
+    db.until("NOT EXISTS (SELECT FROM apalis.jobs WHERE status <> 'Done')").await;
+    supervisor.drain(Duration::from_secs(5)).await;
+    worker.await.unwrap();
+    std::mem::take(&mut order.lock().unwrap())
+}
+
+#[tokio::test]
+async fn higher_priorities_run_first_and_equal_ones_in_the_order_of_their_coming() {
+    let db = database().await;
+    for (name, priority) in [("a", 0), ("b", 0), ("c", 5), ("d", -1), ("e", 5)] {
+        db.add(name, &Enqueue::new().priority(priority)).await;
+    }
+    assert_eq!(order_of_runs(&db).await, ["c", "e", "a", "b", "d"]);
+}
+
+#[tokio::test]
+async fn lanes_take_turns() {
+    let db = database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let bulk: Vec<Note> = (1..=5).map(|n| Note::new(&format!("bulk{n}"))).collect();
+    let lane = Enqueue::new().lane("importer");
+    enqueue_all(&mut conn, bulk.iter().map(|note| (note, &lane))).await.unwrap();
+    db.add("single", &Enqueue::new().lane("visitor")).await;
+    db.add("guest1", &Enqueue::new().lane("guest")).await;
+    db.add("guest2", &Enqueue::new().lane("guest")).await;
+    let expected = ["bulk1", "single", "guest1", "bulk2", "guest2", "bulk3", "bulk4", "bulk5"];
+    assert_eq!(order_of_runs(&db).await, expected);
+}
+
+#[tokio::test]
+async fn a_delayed_job_runs_when_it_is_due_and_not_before() {
+    let db = database().await;
+    let id = db.add("later", &Enqueue::new().delay(Duration::from_millis(700))).await;
+    db.add("now", &Enqueue::new()).await;
+    assert_eq!(order_of_runs(&db).await, ["now", "later"]);
+    let early = format!("lock_at < run_at FROM apalis.jobs WHERE id = '{id}'");
+    assert!(!db.value::<bool>(&early).await);
+}
+
+/// A job of another queue.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Other;
+
+impl Job for Other {
+    const QUEUE: &'static str = "other";
+    const MAX_ATTEMPTS: u32 = 1;
+}
+
+#[tokio::test]
+async fn a_paused_queue_is_not_claimed_from() {
+    let db = database().await;
+    db.run("INSERT INTO queue_settings (queue, paused_at) VALUES ('note', now())").await;
+    db.add("a", &Enqueue::new()).await;
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, QueueOptions::<Note>::new(1), |_, _| async { Ok(()) });
+    let other_worker = work(&supervisor, QueueOptions::<Other>::new(1), |_, _| async { Ok(()) });
+    // Queues are looked at in turn: when a job of the second is done twice, the first has been looked at.
+    for n in 1..=2 {
+        enqueue(&mut db.pool.acquire().await.unwrap(), &Other, &Enqueue::new()).await.unwrap();
+        db.until(&format!("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = {n}")).await;
+    }
+    assert_eq!(db.value::<String>("status FROM apalis.jobs WHERE job_type = 'note'").await, "Pending");
+    db.run("UPDATE queue_settings SET paused_at = NULL").await;
+    db.until("NOT EXISTS (SELECT FROM apalis.jobs WHERE status <> 'Done')").await;
+    supervisor.drain(Duration::from_secs(5)).await;
+    worker.await.unwrap();
+    other_worker.await.unwrap();
+}

@@ -1,0 +1,143 @@
+//! Workers that die, and workers that only seemed to.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use darkroom_shared::queue::{CompleteError, Enqueue, JobError, StopReason, Supervisor};
+use tokio::sync::mpsc;
+
+use crate::support::{Wire, WireState, database, effect, options, queue_options, supervise, work};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn the_job_of_a_dead_worker_is_run_by_another_and_the_crash_is_told_apart() {
+    let db = database().await;
+    let dead = supervise(&db);
+    work(&dead, queue_options(), |_, _| std::future::pending());
+    db.add("a", &Enqueue::new()).await;
+    db.until("(SELECT status FROM apalis.jobs) = 'Running'").await;
+    drop(dead);
+
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+        assert_eq!(lease.attempt(), 2);
+        Ok(())
+    });
+    db.until("(SELECT status FROM apalis.jobs) = 'Done'").await;
+    assert_eq!(db.value::<i32>("crashes FROM apalis.jobs").await, 1);
+    assert_eq!(db.value::<String>("errors #>> '{0,kind}' FROM apalis.jobs").await, "crash");
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_that_takes_longer_than_a_lease_is_not_taken_away() {
+    let db = database().await;
+    let (first, second) = (supervise(&db), supervise(&db));
+    let run = |_, _| async {
+        tokio::time::sleep(3 * options().lease).await;
+        Ok(())
+    };
+    let workers = [work(&first, queue_options(), run), work(&second, queue_options(), run)];
+    db.add("a", &Enqueue::new()).await;
+    db.until("(SELECT status FROM apalis.jobs) = 'Done'").await;
+    assert_eq!(db.value::<i32>("fence FROM apalis.jobs").await, 1);
+    tokio::join!(first.drain(GRACE), second.drain(GRACE));
+    for worker in workers {
+        worker.await.unwrap();
+    }
+}
+
+/// A worker that is cut off from the database, loses its job to another, and comes back.
+#[tokio::test]
+async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
+    let db = database().await;
+    let wire = Wire::new().await;
+    let zombie = Supervisor::start(options(), &wire.options(&db)).unwrap();
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let pool = db.pool.clone();
+    let old = work(&zombie, queue_options(), move |note, lease| {
+        let (tell, pool) = (tell.clone(), pool.clone());
+        async move {
+            // It hears that its lease is lost, and tries to finish all the same.
+            let reason = lease.stopped().await;
+            let mut tx = pool.begin().await?;
+            effect(&mut tx, &format!("{} by the zombie", note.name)).await?;
+            let refused = lease.complete(&mut tx).await.unwrap_err();
+            assert!(matches!(refused, CompleteError::LeaseLost));
+            tell.send(reason).unwrap();
+            match note.name.as_str() {
+                "errs" => Err(refused.into()),
+                "fails" => Err(JobError::fail("too late")),
+                _ => Ok(()),
+            }
+        }
+    });
+    for name in ["errs", "fails", "returns"] {
+        db.add(name, &Enqueue::new()).await;
+    }
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Running') = 3").await;
+    wire.set(WireState::Cut);
+
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+        assert_eq!(lease.attempt(), 2);
+        Ok(())
+    });
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 3").await;
+    wire.set(WireState::Up);
+    for _ in 0..3 {
+        assert_eq!(told.recv().await, Some(StopReason::LeaseLost));
+    }
+    zombie.drain(GRACE).await;
+    old.await.unwrap();
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Done' AND fence = 2").await, 3);
+    assert_eq!(db.effects().await, [""; 0]);
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
+
+/// Every process that starts the poison dies of it, and with it whatever else it runs.
+#[tokio::test]
+async fn a_job_that_kills_its_workers_is_quarantined_and_the_jobs_beside_it_are_not() {
+    let db = database().await;
+    db.add("poison", &Enqueue::new()).await;
+    for n in 0..6 {
+        db.add(&format!("innocent{n}"), &Enqueue::new()).await;
+    }
+    let deaths = Arc::new(Mutex::new(0));
+    loop {
+        let supervisor = supervise(&db);
+        let (die, mut dies) = mpsc::channel::<()>(1);
+        work(&supervisor, queue_options(), move |note, lease| {
+            let die = die.clone();
+            async move {
+                if note.name == "poison" {
+                    die.send(()).await.unwrap();
+                    std::future::pending::<()>().await;
+                }
+                // Alone: the innocent ones take a while, so that they are there when the poison works.
+                tokio::time::sleep(Duration::from_millis(if lease.attempt() == 1 { 5000 } else { 50 })).await;
+                Ok(())
+            }
+        });
+        let finished = db.until("NOT EXISTS (SELECT FROM apalis.jobs WHERE status NOT IN ('Done', 'Killed'))");
+        tokio::select! {
+            () = finished => {
+                supervisor.drain(GRACE).await;
+                break;
+            }
+            Some(()) = dies.recv() => {
+                *deaths.lock().unwrap() += 1;
+                drop(supervisor);
+            }
+        }
+    }
+    assert_eq!(*deaths.lock().unwrap(), 3);
+    assert_eq!(db.effects().await, ["poison: quarantined/crash after 3"]);
+    assert_eq!(db.value::<String>("reason FROM apalis.jobs WHERE status = 'Killed'").await, "quarantined");
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Done'").await, 6);
+}

@@ -1,0 +1,253 @@
+//! A database for each test, a worker whose handler is a closure, and a wire that can be cut.
+
+use std::{
+    env,
+    str::FromStr as _,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use apalis_core::{task::data::Data, worker::builder::WorkerBuilder};
+use darkroom_shared::{
+    database,
+    queue::{
+        Backoff, BoxError, Enqueue, Failure, Job, JobError, JobId, Lease, QueueOptions, Supervisor, SupervisorOptions,
+        enqueue,
+    },
+};
+use futures::{FutureExt as _, future::BoxFuture};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+};
+
+/// A database of a test's own, dropped with it.
+pub(crate) struct Database {
+    pub(crate) pool: PgPool,
+    pub(crate) options: PgConnectOptions,
+    name: String,
+}
+
+fn server() -> PgConnectOptions {
+    let url = env::var("DARKROOM_TEST_DATABASE_URL").expect("DARKROOM_TEST_DATABASE_URL names a Postgres server");
+    PgConnectOptions::from_str(&url).unwrap()
+}
+
+pub(crate) async fn database() -> Database {
+    let name = format!("queue_test_{:016x}", rand::random::<u64>());
+    let mut admin = PgConnection::connect_with(&server()).await.unwrap();
+    let create = format!("CREATE DATABASE {name}");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
+    let options = server().database(&name);
+    let pool = PgPool::connect_with(options.clone()).await.unwrap();
+    database::migrate(&pool).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE effects (id bigserial, what text)").execute(&pool).await.unwrap();
+    Database { pool, options, name }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let drop_it = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let dropped = std::thread::spawn(move || {
+            runtime.block_on(async {
+                let mut admin = PgConnection::connect_with(&server()).await?;
+                sqlx::raw_sql(sqlx::AssertSqlSafe(drop_it)).execute(&mut admin).await
+            })
+        });
+        let _ = dropped.join();
+    }
+}
+
+impl Database {
+    /// Waits until a condition holds; panics with the jobs' rows when it never does.
+    pub(crate) async fn until(&self, condition: &str) {
+        let sql = format!("SELECT {condition}");
+        for _ in 0..1500 {
+            if sqlx::query_scalar(sqlx::AssertSqlSafe(sql.clone())).fetch_one(&self.pool).await.unwrap_or(false) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("never came true: {condition}\n{}", self.rows().await);
+    }
+
+    pub(crate) async fn value<T>(&self, expression: &str) -> T
+    where
+        T: for<'r> sqlx::Decode<'r, sqlx::Postgres> + sqlx::Type<sqlx::Postgres> + Send + Unpin,
+    {
+        let sql = format!("SELECT {expression}");
+        sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_one(&self.pool).await.unwrap()
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(sql.to_owned())).execute(&self.pool).await.unwrap();
+    }
+
+    async fn rows(&self) -> String {
+        let sql = "SELECT string_agg((to_jsonb(job) - 'job')::text, E'\n') FROM apalis.jobs AS job";
+        sqlx::query_scalar::<_, Option<String>>(sql).fetch_one(&self.pool).await.unwrap().unwrap_or_default()
+    }
+
+    pub(crate) async fn add(&self, name: &str, options: &Enqueue) -> JobId {
+        let mut conn = self.pool.acquire().await.unwrap();
+        enqueue(&mut conn, &Note::new(name), options).await.unwrap().id()
+    }
+
+    pub(crate) async fn effects(&self) -> Vec<String> {
+        sqlx::query_scalar("SELECT what FROM effects ORDER BY id").fetch_all(&self.pool).await.unwrap()
+    }
+}
+
+/// Writes an effect that a test can look for.
+pub(crate) async fn effect(conn: &mut PgConnection, what: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO effects (what) VALUES ($1)").bind(what).execute(conn).await?;
+    Ok(())
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Note {
+    pub(crate) name: String,
+}
+
+impl Note {
+    pub(crate) fn new(name: &str) -> Self {
+        Self { name: name.to_owned() }
+    }
+}
+
+impl Job for Note {
+    const QUEUE: &'static str = "note";
+    const MAX_ATTEMPTS: u32 = 3;
+}
+
+/// Leases of 2 s, so that a test sees them run out; retries at once.
+pub(crate) fn options() -> SupervisorOptions {
+    SupervisorOptions {
+        lease: Duration::from_secs(2),
+        heartbeat: Duration::from_millis(200),
+        patience: Duration::from_secs(2),
+        ..SupervisorOptions::default()
+    }
+}
+
+pub(crate) fn queue_options() -> QueueOptions<Note> {
+    let backoff = Backoff { base: Duration::from_millis(20), cap: Duration::from_millis(100) };
+    QueueOptions::new(8).backoff(backoff).on_failure(record_failure)
+}
+
+/// A hook that leaves an effect: `name: reason/kind after n`.
+pub(crate) fn record_failure<'a>(
+    tx: &'a mut PgConnection,
+    note: &'a Note,
+    failure: &'a Failure,
+) -> BoxFuture<'a, Result<(), BoxError>> {
+    let what = format!("{}: {}/{} after {}", note.name, failure.reason, failure.kind.as_str(), failure.attempts);
+    Box::pin(async move { Ok(effect(tx, &what).await?) })
+}
+
+type Handler<J> = Arc<dyn Fn(J, Lease) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+
+async fn handle<J: Job>(job: J, lease: Lease, handler: Data<Handler<J>>) -> Result<(), JobError> {
+    handler(job, lease).await
+}
+
+/// Starts an apalis worker on a queue. It ends with the supervisor's drain.
+pub(crate) fn work<J, F, R>(
+    supervisor: &Supervisor,
+    options: QueueOptions<J>,
+    handler: F,
+) -> tokio::task::JoinHandle<()>
+where
+    J: Job,
+    F: Fn(J, Lease) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), JobError>> + Send + 'static,
+{
+    let queue = supervisor.queue(options);
+    let handler: Handler<J> = Arc::new(move |job, lease| handler(job, lease).boxed());
+    let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(handler).build(handle::<J>);
+    let running = worker.run_until(supervisor.draining()).boxed();
+    tokio::spawn(async move { running.await.unwrap() })
+}
+
+pub(crate) fn supervise(database: &Database) -> Supervisor {
+    Supervisor::start(options(), &database.options).unwrap()
+}
+
+/// A wire to Postgres that a test can cut, freeze and mend.
+pub(crate) struct Wire {
+    port: u16,
+    state: watch::Sender<WireState>,
+    closed: Arc<AtomicBool>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WireState {
+    Up,
+    /// Connections break, and new ones are refused.
+    Cut,
+    /// Connections stay, and nothing passes: the other end is gone without a word.
+    Frozen,
+}
+
+impl Wire {
+    pub(crate) async fn new() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (state, watching) = watch::channel(WireState::Up);
+        let closed = Arc::new(AtomicBool::new(false));
+        let is_closed = Arc::clone(&closed);
+        tokio::spawn(async move {
+            while !is_closed.load(Ordering::Relaxed) {
+                let (client, _) = listener.accept().await.unwrap();
+                tokio::spawn(carry(client, watching.clone()));
+            }
+        });
+        Self { port, state, closed }
+    }
+
+    pub(crate) fn set(&self, state: WireState) {
+        self.state.send_replace(state);
+    }
+
+    /// How to reach the database over this wire.
+    pub(crate) fn options(&self, database: &Database) -> PgConnectOptions {
+        database.options.clone().host("127.0.0.1").port(self.port)
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.closed.store(true, Ordering::Relaxed);
+    }
+}
+
+async fn carry(mut client: TcpStream, mut state: watch::Receiver<WireState>) {
+    let server = server();
+    let Ok(mut upstream) = TcpStream::connect((server.get_host(), server.get_port())).await else { return };
+    // What was carried before a freeze is dropped with the bytes under way, as on a real wire.
+    let mut frozen = false;
+    loop {
+        match *state.borrow_and_update() {
+            WireState::Cut => return,
+            WireState::Frozen => frozen = true,
+            WireState::Up => {}
+        }
+        if frozen {
+            if state.changed().await.is_err() {
+                return;
+            }
+            continue;
+        }
+        tokio::select! {
+            _ = copy_bidirectional(&mut client, &mut upstream) => return,
+            changed = state.changed() => if changed.is_err() { return },
+        }
+    }
+}
