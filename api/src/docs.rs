@@ -14,9 +14,8 @@ use poem::{
 use sha2::{Digest as _, Sha256};
 
 use crate::{
-    Documented,
     error::{ApiError, KINDS},
-    service, spec_json, spec_yaml,
+    spec, spec_json, spec_yaml,
 };
 
 /// Documentation changes only with the binary. Not longer, so that an upgrade is seen.
@@ -24,8 +23,7 @@ const CACHE: &str = "public, max-age=300";
 
 /// Adds the documentation to `route`.
 pub(crate) fn add(route: Route) -> Route {
-    let page =
-        service(Documented).swagger_ui_html().replace("<title>Swagger UI</title>", "<title>Darkroom API</title>");
+    let page = spec::documented().swagger_ui_html().replace("<title>Swagger UI</title>", "<title>Darkroom API</title>");
     let page = format!("<!doctype html>{page}");
     let policy = format!(
         "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \
@@ -53,13 +51,16 @@ fn fixed(content_type: &'static str, body: String, policy: Option<String>) -> im
 }
 
 /// The inline scripts of a page as sources of a Content-Security-Policy: these run, and no others.
-fn script_hashes(page: &str) -> String {
-    let scripts = page.split("<script").skip(1).filter_map(|rest| {
-        let (_, rest) = rest.split_once('>')?;
-        let (script, _) = rest.split_once("</script>")?;
-        Some(format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script))))
-    });
-    scripts.collect::<Vec<_>>().join(" ")
+fn script_hashes(mut page: &str) -> String {
+    let mut hashes = Vec::new();
+    while let Some((_, rest)) = page.split_once("<script")
+        && let Some((_, rest)) = rest.split_once('>')
+        && let Some((script, rest)) = rest.split_once("</script>")
+    {
+        hashes.push(format!("'sha256-{}'", BASE64_STANDARD.encode(Sha256::digest(script))));
+        page = rest;
+    }
+    hashes.join(" ")
 }
 
 /// What stands behind the `type` of a problem document.

@@ -8,7 +8,8 @@
 //! | `error`, `problem` | what went wrong, and how the client is told |
 //! | `edge` | what every request and every answer has |
 //! | `body` | a request's body under guard |
-//! | `routes` | which methods work where |
+//! | `routes` | which paths there are, and which methods work there |
+//! | `spec` | the spec, put in order for tools |
 //! | [`serve`] | the HTTP server |
 
 mod body;
@@ -20,19 +21,17 @@ mod images;
 mod problem;
 mod routes;
 pub mod serve;
+mod spec;
 
-use std::{collections::HashMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
     config::{Limits, Settings},
     staging::{Staging, StagingError},
 };
-use poem::{Endpoint, EndpointExt as _, Response, Route, endpoint::BoxEndpoint, http::Method};
-use poem_openapi::{
-    ExtraHeader, LicenseObject, OpenApi, OpenApiService, ServerObject, Tags,
-    registry::{MetaApi, Registry},
-};
+use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
+use poem_openapi::{OpenApiService, Tags};
 use sqlx::PgPool;
 
 use crate::{health::Health, images::Images};
@@ -90,53 +89,22 @@ enum Tag {
 /// Everything documented and routed.
 type Apis = (Images, Health);
 
-/// What [`Apis`] document, without the state that serving them takes.
-struct Documented;
-
-impl OpenApi for Documented {
-    fn meta() -> Vec<MetaApi> {
-        Apis::meta()
-    }
-
-    fn register(registry: &mut Registry) {
-        Apis::register(registry);
-    }
-
-    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
-}
-
-const DESCRIPTION: &str = "\
-`POST /v1/images` takes a picture and answers `202` at once. A worker then makes small, correct, fast-loading \
-renditions of it in an S3 bucket; `GET /v1/images/{id}` tells when it is done and where they are.
-
-Every error is a problem document (RFC 9457, `application/problem+json`). A request may carry an `X-Request-Id`; the \
-answer does.";
-
-fn service<T: OpenApi>(apis: T) -> OpenApiService<T, ()> {
-    let request_id =
-        ExtraHeader::new("X-Request-Id").description("Names this request in the logs: yours, or a new one.");
-    OpenApiService::new(apis, "Darkroom", env!("CARGO_PKG_VERSION"))
-        .description(DESCRIPTION)
-        .license(LicenseObject::new("GPL-3.0-or-later").url("https://www.gnu.org/licenses/gpl-3.0.html"))
-        .server(ServerObject::new("/").description("This server"))
-        .extra_response_header::<String, _>(request_id)
-}
-
 /// The spec in JSON.
 pub fn spec_json() -> String {
-    service(Documented).spec() + "\n"
+    spec::documented().spec() + "\n"
 }
 
 /// The spec in YAML, as `openapi.yaml` has it.
 pub fn spec_yaml() -> String {
-    service(Documented).spec_yaml()
+    spec::documented().spec_yaml()
 }
 
 /// Everything the api serves, for [`serve::serve`].
 pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
-    let service = service((Images::new(app.clone()), Health::new(app.clone())));
+    let apis = (Images::new(app.clone()), Health::new(app.clone()));
+    let service = Arc::new(OpenApiService::new(apis, "", "").into_endpoint());
+    // Path by path and not as a whole below `/`, which would hide what else is there.
+    let routes = routes::patterns().fold(Route::new(), |route, path| route.at(path, Arc::clone(&service)));
     let patience = app.patience;
-    docs::add(Route::new())
-        .nest_no_strip("/", service)
-        .around(move |routes, request| edge::serve(routes, request, patience))
+    docs::add(routes).around(move |routes, request| edge::serve(routes, request, patience))
 }

@@ -1,4 +1,4 @@
-//! What the router knows and does not tell: which methods work at a path.
+//! What the router knows and does not tell: which paths there are, and which methods work there.
 
 use std::sync::LazyLock;
 
@@ -16,6 +16,12 @@ static TABLE: LazyLock<Vec<(Vec<String>, Vec<Method>)>> = LazyLock::new(|| {
     };
     paths.map(row).collect()
 });
+
+/// Every documented path, as the router writes patterns.
+pub(crate) fn patterns() -> impl Iterator<Item = String> {
+    let pattern = |(segments, _): &(Vec<String>, Vec<Method>)| segments.join("/").replace('{', ":").replace('}', "");
+    TABLE.iter().map(pattern)
+}
 
 /// The methods that work at a path, as the `Allow` header lists them (RFC 9110, section 10.2.1).
 pub(crate) fn allowed(path: &str) -> String {
