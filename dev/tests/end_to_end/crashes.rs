@@ -13,7 +13,7 @@ async fn a_job_whose_worker_is_killed_is_done_by_another() {
     let id = stack.upload(pictures::jpeg(&pictures::photo(5000, 4000, 1)), &[]).await;
     stack.reaches(&id, "processing").await;
     let mut killed = stack.workers.remove(0);
-    killed.kill().await.unwrap();
+    killed.process.kill().await.unwrap();
     assert_eq!(stack.image(&id).await.unwrap()["status"], "processing", "it was killed in the middle");
 
     stack.start_worker();
@@ -38,13 +38,13 @@ async fn every_202_survives_the_death_of_the_api() {
             let answer = futures::StreamExt::next(&mut answers).await.flatten();
             accepted.push(id(&answer.expect("the api lives still")));
         }
-        let pid = i32::try_from(stack.api.id().unwrap()).unwrap();
+        let pid = i32::try_from(stack.api.process.id().unwrap()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
         while let Some(answer) = futures::StreamExt::next(&mut answers).await {
             accepted.extend(answer.as_ref().map(id));
         }
-        stack.api.wait().await.unwrap();
+        stack.api.process.wait().await.unwrap();
         stack.restart_api().await;
     }
 
