@@ -16,28 +16,24 @@ exec 3<&-
 exec "$@"
 "#;
 
-/// A command for `program` that, [spawned](spawn), gets `signal` (such as `TERM`) when this process ends, however that
-/// happens. Its process id is the program's own and its standard input is empty.
-///
-/// It is in a process group of its own: Ctrl-C in a terminal reaches this process only, which then stops its children in
-/// order. This works on any Unix, and without `unsafe`, which `PR_SET_PDEATHSIG` would need.
-pub fn command(program: impl AsRef<OsStr>, signal: &str) -> Command {
-    let mut command = Command::new("sh");
-    command.args(["-c", SCRIPT, "guard", signal]).arg(program).process_group(0);
-    command
-}
-
-/// A child process that gets its command's signal when this is dropped.
+/// A child process that gets its signal when this is dropped, or when this process ends, however that happens.
 #[derive(Debug)]
 pub struct Guarded {
-    /// The process. Its standard input is not here: tokio closes that before it waits.
+    /// The process, by its own id. Its standard input is empty.
     pub process: Child,
+    /// Not left in `process`: tokio closes the standard input before it waits.
     _alive: ChildStdin,
 }
 
-/// Starts what [`command`] made.
-pub fn spawn(command: &mut Command) -> io::Result<Guarded> {
-    let mut process = command.stdin(Stdio::piped()).spawn()?;
+/// Starts `program`, as far as `configure` leaves it to. `signal` is one that `kill` knows, such as `TERM`.
+///
+/// The child is in a process group of its own: Ctrl-C in a terminal reaches this process only, which then stops its
+/// children in order. This works on any Unix, and without `unsafe`, which `PR_SET_PDEATHSIG` would need.
+pub fn spawn(program: impl AsRef<OsStr>, signal: &str, configure: impl FnOnce(&mut Command)) -> io::Result<Guarded> {
+    let mut command = Command::new("sh");
+    command.args(["-c", SCRIPT, "guard", signal]).arg(program);
+    configure(&mut command);
+    let mut process = command.process_group(0).stdin(Stdio::piped()).spawn()?;
     let alive = process.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
     Ok(Guarded { process, _alive: alive })
 }

@@ -9,11 +9,13 @@
 //! | [`account`] | the unprivileged account that servers run as where we are root |
 //! | [`guard`] | child processes that end with their parent |
 //! | [`port`] | free ports |
+//! | [`http`] | an HTTP client |
 
 pub mod account;
 pub mod bucket;
 pub mod guard;
 pub mod pictures;
+pub mod http;
 pub mod port;
 pub mod postgres;
 pub mod testing;

@@ -5,6 +5,7 @@ use std::env;
 use tempfile::TempDir;
 use uuid::Uuid;
 
+pub use crate::http::client as http;
 use crate::{
     bucket::{Options, REGION, Server},
     postgres,
@@ -81,11 +82,4 @@ pub async fn bucket() -> Bucket {
     let name = "pictures".to_owned();
     server.create_bucket(&name).unwrap_or_else(|error| panic!("no bucket for this test: {error:#}"));
     Bucket { server, dir, name }
-}
-
-/// An HTTP client. It speaks plain HTTP to the local stack, but reqwest is built so that it wants a TLS provider.
-pub fn http() -> reqwest::Client {
-    // Fails only where one is installed, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
 }

@@ -89,9 +89,11 @@ async fn data_of_another_version_is_told() {
 
 #[tokio::test]
 async fn a_guarded_child_ends_with_its_guard() {
-    let mut command = guard::command("sh", "TERM");
-    command.args(["-c", "trap 'echo told; exit 7' TERM; echo ready; while :; do sleep 0.01; done"]);
-    let mut child = guard::spawn(command.stdout(Stdio::piped())).unwrap();
+    let mut child = guard::spawn("sh", "TERM", |command| {
+        command.args(["-c", "trap 'echo told; exit 7' TERM; echo ready; while :; do sleep 0.01; done"]);
+        command.stdout(Stdio::piped());
+    })
+    .unwrap();
     let mut lines = BufReader::new(child.process.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
     drop(child);

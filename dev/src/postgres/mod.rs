@@ -1,6 +1,7 @@
 //! A private Postgres cluster: its own data, its own port, its own password. Nothing on the machine is touched.
 
 mod binaries;
+pub mod install;
 mod log;
 
 use std::{
@@ -145,7 +146,9 @@ impl Cluster {
             biased;
             _ = server.child.process.wait() => bail!("Postgres does not start: {}", server.log.reason().await),
             accepted = timeout(START_LIMIT, accepts(&url)) => {
-                accepted.with_context(|| format!("Postgres does not answer within {} s", START_LIMIT.as_secs()))?;
+                let in_time =
+                    accepted.with_context(|| format!("Postgres does not answer within {} s", START_LIMIT.as_secs()));
+                in_time?.with_context(|| format!("cannot use Postgres in {}", self.options.dir.display()))?;
             }
         }
         self.server = Some(server);
@@ -190,8 +193,6 @@ impl Cluster {
     }
 
     fn spawn(&self) -> Result<Server> {
-        let mut command = guard::command(self.binaries.program("postgres"), "QUIT");
-        command.arg("-D").arg(data_dir(&self.options.dir)).args(["-p", &self.port.to_string()]);
         let mut settings = vec![
             "listen_addresses=127.0.0.1",
             // None: the default directory belongs to another account, and a long path would not fit in an address.
@@ -206,12 +207,14 @@ impl Cluster {
             // Not `synchronous_commit=off`: commits would be lost when Postgres is killed.
             settings.extend(["fsync=off", "full_page_writes=off"]);
         }
-        for setting in settings {
-            command.args(["-c", setting]);
-        }
-        self.account.run(&mut command);
-        command.current_dir(&self.options.dir).env("LC_ALL", "C").stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = guard::spawn(&mut command).context("cannot start Postgres")?;
+        let spawned = guard::spawn(self.binaries.program("postgres"), "QUIT", |command| {
+            command.arg("-D").arg(data_dir(&self.options.dir)).args(["-p", &self.port.to_string()]);
+            command.args(settings.iter().flat_map(|setting| ["-c", setting]));
+            command.env("LC_ALL", "C").stdout(Stdio::null()).stderr(Stdio::piped());
+            command.current_dir(&self.options.dir);
+            self.account.run(command);
+        });
+        let mut child = spawned.context("cannot start Postgres")?;
         let log = Log::read(child.process.stderr.take(), self.options.log.clone());
         Ok(Server { child, log })
     }
@@ -239,9 +242,17 @@ impl Server {
 }
 
 /// Waits until connections are accepted: they are refused while the server starts and recovers.
-async fn accepts(url: &str) {
-    while PgConnection::connect(url).await.is_err() {
-        sleep(Duration::from_millis(20)).await;
+async fn accepts(url: &str) -> sqlx::Result<()> {
+    /// SQLSTATE `cannot_connect_now`.
+    const STARTING: &str = "57P03";
+    loop {
+        match PgConnection::connect(url).await {
+            Ok(connection) => return connection.close().await,
+            Err(sqlx::Error::Database(error)) if error.code().as_deref() != Some(STARTING) => {
+                return Err(sqlx::Error::Database(error));
+            }
+            Err(_) => sleep(Duration::from_millis(20)).await,
+        }
     }
 }
 
@@ -311,17 +322,18 @@ async fn initialise(binaries: &Binaries, account: Account, options: &Options) ->
     let [unfinished, password] = ["pgdata.unfinished", "password"].map(|name| options.dir.join(name));
     remove(&unfinished)?;
     write_private(&password, &options.password, account)?;
-    let mut command = guard::command(binaries.program("initdb"), "TERM");
-    command.arg("-D").arg(&unfinished).arg(format!("--pwfile={}", password.display()));
-    command.args(["-U", USER, "-E", "UTF8", "--auth=scram-sha-256"]);
-    // The same order and case rules on every machine; macOS knows it by its old name only.
-    command.arg(if cfg!(target_os = "macos") { "--locale=C" } else { "--locale=C.UTF-8" });
-    if !options.durable {
-        command.arg("--no-sync");
-    }
-    account.run(&mut command);
-    command.current_dir(&options.dir).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut initdb = guard::spawn(&mut command).context("cannot run initdb")?;
+    let spawned = guard::spawn(binaries.program("initdb"), "TERM", |command| {
+        command.arg("-D").arg(&unfinished).arg(format!("--pwfile={}", password.display()));
+        command.args(["-U", USER, "-E", "UTF8", "--auth=scram-sha-256"]);
+        // The same order and case rules on every machine; macOS knows it by its old name only.
+        command.arg(if cfg!(target_os = "macos") { "--locale=C" } else { "--locale=C.UTF-8" });
+        if !options.durable {
+            command.arg("--no-sync");
+        }
+        command.current_dir(&options.dir).stdout(Stdio::null()).stderr(Stdio::piped());
+        account.run(command);
+    });
+    let mut initdb = spawned.context("cannot run initdb")?;
     let mut log = Log::read(initdb.process.stderr.take(), options.log.clone());
     let status = initdb.process.wait().await.context("cannot run initdb")?;
     remove(&password)?;

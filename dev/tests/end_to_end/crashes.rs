@@ -19,7 +19,7 @@ async fn a_job_whose_worker_is_killed_is_done_by_another() {
     let id = stack.upload(pictures::jpeg(&pictures::photo(5000, 4000, 1)), &[]).await;
     stack.reaches(&id, "processing").await;
     let mut killed = stack.workers.remove(0);
-    killed.kill().await.unwrap();
+    killed.process.kill().await.unwrap();
     assert_eq!(stack.image(&id).await.unwrap()["status"], "processing", "it was killed in the middle");
 
     stack.start_worker();
@@ -39,7 +39,7 @@ async fn upload_until_the_api_is_killed(stack: &Stack, seeds: Range<u32>) -> Vec
     for _ in 0..6 {
         accepted.push(id(&answers.next().await.flatten().expect("the api lives still")));
     }
-    let pid = stack.api.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
+    let pid = stack.api.process.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
     while let Some(answer) = answers.next().await {
         accepted.extend(answer.as_ref().map(id));
@@ -53,7 +53,7 @@ async fn every_202_survives_the_death_of_the_api() {
     let mut accepted = Vec::new();
     for round in 0..3 {
         accepted.extend(upload_until_the_api_is_killed(&stack, round * 24..(round + 1) * 24).await);
-        stack.api.wait().await.unwrap();
+        stack.api.process.wait().await.unwrap();
         stack.restart_api().await;
     }
 

@@ -140,7 +140,7 @@ async fn the_sweep_removes_what_no_image_claims_and_nothing_else() {
 
     // Nobody works now: an accepted image waits, however old its file.
     for worker in &mut stack.workers {
-        worker.kill().await.unwrap();
+        worker.process.kill().await.unwrap();
     }
     let queued = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 8)), &[]).await;
     let stray = "0193a000-0000-7000-8000-000000000000";

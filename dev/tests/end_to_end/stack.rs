@@ -6,10 +6,13 @@ use std::{
     time::Duration,
 };
 
-use darkroom_dev::{guard, port, testing};
+use darkroom_dev::{
+    guard::{self, Guarded},
+    port, testing,
+};
 use reqwest::{StatusCode, multipart};
 use serde_json::Value;
-use tokio::{process::Child, time::Instant};
+use tokio::time::Instant;
 
 /// Longest wait for a condition. Only a broken program meets it: nothing is asserted about time.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -20,8 +23,8 @@ pub struct Stack {
     pub staging: PathBuf,
     bucket: testing::Bucket,
     env: Vec<(&'static str, String)>,
-    pub api: Child,
-    pub workers: Vec<Child>,
+    pub api: Guarded,
+    pub workers: Vec<Guarded>,
 }
 
 impl Stack {
@@ -66,7 +69,7 @@ impl Stack {
 
     /// Runs a command of the worker to its end.
     pub async fn worker_command(&self, arguments: &[&str]) -> ExitStatus {
-        spawn("darkroom-worker", arguments, &self.env).wait().await.unwrap()
+        spawn("darkroom-worker", arguments, &self.env).process.wait().await.unwrap()
     }
 
     async fn api_is_ready(&self) {
@@ -178,11 +181,12 @@ fn files(below: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn spawn(binary: &str, arguments: &[&str], env: &[(&'static str, String)]) -> Child {
+fn spawn(binary: &str, arguments: &[&str], env: &[(&'static str, String)]) -> Guarded {
     // Beside the test binary's folder: `cargo test --workspace` builds all binaries before it runs a test.
     let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(binary);
-    let mut command = guard::command(&path, "KILL");
-    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
-    command.envs(env.iter().cloned()).stdout(Stdio::null()).kill_on_drop(true);
-    command.spawn().unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    let spawned = guard::spawn(&path, "KILL", |command| {
+        command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(env.iter().cloned()).stdout(Stdio::null());
+    });
+    spawned.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }

@@ -1,0 +1,101 @@
+//! `darkroom-dev demo`: one picture's way through the running stack.
+
+use std::{process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use darkroom_dev::http;
+use reqwest::{
+    Client, StatusCode,
+    multipart::{Form, Part},
+};
+use serde::Deserialize;
+use tokio::time::{Instant, sleep};
+use url::Url;
+
+use crate::{picture, run::Stack};
+
+/// What the demonstration shows of an image.
+#[derive(Deserialize)]
+struct Image {
+    id: String,
+    status: String,
+    #[serde(default)]
+    renditions: Vec<Rendition>,
+    error: Option<serde_json::Value>,
+    processing_ms: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Rendition {
+    name: String,
+    width: u32,
+    height: u32,
+    bytes: u64,
+    url: String,
+}
+
+/// Makes a picture, uploads it, and shows what becomes of it.
+pub(crate) async fn demo() -> Result<ExitCode> {
+    let api = Url::parse(&Stack::running_api()?)?;
+    let http = http::client();
+    let jpeg = picture::jpeg(rand::random())?;
+    let source_bytes = jpeg.len() as u64;
+    println!("made       a picture of {} x {} pixels, {}", picture::WIDTH, picture::HEIGHT, size(source_bytes));
+    let began = Instant::now();
+    let image = upload(&http, &api, jpeg).await?;
+    println!("uploaded   as {} in {} ms", image.id, began.elapsed().as_millis());
+    let image = follow(&http, &api, image, began).await?;
+    if image.status != "ready" {
+        bail!("the image is {}: {}", image.status, image.error.unwrap_or_default());
+    }
+    if let Some(milliseconds) = image.processing_ms {
+        println!("rendered   in {milliseconds} ms\n");
+    }
+    for rendition in &image.renditions {
+        let Rendition { name, width, height, bytes, url } = rendition;
+        let saved = 100.0 - percent(*bytes, source_bytes);
+        println!("{name:12} {width:>5} x {height:<5} {:>9}  {saved:>4.1} % smaller", size(*bytes));
+        println!("             {}", api.join(url)?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn upload(http: &Client, api: &Url, jpeg: Vec<u8>) -> Result<Image> {
+    let file = Part::bytes(jpeg).file_name("mountains.jpg").mime_str("image/jpeg")?;
+    let form = Form::new().part("file", file).text("title", "Mountains at dusk");
+    let answer = http.post(api.join("/v1/images")?).multipart(form).send().await.context("cannot reach the api")?;
+    if answer.status() != StatusCode::ACCEPTED {
+        bail!("the api does not accept the picture: {} {}", answer.status(), answer.text().await?);
+    }
+    answer.json().await.context("cannot read the api's answer")
+}
+
+/// Asks until the image is finished; says each change.
+async fn follow(http: &Client, api: &Url, mut image: Image, began: Instant) -> Result<Image> {
+    let url = api.join(&format!("/v1/images/{}", image.id))?;
+    let mut said = String::new();
+    loop {
+        if image.status != said {
+            println!("{:10} after {} ms", image.status, began.elapsed().as_millis());
+            said.clone_from(&image.status);
+        }
+        if !["queued", "processing"].contains(&image.status.as_str()) {
+            return Ok(image);
+        }
+        sleep(Duration::from_millis(50)).await;
+        let answer = http.get(url.clone()).send().await?.error_for_status()?;
+        image = answer.json().await.context("cannot read the api's answer")?;
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000 => format!("{} kB", bytes.div_ceil(1000)),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes of files, shown with one decimal")]
+fn percent(part: u64, whole: u64) -> f64 {
+    part as f64 * 100.0 / whole as f64
+}

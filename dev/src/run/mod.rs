@@ -1,0 +1,159 @@
+//! `darkroom-dev run`: the whole stack in one terminal.
+
+mod backends;
+mod data;
+mod service;
+mod stack;
+mod terminal;
+
+use std::{env, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use darkroom_dev::{http, port};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+pub(crate) use self::stack::{Stack, print_env};
+use self::{
+    backends::Backends,
+    data::Data,
+    service::{Orders, Service},
+    terminal::Terminal,
+};
+
+/// How long the api may take to report that all it needs is there.
+const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Starts everything, waits for Ctrl-C, SIGTERM or a fault, and stops everything: first what works, then what it works
+/// with.
+pub(crate) async fn run() -> Result<ExitCode> {
+    let mut signals = Signals::listen()?;
+    let terminal = Terminal::new();
+    let api_port = api_port()?;
+    let services = [Service::find("api")?, Service::find("worker")?];
+    let data = Data::open()?;
+    terminal.say("darkroom", &format!("starting; everything is kept in {}", data.dir().display()));
+    let mut backends = tokio::select! {
+        // Nothing works with it yet, so starting may be broken off anywhere.
+        _ = signals.next() => return Ok(ExitCode::SUCCESS),
+        started = Backends::start(&data, api_port, &terminal) => started?,
+    };
+    let stack = Stack::new(&data, &backends, api_port);
+    let outcome = work(&stack, services, &mut backends, &mut signals, &terminal).await;
+    backends.stop().await;
+    terminal.say("darkroom", "stopped");
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs the api and the worker until a signal or a fault.
+async fn work(
+    stack: &Stack,
+    services: [Service; 2],
+    backends: &mut Backends,
+    signals: &mut Signals,
+    terminal: &Terminal,
+) -> Result<()> {
+    let began = Instant::now();
+    let orders = Arc::new(Orders::default());
+    let mut running = JoinSet::new();
+    for service in services {
+        running.spawn(service.keep_running(stack.env.clone(), terminal.clone(), Arc::clone(&orders)));
+    }
+    let ready = async {
+        wait_until_ready(&stack.api).await?;
+        orders.started();
+        stack.announce(terminal, began.elapsed())?;
+        std::future::pending::<Result<()>>().await
+    };
+    let outcome = tokio::select! {
+        name = signals.next() => {
+            terminal.say("darkroom", &format!("{name}: stopping; again to stop at once"));
+            Ok(())
+        }
+        reason = backends.ended() => Err(anyhow::anyhow!("Postgres has stopped: {reason}")),
+        Some(ended) = running.join_next() => ended?,
+        failed = ready => failed,
+    };
+    stack.forget();
+    orders.stop();
+    let mut ended = Ok(());
+    loop {
+        tokio::select! {
+            next = running.join_next() => match next {
+                Some(result) => ended = ended.and(result?),
+                None => break,
+            },
+            _ = signals.next() => orders.kill(),
+        }
+    }
+    outcome.and(ended)
+}
+
+/// Asks the api until it says that it, Postgres, the bucket and staging are ready.
+async fn wait_until_ready(api: &str) -> Result<()> {
+    let deadline = Instant::now() + READY_LIMIT;
+    let http = http::client();
+    loop {
+        let answer = http.get(format!("{api}/readyz")).timeout(Duration::from_secs(5)).send().await;
+        let told = match answer {
+            Ok(answer) if answer.status().is_success() => return Ok(()),
+            Ok(answer) => answer.text().await.unwrap_or_default(),
+            Err(_) => "it does not answer".to_owned(),
+        };
+        if Instant::now() > deadline {
+            bail!("the api is not ready after {} s: {told}", READY_LIMIT.as_secs());
+        }
+        sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn api_port() -> Result<u16> {
+    let wanted = port_from("PORT")?.unwrap_or(8000);
+    if !port::is_free(wanted) {
+        bail!("port {wanted} is in use: stop what listens there, or choose another port, such as PORT={}", {
+            wanted.checked_add(1).unwrap_or(8000)
+        });
+    }
+    Ok(wanted)
+}
+
+/// A port from the environment, if it is set.
+fn port_from(variable: &str) -> Result<Option<u16>> {
+    let text = env::var(variable).unwrap_or_default();
+    match text.trim() {
+        "" => Ok(None),
+        number => match number.parse() {
+            Ok(port) if port > 0 => Ok(Some(port)),
+            _ => bail!("{variable} must be a port from 1 to 65535"),
+        },
+    }
+}
+
+/// What asks us to stop.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen for signals");
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            hangup: listen(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.interrupt.recv() => "Ctrl-C",
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hangup.recv() => "the terminal has gone",
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A running stack as others see it: addresses and settings, kept in `DATA_DIR/stack.json` while it runs.
+
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+
+use anyhow::{Context as _, Result, bail};
+use darkroom_dev::bucket::REGION;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    backends::{Backends, NAME},
+    data::{self, Data},
+    terminal::Terminal,
+};
+
+/// Its settings, as every process that joins it needs them.
+pub(crate) struct Stack {
+    /// `http://127.0.0.1:<port>`
+    pub(crate) api: String,
+    pub(super) env: Vec<(&'static str, String)>,
+    file: PathBuf,
+    staging: PathBuf,
+}
+
+/// What is in the file.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    api: String,
+    env: Vec<(String, String)>,
+}
+
+impl Stack {
+    pub(super) fn new(data: &Data, backends: &Backends, api_port: u16) -> Self {
+        let address = format!("127.0.0.1:{api_port}");
+        let staging = data.dir().join("staging");
+        let env = vec![
+            ("DATABASE_URL", backends.database_url.clone()),
+            ("BUCKET_URL", format!("s3://{NAME}")),
+            ("AWS_ENDPOINT_URL", backends.server.endpoint()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", backends.server.key_id().to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", backends.server.secret().to_owned()),
+            ("STAGING_URL", format!("file://{}", staging.display())),
+            ("BIND", address.clone()),
+        ];
+        Self { api: format!("http://{address}"), env, file: data.dir().join("stack.json"), staging }
+    }
+
+    /// Says that it is ready and where, to people and to the other commands.
+    pub(super) fn announce(&self, terminal: &Terminal, after: Duration) -> Result<()> {
+        let env = self.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let saved = Saved { api: self.api.clone(), env };
+        data::write_private(&self.file, &serde_json::to_string_pretty(&saved)?)
+            .with_context(|| format!("cannot write {}", self.file.display()))?;
+        let value = |wanted| self.env.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value.as_str());
+        let api = &self.api;
+        terminal.say("darkroom", &format!("ready after {:.1} s", after.as_secs_f64()));
+        for (what, place) in [
+            ("Swagger UI", format!("{api}/docs")),
+            ("OpenAPI", format!("{api}/openapi.yaml")),
+            ("bucket", format!("{} at {}", value("BUCKET_URL"), value("AWS_ENDPOINT_URL"))),
+            ("S3 key", format!("{}  secret {}", value("AWS_ACCESS_KEY_ID"), value("AWS_SECRET_ACCESS_KEY"))),
+            ("staging", self.staging.display().to_string()),
+            ("next", "`make demo` and `make env` in another terminal; Ctrl-C stops everything".to_owned()),
+        ] {
+            terminal.say("darkroom", &format!("  {what:10}  {place}"));
+        }
+        Ok(())
+    }
+
+    /// It is no longer there for others.
+    pub(super) fn forget(&self) {
+        // What is left of it is not believed without the lock.
+        let _ = fs::remove_file(&self.file);
+    }
+
+    /// The api of the running stack.
+    pub(crate) fn running_api() -> Result<String> {
+        Ok(running()?.api)
+    }
+}
+
+/// Prints the running stack's settings for a shell.
+pub(crate) fn print_env() -> Result<ExitCode> {
+    let Saved { api, env } = running()?;
+    for (name, value) in env.into_iter().chain([("DARKROOM_URL".to_owned(), api)]) {
+        println!("export {name}='{}'", value.replace('\'', r"'\''"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn running() -> Result<Saved> {
+    let dir = data::directory()?;
+    let file = dir.join("stack.json");
+    if !data::in_use(&dir) || !file.exists() {
+        bail!("nothing runs on {}: start it with `make run`, and wait until it is ready", dir.display());
+    }
+    let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is damaged", file.display()))
+}
