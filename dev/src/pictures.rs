@@ -1,4 +1,5 @@
 //! Test pictures, made in code. The same arguments give the same bytes.
+#![allow(clippy::missing_panics_doc)] // writing into memory cannot fail
 
 use std::io::Write as _;
 
@@ -90,7 +91,9 @@ impl Jpeg {
         let scans: Vec<&[usize]> = if self.interleaved { vec![&all] } else { all.chunks(1).collect() };
         for components in scans {
             let mut header = vec![count(components.len())];
-            components.iter().for_each(|index| header.extend([count(index + 1), 0]));
+            for index in components {
+                header.extend([count(index + 1), 0]);
+            }
             header.extend([0, 63, 0]);
             segment(&mut file, 0xDA, &header);
             file.extend(self.scan(components, &value));

@@ -30,7 +30,11 @@ fn main() -> std::io::Result<()> {
         match result {
             Err(error) => println!("{name}: {:?} {error}", error.failure()),
             Ok(report) => {
-                println!("{name}: {} bytes, {milliseconds} ms, placeholder {} bytes", source.len(), report.placeholder.len());
+                println!(
+                    "{name}: {} bytes, {milliseconds} ms, placeholder {} bytes",
+                    source.len(),
+                    report.placeholder.len()
+                );
                 for Rendered { name: rendition, width, height, bytes, .. } in renditions {
                     println!("    {rendition} {width}x{height} {} bytes", bytes.len());
                     if let Some(out) = &out {

@@ -10,10 +10,7 @@ const FLAT: f64 = 0.35;
 
 /// What is in JPEG's place for those who cannot show WebP: PNG where the picture is transparent, or where it is a flat
 /// graphic and PNG is smaller; so both are made, and the second is returned with the choice.
-pub(crate) fn fallback(
-    picture: &Raster<u8>,
-    quality: Quality,
-) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+pub(crate) fn fallback(picture: &Raster<u8>, quality: Quality) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
     use RenditionFormat::{Jpeg, Png};
     if picture.is_transparent() {
         return Ok((Png, encode(picture, Png, quality)?));
@@ -29,10 +26,7 @@ pub(crate) fn fallback(
 }
 
 /// The smallest of the formats that can show the picture. A PNG is only tried where it has a chance.
-pub(crate) fn smallest(
-    picture: &Raster<u8>,
-    quality: Quality,
-) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+pub(crate) fn smallest(picture: &Raster<u8>, quality: Quality) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
     use RenditionFormat::{Jpeg, Png, Webp};
     let candidates: &[RenditionFormat] = match (picture.is_transparent(), is_flat(picture)) {
         (true, false) => &[Webp],

@@ -130,10 +130,8 @@ pub(crate) struct CmykToSrgb {
 impl CmykToSrgb {
     /// Through the profile; without a usable one by the plain product that browsers use.
     pub(crate) fn new(icc: Option<&[u8]>) -> Self {
-        let transform = icc
-            .and_then(parse)
-            .filter(|profile| profile.color_space == DataColorSpace::Cmyk)
-            .and_then(|profile| {
+        let transform =
+            icc.and_then(parse).filter(|profile| profile.color_space == DataColorSpace::Cmyk).and_then(|profile| {
                 let options = TransformOptions::default();
                 profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgb, options).ok()
             });
@@ -143,7 +141,9 @@ impl CmykToSrgb {
     /// `cmyk` has four samples for each three of `rgb`. Uses `cmyk` as scratch.
     pub(crate) fn convert(&self, cmyk: &mut [u8], rgb: &mut [u8]) -> Result<(), RenderError> {
         if let Some(transform) = &self.transform {
-            cmyk.iter_mut().for_each(|ink| *ink = !*ink);
+            for ink in cmyk.iter_mut() {
+                *ink = !*ink;
+            }
             return transform.transform(cmyk, rgb).map_err(RenderError::bug);
         }
         for (ink, colour) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {

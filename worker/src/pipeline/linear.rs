@@ -119,7 +119,9 @@ fn divide(colour: u16, alpha: u16) -> u16 {
         0 => 0,
         u16::MAX => colour,
         // A filter's overshoot may leave more colour than alpha.
-        alpha => u16::try_from((u32::from(colour) * 65_535 + u32::from(alpha) / 2) / u32::from(alpha)).unwrap_or(u16::MAX),
+        alpha => {
+            u16::try_from((u32::from(colour) * 65_535 + u32::from(alpha) / 2) / u32::from(alpha)).unwrap_or(u16::MAX)
+        }
     }
 }
 

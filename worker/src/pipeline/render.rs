@@ -47,8 +47,7 @@ impl Job<'_> {
     /// Renditions in WebP move; the others show the first frame.
     pub(super) fn animation(&self, emit: Emit<'_>) -> Result<Report, RenderError> {
         let decode::Animation { plays, mut frames } = decode::animation(self.source, &self.header)?;
-        let moving: Vec<bool> =
-            self.targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png))).collect();
+        let moving: Vec<bool> = self.targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png))).collect();
         let mut encoders = Vec::new();
         for target in &self.targets {
             encoders.push(encode::Animation::new(target.width, target.height, plays, target.quality)?);
@@ -88,10 +87,7 @@ impl Job<'_> {
     /// How large the stored picture must at least be decoded for the largest target.
     fn at_least(&self) -> (f64, f64) {
         let target = &self.targets[0];
-        let upright = (
-            f64::from(target.width) / target.region.width,
-            f64::from(target.height) / target.region.height,
-        );
+        let upright = (f64::from(target.width) / target.region.width, f64::from(target.height) / target.region.height);
         let ratio = self.metadata.orientation.swap(upright);
         (f64::from(self.header.width) * ratio.0, f64::from(self.header.height) * ratio.1)
     }
@@ -105,14 +101,9 @@ impl Job<'_> {
         // Regions lie in the middle, so mirroring does not move them.
         let (left, top) = orientation.swap((target.region.left, target.region.top));
         let (width, height) = orientation.swap((target.region.width, target.region.height));
-        let scale =
-            (still.extent.0 / f64::from(self.header.width), still.extent.1 / f64::from(self.header.height));
-        let region = Region {
-            left: left * scale.0,
-            top: top * scale.1,
-            width: width * scale.0,
-            height: height * scale.1,
-        };
+        let scale = (still.extent.0 / f64::from(self.header.width), still.extent.1 / f64::from(self.header.height));
+        let region =
+            Region { left: left * scale.0, top: top * scale.1, width: width * scale.0, height: height * scale.1 };
         let (width, height) = orientation.swap((target.width, target.height));
         let picture = orientation.apply(resize(&stored, region, width, height)?);
         match to_srgb {
@@ -153,8 +144,7 @@ fn still_of(
 ) -> Result<Option<(RenditionFormat, Vec<u8>)>, RenderError> {
     let format = match (target.formats, *fallback) {
         (Formats::One(Webp) | Formats::Smallest, _) => return Ok(None),
-        (Formats::One(format), _) => format,
-        (Formats::Pair, Some(format)) => format,
+        (Formats::One(format), _) | (Formats::Pair, Some(format)) => format,
         (Formats::Pair, None) => {
             let (format, bytes) = choose::fallback(picture, target.quality)?;
             *fallback = Some(format);
@@ -165,11 +155,5 @@ fn still_of(
 }
 
 fn rendered(target: &Target, format: RenditionFormat, bytes: Vec<u8>) -> Rendered {
-    Rendered {
-        name: format!("{}.{format}", target.name),
-        format,
-        width: target.width,
-        height: target.height,
-        bytes,
-    }
+    Rendered { name: format!("{}.{format}", target.name), format, width: target.width, height: target.height, bytes }
 }

@@ -27,7 +27,12 @@ impl Region {
 }
 
 /// Makes `region` of `source` a picture of `width` × `height`. Expects linear light and premultiplied alpha.
-pub(crate) fn resize(source: &Raster<u16>, region: Region, width: u32, height: u32) -> Result<Raster<u16>, RenderError> {
+pub(crate) fn resize(
+    source: &Raster<u16>,
+    region: Region,
+    width: u32,
+    height: u32,
+) -> Result<Raster<u16>, RenderError> {
     if region == Region::whole(source) && (width, height) == (source.width, source.height) {
         return Ok(source.clone());
     }
@@ -37,10 +42,11 @@ pub(crate) fn resize(source: &Raster<u16>, region: Region, width: u32, height: u
         Channels::Rgb => PixelType::U16x3,
         Channels::Rgba => PixelType::U16x4,
     };
-    let view = ImageRef::new(source.width, source.height, bytemuck::cast_slice(&source.samples), kind).map_err(RenderError::bug)?;
+    let view = ImageRef::new(source.width, source.height, bytemuck::cast_slice(&source.samples), kind)
+        .map_err(RenderError::bug)?;
     let mut resized = Raster::new(width, height, source.channels);
-    let mut target =
-        Image::from_slice_u8(width, height, bytemuck::cast_slice_mut(&mut resized.samples), kind).map_err(RenderError::bug)?;
+    let mut target = Image::from_slice_u8(width, height, bytemuck::cast_slice_mut(&mut resized.samples), kind)
+        .map_err(RenderError::bug)?;
     let options = ResizeOptions::new()
         .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
         .crop(region.left, region.top, region.width, region.height)

@@ -105,9 +105,5 @@ pub(crate) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animatio
 
 /// A decoder that finds another size than the header gave would leave the limits.
 fn check_size(header: &Header, found: (u32, u32), format: &'static str) -> Result<(), RenderError> {
-    if found == (header.width, header.height) {
-        Ok(())
-    } else {
-        Err(RenderError::broken(format, "it has two sizes"))
-    }
+    if found == (header.width, header.height) { Ok(()) } else { Err(RenderError::broken(format, "it has two sizes")) }
 }

@@ -99,7 +99,7 @@ pub(crate) struct Animation {
 impl Animation {
     /// `plays`: how often it is shown; 0 means for ever.
     pub(crate) fn new(width: u32, height: u32, plays: u32, quality: Quality) -> Result<Self, RenderError> {
-        let version = WEBP_MUX_ABI_VERSION as c_int;
+        let version = WEBP_MUX_ABI_VERSION.cast_signed();
         // SAFETY: zeroes are valid, and the next call fills it in.
         let mut options: WebPAnimEncoderOptions = unsafe { zeroed() };
         // SAFETY: a valid pointer.
@@ -124,8 +124,7 @@ impl Animation {
     pub(crate) fn add(&mut self, raster: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError> {
         let mut picture = Picture::new(raster)?;
         // SAFETY: valid pointers; the picture is copied.
-        let added =
-            unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.0, self.elapsed, &raw const self.config) };
+        let added = unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.0, self.elapsed, &raw const self.config) };
         if added == 0 {
             return Err(RenderError::bug("libwebp refuses a frame"));
         }
