@@ -14,8 +14,8 @@
 pub mod account;
 pub mod bucket;
 pub mod guard;
-pub mod pictures;
 pub mod http;
+pub mod pictures;
 pub mod port;
 pub mod postgres;
 pub mod testing;

@@ -40,8 +40,7 @@ pub struct Swept {
 /// Sweeps staging and the bucket once.
 pub async fn sweep(app: &App) -> Result<Swept, JobError> {
     let before = Utc::now() - app.orphan_age;
-    let swept =
-        Swept { staged: sweep_staging(app, before).await?, objects: sweep_bucket(app, before).await? };
+    let swept = Swept { staged: sweep_staging(app, before).await?, objects: sweep_bucket(app, before).await? };
     info!(staged = swept.staged, objects = swept.objects, "swept");
     Ok(swept)
 }
@@ -50,9 +49,7 @@ async fn sweep_staging(app: &App, before: DateTime<Utc>) -> Result<usize, JobErr
     let staged = app.staging.list().await.map_err(JobError::retry)?;
     let old = staged.try_filter(|staged| futures::future::ready(staged.modified < before));
     let batches = old.try_chunks(BATCH).map_err(|error| JobError::retry(error.1));
-    batches
-        .try_fold(0, |removed, batch| async move { Ok(removed + remove_unwanted(app, &batch).await?) })
-        .await
+    batches.try_fold(0, |removed, batch| async move { Ok(removed + remove_unwanted(app, &batch).await?) }).await
 }
 
 async fn remove_unwanted(app: &App, batch: &[Staged]) -> Result<usize, JobError> {

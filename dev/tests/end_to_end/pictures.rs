@@ -8,7 +8,7 @@ use image::{
 };
 
 /// Smooth and yet full of detail, as photographs are; different for every `seed`.
-pub fn photo(width: u32, height: u32, seed: u32) -> RgbImage {
+pub(crate) fn photo(width: u32, height: u32, seed: u32) -> RgbImage {
     let seed = f64::from(seed);
     RgbImage::from_fn(width, height, |x, y| {
         let (x, y) = (f64::from(x), f64::from(y));
@@ -20,14 +20,14 @@ pub fn photo(width: u32, height: u32, seed: u32) -> RgbImage {
     })
 }
 
-pub fn jpeg(picture: &RgbImage) -> Vec<u8> {
+pub(crate) fn jpeg(picture: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 95)).unwrap();
     bytes
 }
 
 /// A JPEG with an EXIF orientation (1 to 8) and a GPS tag.
-pub fn jpeg_with_exif(picture: &RgbImage, orientation: u8) -> Vec<u8> {
+pub(crate) fn jpeg_with_exif(picture: &RgbImage, orientation: u8) -> Vec<u8> {
     let jpeg = jpeg(picture);
     let mut tiff = Vec::from(*b"MM\0*\0\0\0\x08");
     tiff.extend([0, 2]); // two entries
@@ -42,18 +42,18 @@ pub fn jpeg_with_exif(picture: &RgbImage, orientation: u8) -> Vec<u8> {
 }
 
 /// Half of it transparent.
-pub fn transparent_png(width: u32, height: u32) -> Vec<u8> {
+pub(crate) fn transparent_png(width: u32, height: u32) -> Vec<u8> {
     let picture = RgbaImage::from_fn(width, height, |x, y| {
         Rgba([(x % 256) as u8, (y % 256) as u8, 90, if x < width / 2 { 0 } else { 255 }])
     });
     encoded(picture.into(), ImageFormat::Png)
 }
 
-pub fn webp(picture: RgbImage) -> Vec<u8> {
+pub(crate) fn webp(picture: RgbImage) -> Vec<u8> {
     encoded(picture.into(), ImageFormat::WebP)
 }
 
-pub fn gif(picture: &RgbImage, frames: u32) -> Vec<u8> {
+pub(crate) fn gif(picture: &RgbImage, frames: u32) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new(&mut bytes);
     for n in 0..frames {
@@ -66,7 +66,7 @@ pub fn gif(picture: &RgbImage, frames: u32) -> Vec<u8> {
 }
 
 /// Red, green, blue and white quarters: upright when red is at the upper left and green at the upper right.
-pub fn quarters(width: u32, height: u32) -> RgbImage {
+pub(crate) fn quarters(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| match (x < width / 2, y < height / 2) {
         (true, true) => Rgb([220, 20, 20]),
         (false, true) => Rgb([20, 200, 20]),
@@ -77,7 +77,7 @@ pub fn quarters(width: u32, height: u32) -> RgbImage {
 
 /// As a camera stores an upright picture under this EXIF orientation (TIFF 6.0, tag 274): the inverse of what a viewer
 /// does.
-pub fn stored(upright: &RgbImage, orientation: u8) -> RgbImage {
+pub(crate) fn stored(upright: &RgbImage, orientation: u8) -> RgbImage {
     use image::imageops::{flip_horizontal, flip_vertical, rotate90, rotate180, rotate270};
     match orientation {
         2 => flip_horizontal(upright),

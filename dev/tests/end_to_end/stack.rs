@@ -17,19 +17,19 @@ use tokio::time::Instant;
 /// Longest wait for a condition. Only a broken program meets it: nothing is asserted about time.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-pub struct Stack {
-    pub url: String,
-    pub http: reqwest::Client,
-    pub staging: PathBuf,
+pub(crate) struct Stack {
+    pub(crate) url: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) staging: PathBuf,
     bucket: testing::Bucket,
     env: Vec<(&'static str, String)>,
-    pub api: Guarded,
-    pub workers: Vec<Guarded>,
+    pub(crate) api: Guarded,
+    pub(crate) workers: Vec<Guarded>,
 }
 
 impl Stack {
     /// Starts an api and so many workers, and waits until the api is ready.
-    pub async fn start(workers: usize) -> Self {
+    pub(crate) async fn start(workers: usize) -> Self {
         let bucket = testing::bucket().await;
         let bind = format!("127.0.0.1:{}", port::free().unwrap());
         let staging = bucket.dir.path().join("staging");
@@ -57,18 +57,18 @@ impl Stack {
         stack
     }
 
-    pub fn start_worker(&mut self) {
+    pub(crate) fn start_worker(&mut self) {
         self.workers.push(spawn("darkroom-worker", &[], &self.env));
     }
 
     /// Starts an api in the place of one that has ended.
-    pub async fn restart_api(&mut self) {
+    pub(crate) async fn restart_api(&mut self) {
         self.api = spawn("darkroom-api", &[], &self.env);
         self.api_is_ready().await;
     }
 
     /// Runs a command of the worker to its end.
-    pub async fn worker_command(&self, arguments: &[&str]) -> ExitStatus {
+    pub(crate) async fn worker_command(&self, arguments: &[&str]) -> ExitStatus {
         spawn("darkroom-worker", arguments, &self.env).process.wait().await.unwrap()
     }
 
@@ -81,7 +81,7 @@ impl Stack {
     }
 
     /// Uploads a picture with these form fields; `None` where the connection broke before an answer came.
-    pub async fn try_upload(&self, picture: Vec<u8>, fields: &[(&'static str, &str)]) -> Option<Value> {
+    pub(crate) async fn try_upload(&self, picture: Vec<u8>, fields: &[(&'static str, &str)]) -> Option<Value> {
         let mut form = multipart::Form::new().part("file", multipart::Part::bytes(picture).file_name("picture"));
         for (name, value) in fields {
             form = form.text(*name, (*value).to_owned());
@@ -94,18 +94,18 @@ impl Stack {
     }
 
     /// Uploads a picture, and returns its id.
-    pub async fn upload(&self, picture: Vec<u8>, fields: &[(&'static str, &str)]) -> String {
+    pub(crate) async fn upload(&self, picture: Vec<u8>, fields: &[(&'static str, &str)]) -> String {
         id(&self.try_upload(picture, fields).await.expect("an answer"))
     }
 
     /// What the api says of an image; `None`: there is none.
-    pub async fn image(&self, id: &str) -> Option<Value> {
+    pub(crate) async fn image(&self, id: &str) -> Option<Value> {
         let answer = self.http.get(format!("{}/v1/images/{id}", self.url)).send().await.unwrap();
         (answer.status() != StatusCode::NOT_FOUND).then_some(answer.json().await.unwrap())
     }
 
     /// Waits until an image has this status.
-    pub async fn reaches(&self, id: &str, status: &str) -> Value {
+    pub(crate) async fn reaches(&self, id: &str, status: &str) -> Value {
         eventually(&format!("{id} is {status}"), async || {
             let image = self.image(id).await?;
             assert!(image["status"] == status || !is_finished(&image), "{id} is not to be {status}: {image}");
@@ -115,7 +115,7 @@ impl Stack {
     }
 
     /// All images the api lists.
-    pub async fn list(&self) -> Vec<Value> {
+    pub(crate) async fn list(&self) -> Vec<Value> {
         let (mut images, mut url) = (Vec::new(), format!("{}/v1/images?limit=100", self.url));
         loop {
             let page: Value = self.http.get(&url).send().await.unwrap().json().await.unwrap();
@@ -126,7 +126,7 @@ impl Stack {
     }
 
     /// Fetches a rendition through the api, as a browser would: by its name, along the redirect.
-    pub async fn fetch(&self, id: &str, name: &str) -> (String, Vec<u8>) {
+    pub(crate) async fn fetch(&self, id: &str, name: &str) -> (String, Vec<u8>) {
         let url = format!("{}/v1/images/{id}/renditions/{name}", self.url);
         let answer = self.http.get(url).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::OK);
@@ -135,12 +135,12 @@ impl Stack {
     }
 
     /// Files in staging, drafts among them.
-    pub fn staged(&self) -> Vec<PathBuf> {
+    pub(crate) fn staged(&self) -> Vec<PathBuf> {
         files(&self.staging)
     }
 
     /// Objects in the bucket.
-    pub fn objects(&self) -> Vec<PathBuf> {
+    pub(crate) fn objects(&self) -> Vec<PathBuf> {
         let mut objects = files(&self.bucket.dir.path().join(&self.bucket.name));
         // The server keeps its own notes beside the objects.
         objects.retain(|path| !path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')));
@@ -148,13 +148,13 @@ impl Stack {
     }
 
     /// Waits until staging is empty: the staged file goes after the commit that makes an image ready.
-    pub async fn staging_is_empty(&self) {
+    pub(crate) async fn staging_is_empty(&self) {
         eventually("staging is empty", async || self.staged().is_empty().then_some(())).await;
     }
 }
 
 /// The id in an answer of the api.
-pub fn id(image: &Value) -> String {
+pub(crate) fn id(image: &Value) -> String {
     image["id"].as_str().expect("an id").to_owned()
 }
 
@@ -163,7 +163,7 @@ fn is_finished(image: &Value) -> bool {
 }
 
 /// Polls until there is something.
-pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(value) = condition().await {
