@@ -39,6 +39,7 @@ impl Stack {
             ("STAGING_URL", format!("file://{}", staging.display())),
             ("BIND", bind.clone()),
             ("WORKER_CONCURRENCY", "2".to_owned()),
+            ("LOG", "warn".to_owned()),
         ]);
         let api = spawn("darkroom-api", &[], &env);
         let mut stack = Self {
