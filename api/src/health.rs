@@ -79,7 +79,7 @@ pub(crate) struct Health {
     latest: Mutex<Option<(Instant, Vec<Check>)>>,
 }
 
-#[OpenApi(tag = "Tag::Health")]
+#[OpenApi(tag = "Tag::Service")]
 impl Health {
     /// Alive?
     ///
