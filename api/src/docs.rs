@@ -23,7 +23,8 @@ const CACHE: &str = "public, max-age=300";
 
 /// Adds the documentation to `route`.
 pub(crate) fn add(route: Route) -> Route {
-    let page = spec::documented().swagger_ui_html().replace("<title>Swagger UI</title>", "<title>Darkroom API</title>");
+    let page =
+        spec::for_the_page().swagger_ui_html().replace("<title>Swagger UI</title>", "<title>Darkroom API</title>");
     let page = format!("<!doctype html>{page}");
     let policy = format!(
         "default-src 'none'; script-src {}; style-src 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; \

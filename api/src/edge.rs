@@ -115,3 +115,19 @@ impl Drop for AccessLine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use poem::endpoint::make_sync;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_tells_nothing() {
+        let endpoint = make_sync(|_| -> Response { panic!("the secret of the house") });
+        let answer = serve(Arc::new(endpoint), Request::default(), body::PATIENCE).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let told = answer.into_body().into_string().await.unwrap();
+        assert!(told.contains("/problems/internal-error") && !told.contains("secret"), "{told}");
+    }
+}

@@ -79,11 +79,12 @@ pub(crate) struct Health {
     latest: Mutex<Option<(Instant, Vec<Check>)>>,
 }
 
-#[OpenApi(tag = "Tag::Health")]
+#[OpenApi(tag = "Tag::Service")]
 impl Health {
     /// Alive?
     ///
     /// Answers as long as the process runs. For liveness probes: a process that does not answer should be restarted.
+    #[allow(clippy::unused_async, reason = "the macro takes only async functions")]
     #[oai(path = "/healthz", method = "get", operation_id = "healthz")]
     async fn healthz(&self) -> AliveAnswer {
         AliveAnswer::Alive(Json(Alive { version: env!("CARGO_PKG_VERSION").to_owned() }))

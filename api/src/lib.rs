@@ -83,7 +83,7 @@ enum Tag {
     /// Upload pictures, follow their rendering, fetch the renditions.
     Images,
     /// For whatever runs this service.
-    Health,
+    Service,
 }
 
 /// Everything documented and routed.

@@ -11,8 +11,12 @@ use darkroom_shared::{
 };
 use tokio::{
     net::TcpListener,
+    runtime::Builder,
     signal::unix::{SignalKind, signal},
 };
+
+/// Threads for reading and writing files. Enough to keep a disk busy; tokio's own 512 cost memory, and gain nothing.
+const FILE_THREADS: usize = 64;
 
 /// Darkroom's api: accepts images, lists them, serves their state.
 #[derive(Parser)]
@@ -55,11 +59,11 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main]
-async fn with_settings<F: Future<Output = anyhow::Result<()>>>(work: fn(Settings) -> F) -> anyhow::Result<()> {
+fn with_settings<F: Future<Output = anyhow::Result<()>>>(work: fn(Settings) -> F) -> anyhow::Result<()> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
-    work(settings).await
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(FILE_THREADS).build()?;
+    runtime.block_on(work(settings))
 }
 
 async fn migrate(settings: Settings) -> anyhow::Result<()> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use poem::{endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{
     LicenseObject, OpenApi, OpenApiService, ServerObject,
-    registry::{MetaApi, MetaHeader, MetaResponse, MetaSchemaRef, Registry},
+    registry::{MetaApi, MetaHeader, MetaMediaType, MetaResponse, MetaSchemaRef, Registry},
     types::Type as _,
 };
 
@@ -18,24 +18,36 @@ renditions of it in an S3 bucket; `GET /v1/images/{id}` tells when it is done an
 Every error is a problem document (RFC 9457, `application/problem+json`). A request may carry an `X-Request-Id`; the \
 answer does.";
 
-/// What [`Apis`] document, without the state that serving them takes.
-pub(crate) struct Documented;
+/// What [`Apis`] document, without the state that serving them takes; for programs, or for the page that people use.
+pub(crate) struct Documented<const PAGE: bool>;
 
-/// The spec as a service, which can print it.
-pub(crate) fn documented() -> OpenApiService<Documented, ()> {
-    OpenApiService::new(Documented, "Darkroom", env!("CARGO_PKG_VERSION"))
+/// The spec.
+pub(crate) fn documented() -> OpenApiService<Documented<false>, ()> {
+    describe(Documented)
+}
+
+/// The spec as Swagger UI is to have it.
+pub(crate) fn for_the_page() -> OpenApiService<Documented<true>, ()> {
+    describe(Documented)
+}
+
+fn describe<T: OpenApi>(apis: T) -> OpenApiService<T, ()> {
+    OpenApiService::new(apis, "Darkroom", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("GPL-3.0-or-later").url("https://www.gnu.org/licenses/gpl-3.0.html"))
         .server(ServerObject::new("/").description("This server"))
 }
 
-impl OpenApi for Documented {
+impl<const PAGE: bool> OpenApi for Documented<PAGE> {
     fn meta() -> Vec<MetaApi> {
         let mut apis = Apis::meta();
         for operation in apis.iter_mut().flat_map(|api| &mut api.paths).flat_map(|path| &mut path.operations) {
             let responses = &mut operation.responses.responses;
             responses.sort_by_key(|response| response.status);
             responses.iter_mut().for_each(complete_headers);
+            if PAGE {
+                operation.request.iter_mut().flat_map(|request| &mut request.content).for_each(leave_fields_empty);
+            }
         }
         apis
     }
@@ -61,6 +73,19 @@ fn complete_headers(response: &mut MetaResponse) {
         deprecated: false,
         schema: String::schema_ref(),
     });
+}
+
+/// Swagger UI fills a form with examples, and makes them up where there are none. Sent along, they would ask for a
+/// rendition that nobody meant to ask for.
+fn leave_fields_empty(form: &mut MetaMediaType) {
+    let MetaSchemaRef::Inline(form) = &mut form.schema else { return };
+    for (name, field) in &mut form.properties {
+        if let MetaSchemaRef::Inline(field) = field
+            && !form.required.contains(name)
+        {
+            field.example = Some("".into());
+        }
+    }
 }
 
 fn capitalised(word: &str) -> String {

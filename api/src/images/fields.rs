@@ -104,8 +104,8 @@ fn list<T: Display>(all: &[T]) -> String {
 
 type Field = (&'static str, &'static str, fn() -> MetaSchema);
 
-/// Every field: its name, its description, and its type. The spec has no defaults and no examples for them: Swagger UI
-/// and some generated clients would send those, and so ask for a rendition where nobody did.
+/// Every field: its name, its description, and its type. The spec has no defaults and no examples for them: some
+/// generated clients would send those, and so ask for a rendition where nobody did.
 const FIELDS: &[Field] = &[
     (FILE, "The picture: JPEG, PNG, WebP or GIF. Told from its bytes, whatever its name or declared type.", || {
         MetaSchema::new_with_format("string", "binary")

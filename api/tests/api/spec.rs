@@ -54,6 +54,19 @@ async fn the_root_leads_to_the_docs_and_they_to_nowhere_else() {
 }
 
 #[tokio::test]
+async fn swagger_ui_begins_with_an_empty_form() {
+    let api = Api::start().await;
+    let page = api.get("/docs").await.text;
+    let spec = page.split_once("let spec = ").unwrap().1.split_once("};").unwrap().0.to_owned() + "}";
+    let spec: Value = serde_json::from_str(&spec).unwrap();
+    let form = &spec["paths"]["/v1/images"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"];
+    for (name, field) in form["properties"].as_object().unwrap() {
+        let expected = if name == "file" { None } else { Some(&Value::from("")) };
+        assert_eq!(field.get("example"), expected, "{name}");
+    }
+}
+
+#[tokio::test]
 async fn the_spec_is_served_in_both_forms() {
     let api = Api::start().await;
     let json = api.get("/openapi.json").await;

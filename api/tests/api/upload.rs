@@ -17,7 +17,7 @@ async fn an_upload_is_accepted_with_its_facts() {
     assert_eq!(answer.header("location"), Some(format!("/v1/images/{id}").as_str()));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!((&image["title"], &image["status"]), (&json!("picture.png"), &json!("queued")));
-    let sha256 = Sha256::digest(&picture).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let sha256 = hex::encode(Sha256::digest(&picture));
     let facts = json!({
         "format": "png", "width": 640, "height": 480, "frames": 1, "bytes": picture.len(), "sha256": sha256,
     });
@@ -33,7 +33,7 @@ async fn an_accepted_upload_is_staged_under_its_id_and_has_a_job() {
     let picture = png_of(3, 2, 300_000);
     let answer = api.post(file(picture.clone())).await;
     let id = answer.json()["id"].as_str().unwrap().to_owned();
-    assert_eq!(api.staged(), [id.clone()], "the file, and no draft");
+    assert_eq!(api.staged(), std::slice::from_ref(&id), "the file, and no draft");
     let image = darkroom_shared::image::ImageId(id.parse().unwrap());
     assert_eq!(api.app.staging.read(image).await.unwrap(), picture);
     let jobs: Vec<serde_json::Value> =
