@@ -1,0 +1,72 @@
+# Everything one does here, by name. `make` alone lists it.
+
+CARGO ?= cargo
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+# The local stack as `make run` has built it.
+DEV = $(TARGET)/release/darkroom-dev
+# Docker or Podman, whichever is here.
+COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
+
+.DEFAULT_GOAL = help
+.PHONY: help run env demo test lint fmt openapi prepare bench up down clean debug
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+run: ## Run everything in this terminal: Postgres, S3, api, worker (PORT, DATA_DIR)
+	@$(CARGO) build --release --workspace --bins
+	@$(DEV) run
+
+env: $(DEV) ## Print the running stack's settings, for: eval "$$(make env)"
+	@$(DEV) env
+
+demo: $(DEV) ## Upload a picture to the running stack and show what becomes of it
+	@$(DEV) demo
+
+test: debug ## Run all tests, with a Postgres and S3 servers of their own
+	$(TARGET)/debug/darkroom-dev postgres -- $(CARGO) test --workspace
+
+lint: ## Check format, clippy, and that .sqlx and openapi.yaml are what the sources say
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(MAKE) --no-print-directory debug
+	$(TARGET)/debug/darkroom-dev prepare --check
+	@$(TARGET)/debug/darkroom-api openapi | diff -u openapi.yaml - \
+	|| { echo 'openapi.yaml is not what the api says: run `make openapi`' >&2; exit 1; }
+
+fmt: ## Format the sources
+	$(CARGO) fmt --all
+
+openapi: ## Write openapi.yaml from the api's code
+	$(CARGO) run --quiet --package darkroom-api -- openapi > openapi.yaml.new
+	mv openapi.yaml.new openapi.yaml
+
+prepare: ## Write .sqlx from the queries and the migrations
+	$(CARGO) run --quiet --package darkroom-dev -- prepare
+
+bench: ## Run the benchmarks
+	$(CARGO) bench --workspace
+
+up: .env ## Run everything in containers
+	$(COMPOSE) up --build --detach --wait
+	@echo 'Swagger UI is at /docs, on port 8000 unless .env has another API_PORT'
+
+down: ## Stop the containers; their data stays
+	$(COMPOSE) down
+
+clean: ## Remove what was built; data/ stays
+	$(CARGO) clean
+
+# Everything that `cargo test --workspace` needs, binaries included, and nothing that it would build again.
+debug:
+	$(CARGO) build --workspace --lib --bins --tests --examples
+
+$(DEV):
+	@echo 'nothing runs: start it with `make run`' >&2; exit 1
+
+# Made once, with random secrets.
+.env:
+	@umask 077; while IFS= read -r line; do case $$line in \
+	*=change-me) echo "$${line%change-me}$$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')" ;; \
+	*) echo "$$line" ;; esac; done < .env.example > .env
+	@echo 'wrote .env with random secrets'
