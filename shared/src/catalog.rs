@@ -146,10 +146,11 @@ pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, 
     rows.into_iter().map(Image::try_from).collect()
 }
 
-/// The renditions of an image, in the order of their names.
+/// The renditions of an image, widest first.
 pub async fn renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendition>, CatalogError> {
     let rows = sqlx::query!(
-        "SELECT name, format, width, height, bytes, sha256 FROM renditions WHERE image_id = $1 ORDER BY name",
+        "SELECT name, format, width, height, bytes, sha256 FROM renditions WHERE image_id = $1
+         ORDER BY width DESC, name",
         id.0
     )
     .fetch_all(db)

@@ -16,9 +16,6 @@ static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 /// serves as long as no other program in the database uses it: these are the bytes of `darkroom`.
 const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"darkroom");
 
-/// SQLSTATE 42P01: nothing has been migrated yet.
-const UNDEFINED_TABLE: &str = "42P01";
-
 /// What can go wrong between us and the database's schema.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -49,7 +46,9 @@ pub enum DatabaseError {
 
 /// Opens the pool with at most `connections` connections. Waits at most 10 s for the server.
 pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
-    let options = PgConnectOptions::from_str(url).map_err(DatabaseError::Connect)?.application_name("darkroom");
+    let options = PgConnectOptions::from_str(url).map_err(DatabaseError::Connect)?;
+    // Migrations that meet their own work ("already exists, skipping") are no news.
+    let options = options.application_name("darkroom").options([("client_min_messages", "warning")]);
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(10))
@@ -93,10 +92,10 @@ fn newest_known() -> i64 {
 
 async fn newest_applied(connection: &mut PgConnection) -> Result<Option<i64>, DatabaseError> {
     // Not sqlx's `ensure_migrations_table`: a readiness probe must not need the right to create tables.
-    let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success");
-    match newest.fetch_one(connection).await {
-        Ok(version) => Ok(version),
-        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNDEFINED_TABLE) => Ok(None),
-        Err(error) => Err(error.into()),
+    let there = sqlx::query_scalar("SELECT to_regclass('_sqlx_migrations') IS NOT NULL");
+    if !there.fetch_one(&mut *connection).await? {
+        return Ok(None);
     }
+    let newest = sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success");
+    Ok(newest.fetch_one(connection).await?)
 }
