@@ -1,4 +1,5 @@
 //! The catalog on a real Postgres: the lifecycle's law, and the search.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use darkroom_shared::{
     catalog::{self, Filter, NewImage},

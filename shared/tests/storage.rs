@@ -1,4 +1,5 @@
 //! Staging and the bucket, on a real disk and a real S3 server over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::HashMap;
 

@@ -31,8 +31,8 @@ fn jpeg_with(sof: u8, width: u16, height: u16, components: u8, scans: usize) -> 
     file
 }
 
-fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
-    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], kind, body, &[0; 4]].concat()
+fn chunk(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+    [&u32::try_from(body.len()).unwrap().to_be_bytes()[..], &kind, body, &[0; 4]].concat()
 }
 
 fn png_with(width: u32, height: u32, depth: u8, colour: u8, extra: &[Vec<u8>]) -> Vec<u8> {
@@ -40,21 +40,21 @@ fn png_with(width: u32, height: u32, depth: u8, colour: u8, extra: &[Vec<u8>]) -
     ihdr.extend(height.to_be_bytes());
     ihdr.extend([depth, colour, 0, 0, 0]);
     let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
-    file.extend(chunk(b"IHDR", &ihdr));
-    extra.iter().for_each(|chunk| file.extend(chunk));
-    file.extend(chunk(b"IDAT", &[1, 2, 3]));
-    file.extend(chunk(b"IEND", &[]));
+    file.extend(chunk(*b"IHDR", &ihdr));
+    file.extend(extra.concat());
+    file.extend(chunk(*b"IDAT", &[1, 2, 3]));
+    file.extend(chunk(*b"IEND", &[]));
     file
 }
 
 fn animation_control(frames: u32) -> Vec<u8> {
-    chunk(b"acTL", &[frames.to_be_bytes(), [0; 4]].concat())
+    chunk(*b"acTL", &[frames.to_be_bytes(), [0; 4]].concat())
 }
 
 fn frame_control(width: u32, height: u32, left: u32) -> Vec<u8> {
     let mut body = [0, width, height, left, 0].map(u32::to_be_bytes).concat();
     body.extend([0; 6]);
-    chunk(b"fcTL", &body)
+    chunk(*b"fcTL", &body)
 }
 
 fn riff(chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
@@ -115,6 +115,8 @@ fn gif_with(width: u16, height: u16, frames: &[(u16, u16)]) -> Vec<u8> {
 }
 
 fn valid_files() -> Vec<(Vec<u8>, Header)> {
+    use SourceFormat::{Gif, Jpeg, Png, Webp};
+
     let header = |format, width, height, frames, scans, bits_per_pixel| Header {
         format,
         width,
@@ -123,7 +125,6 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
         scans,
         bits_per_pixel,
     };
-    use SourceFormat::{Gif, Jpeg, Png, Webp};
     vec![
         (jpeg_with(0xC0, 640, 480, 3, 1), header(Jpeg, 640, 480, 1, 1, 24)),
         (jpeg_with(0xC2, 31, 17, 1, 10), header(Jpeg, 31, 17, 1, 10, 8)),
