@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::{picture, run::Stack};
+use crate::{run::Stack, scenery};
 
 /// What the demonstration shows of an image.
 #[derive(Deserialize)]
@@ -38,9 +38,9 @@ struct Rendition {
 pub(crate) async fn demo() -> Result<ExitCode> {
     let api = Url::parse(&Stack::running_api()?)?;
     let http = http::client();
-    let jpeg = picture::jpeg(rand::random())?;
+    let jpeg = scenery::jpeg(rand::random())?;
     let source_bytes = jpeg.len() as u64;
-    println!("made       a picture of {} x {} pixels, {}", picture::WIDTH, picture::HEIGHT, size(source_bytes));
+    println!("made       a picture of {} x {} pixels, {}", scenery::WIDTH, scenery::HEIGHT, size(source_bytes));
     let began = Instant::now();
     let image = upload(&http, &api, jpeg).await?;
     println!("uploaded   as {} in {} ms", image.id, began.elapsed().as_millis());
