@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::{picture, run::Stack};
+use crate::{run::Stack, scenery};
 
 /// What the demonstration shows of an image.
 #[derive(Deserialize)]
@@ -38,9 +38,9 @@ struct Rendition {
 pub(crate) async fn demo() -> Result<ExitCode> {
     let api = Url::parse(&Stack::running_api()?)?;
     let http = http::client();
-    let jpeg = picture::jpeg(rand::random())?;
+    let jpeg = scenery::jpeg(rand::random())?;
     let source_bytes = jpeg.len() as u64;
-    println!("made       a picture of {} x {} pixels, {}", picture::WIDTH, picture::HEIGHT, size(source_bytes));
+    println!("made       a picture of {} x {} pixels, {}", scenery::WIDTH, scenery::HEIGHT, size(source_bytes));
     let began = Instant::now();
     let image = upload(&http, &api, jpeg).await?;
     println!("uploaded   as {} in {} ms", image.id, began.elapsed().as_millis());
@@ -51,13 +51,23 @@ pub(crate) async fn demo() -> Result<ExitCode> {
     if let Some(milliseconds) = image.processing_ms {
         println!("rendered   in {milliseconds} ms\n");
     }
-    for rendition in &image.renditions {
-        let Rendition { name, width, height, bytes, url } = rendition;
-        let saved = 100.0 - percent(*bytes, source_bytes);
-        println!("{name:12} {width:>5} x {height:<5} {:>9}  {saved:>4.1} % smaller", size(*bytes));
-        println!("             {}", api.join(url)?);
-    }
+    show(&api, &image, source_bytes)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The renditions, largest first, by addresses that last: the api leads on to the bucket.
+fn show(api: &Url, image: &Image, source_bytes: u64) -> Result<()> {
+    let mut renditions: Vec<&Rendition> = image.renditions.iter().collect();
+    renditions.sort_by_key(|rendition| (std::cmp::Reverse(rendition.width), rendition.bytes));
+    for Rendition { name, width, height, bytes, .. } in &renditions {
+        let saved = 100.0 - percent(*bytes, source_bytes);
+        let url = api.join(&format!("/v1/images/{}/renditions/{name}", image.id))?;
+        println!("{width:>5} x {height:<5} {:>9}  {saved:>4.1} % smaller  {url}", size(*bytes));
+    }
+    if let Some(first) = renditions.first() {
+        println!("\nStraight from the bucket, for a while: {}", api.join(&first.url)?);
+    }
+    Ok(())
 }
 
 async fn upload(http: &Client, api: &Url, jpeg: Vec<u8>) -> Result<Image> {
@@ -82,7 +92,7 @@ async fn follow(http: &Client, api: &Url, mut image: Image, began: Instant) -> R
         if !["queued", "processing"].contains(&image.status.as_str()) {
             return Ok(image);
         }
-        sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(250)).await;
         let answer = http.get(url.clone()).send().await?.error_for_status()?;
         image = answer.json().await.context("cannot read the api's answer")?;
     }

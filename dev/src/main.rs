@@ -1,7 +1,7 @@
 //! `darkroom-dev`: the local stack as commands, behind the Makefile.
 
 mod demo;
-mod picture;
+mod scenery;
 mod prepare;
 mod run;
 mod throwaway;

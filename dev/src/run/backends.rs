@@ -83,10 +83,12 @@ async fn start_cluster(data: &Data, terminal: &Terminal) -> Result<Cluster> {
     .await
 }
 
-/// Shows what Postgres complains of, and leaves out what it only reports.
+/// Shows what is wrong with Postgres. What is wrong with a statement, its sender says; and that connections are refused
+/// while it starts or stops is as it should be.
 fn sink(terminal: Terminal) -> LogSink {
     Arc::new(move |line| {
-        if !line.starts_with("LOG:") && !line.contains("the database system is") {
+        let grave = ["WARNING:", "FATAL:", "PANIC:"].iter().any(|kind| line.starts_with(kind));
+        if grave && !line.contains("the database system is") && !line.contains("administrator command") {
             terminal.say("postgres", line);
         }
     })

@@ -30,18 +30,19 @@ const READY_LIMIT: Duration = Duration::from_mins(1);
 /// Starts everything, waits for Ctrl-C, SIGTERM or a fault, and stops everything: first what works, then what it works
 /// with.
 pub(crate) async fn run() -> Result<ExitCode> {
+    let began = Instant::now();
     let mut signals = Signals::listen()?;
     let terminal = Terminal::new();
-    let api_port = api_port()?;
     let services = [Service::find("api")?, Service::find("worker")?];
     let data = Data::open()?;
+    let api_port = api_port()?;
     terminal.say("darkroom", &format!("starting; everything is kept in {}", data.dir().display()));
     let mut backends = tokio::select! {
         // Nothing works with it yet, so starting may be broken off anywhere.
         _ = signals.next() => return Ok(ExitCode::SUCCESS),
         started = Backends::start(&data, api_port, &terminal) => started?,
     };
-    let stack = Stack::new(&data, &backends, api_port);
+    let stack = Stack::new(&data, &backends, api_port, began);
     let outcome = work(&stack, services, &mut backends, &mut signals, &terminal).await;
     backends.stop().await;
     terminal.say("darkroom", "stopped");
@@ -56,7 +57,6 @@ async fn work(
     signals: &mut Signals,
     terminal: &Terminal,
 ) -> Result<()> {
-    let began = Instant::now();
     let orders = Arc::new(Orders::default());
     let mut running = JoinSet::new();
     for service in services {
@@ -65,7 +65,7 @@ async fn work(
     let ready = async {
         wait_until_ready(&stack.api).await?;
         orders.started();
-        stack.announce(terminal, began.elapsed())?;
+        stack.announce(terminal)?;
         std::future::pending::<Result<()>>().await
     };
     let outcome = tokio::select! {

@@ -1,10 +1,11 @@
 //! A running stack as others see it: addresses and settings, kept in `DATA_DIR/stack.json` while it runs.
 
-use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
+use std::{fs, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail};
 use darkroom_dev::bucket::REGION;
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 
 use super::{
     backends::{Backends, NAME},
@@ -19,6 +20,7 @@ pub(crate) struct Stack {
     pub(super) env: Vec<(&'static str, String)>,
     file: PathBuf,
     staging: PathBuf,
+    began: Instant,
 }
 
 /// What is in the file.
@@ -29,7 +31,7 @@ struct Saved {
 }
 
 impl Stack {
-    pub(super) fn new(data: &Data, backends: &Backends, api_port: u16) -> Self {
+    pub(super) fn new(data: &Data, backends: &Backends, api_port: u16, began: Instant) -> Self {
         let address = format!("127.0.0.1:{api_port}");
         let staging = data.dir().join("staging");
         let env = vec![
@@ -42,18 +44,18 @@ impl Stack {
             ("STAGING_URL", format!("file://{}", staging.display())),
             ("BIND", address.clone()),
         ];
-        Self { api: format!("http://{address}"), env, file: data.dir().join("stack.json"), staging }
+        Self { api: format!("http://{address}"), env, file: data.dir().join("stack.json"), staging, began }
     }
 
     /// Says that it is ready and where, to people and to the other commands.
-    pub(super) fn announce(&self, terminal: &Terminal, after: Duration) -> Result<()> {
+    pub(super) fn announce(&self, terminal: &Terminal) -> Result<()> {
         let env = self.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let saved = Saved { api: self.api.clone(), env };
         data::write_private(&self.file, &serde_json::to_string_pretty(&saved)?)
             .with_context(|| format!("cannot write {}", self.file.display()))?;
         let value = |wanted| self.env.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value.as_str());
         let api = &self.api;
-        terminal.say("darkroom", &format!("ready after {:.1} s", after.as_secs_f64()));
+        terminal.say("darkroom", &format!("ready after {:.1} s", self.began.elapsed().as_secs_f64()));
         for (what, place) in [
             ("Swagger UI", format!("{api}/docs")),
             ("OpenAPI", format!("{api}/openapi.yaml")),
