@@ -325,6 +325,61 @@ fn a_flat_graphic_gets_png_and_a_photograph_jpeg() {
     assert_eq!(names(&photograph), ["full.webp", "full.jpeg", "w320.webp", "w320.jpeg"]);
 }
 
+/// An opaque PNG of these colours.
+fn rgb_png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
+    let samples: Vec<u8> =
+        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| colour(x, y)).collect();
+    pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
+}
+
+/// 0 to `below`, the same for the same place.
+fn noise(x: u32, y: u32, below: u32) -> u8 {
+    let mixed = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
+    ((mixed >> 16) % below) as u8
+}
+
+#[track_caller]
+fn assert_plain_format(source: &[u8], expected: RenditionFormat) {
+    for rendition in standard(source).iter().filter(|r| r.format != RenditionFormat::Webp) {
+        assert_eq!(rendition.format, expected, "{}", rendition.name);
+    }
+}
+
+#[test]
+fn a_screenshot_gets_png_in_every_size() {
+    // Letters on two panels, over a desktop with a soft sky.
+    let screen = |x: u32, y: u32| match (x, y) {
+        (_, 0..40) => [60, 90 + (x / 8) as u8, 200],
+        (0..200, _) if y % 16 < 10 && x % 8 < 6 && noise(x / 2, y / 2, 3) == 0 => [220; 3],
+        (0..200, _) => [37, 37, 38],
+        (_, 200..) if y % 16 < 10 && x % 8 < 6 && noise(x / 2, y / 2, 3) == 0 => [noise(x / 8, y / 16, 200), 200, 90],
+        _ => [30; 3],
+    };
+    assert_plain_format(&rgb_png(1000, 600, screen), RenditionFormat::Png);
+}
+
+#[test]
+fn a_picture_from_a_palette_gets_png_where_half_of_it_is_flat() {
+    let screen = |x: u32, y: u32| {
+        let wall = noise(x / 4, y / 4, 60);
+        if y < 200 { [60 + wall, 120, 150 + wall] } else { [noise(x, y, 20), 90, 110] }
+    };
+    assert_plain_format(&rgb_png(400, 300, screen), RenditionFormat::Png);
+}
+
+#[test]
+fn photographs_with_flat_parts_get_jpeg() {
+    let soft = |x: u32, y: u32| [(x / 3) as u8 + noise(x, y, 4), (y / 3) as u8 + noise(y, x, 4), 80 + noise(x, y, 6)];
+    let on_white =
+        |x: u32, y: u32| if (100..300).contains(&x) && (50..250).contains(&y) { soft(x, y) } else { [255; 3] };
+    assert_plain_format(&rgb_png(500, 300, on_white), RenditionFormat::Jpeg);
+    let gray = |x: u32, y: u32| [(x / 5 + y / 8) as u8; 3];
+    assert_plain_format(&rgb_png(500, 300, gray), RenditionFormat::Jpeg);
+    let gray: Vec<u8> = (0..500 * 300_u32).map(|i| (i % 500 / 5 + i / 4000) as u8).collect();
+    let gray = pictures::png(500, 300, ColorType::Grayscale, BitDepth::Eight, &gray);
+    assert_plain_format(&gray, RenditionFormat::Jpeg);
+}
+
 /// Plays and the milliseconds of each frame, read from an animated WebP (RFC 9649).
 fn timing(webp: &[u8]) -> (u16, Vec<u32>) {
     let (mut plays, mut frames, mut rest) = (0, Vec::new(), &webp[12..]);
