@@ -380,6 +380,46 @@ fn photographs_with_flat_parts_get_jpeg() {
     assert_plain_format(&gray, RenditionFormat::Jpeg);
 }
 
+#[test]
+fn a_palette_is_used_where_it_looks_the_same() {
+    // More colours than a palette has, and a hole, so that it becomes PNG.
+    let samples: Vec<u8> = (0..500 * 400)
+        .flat_map(|i| {
+            let (x, y) = (i % 500, i / 500);
+            [
+                noise(x, y, 50) + (x / 8) as u8,
+                noise(y, x, 50) + (y / 8) as u8,
+                noise(x, x ^ y, 50),
+                if i == 0 { 0 } else { 255 },
+            ]
+        })
+        .collect();
+    let source = pictures::png(500, 400, ColorType::Rgba, BitDepth::Eight, &samples);
+    let renditions = standard(&source);
+    let pngs: Vec<_> = renditions.iter().filter(|r| r.format == RenditionFormat::Png).collect();
+    assert!(pngs[1].bytes.len() < pngs[0].bytes.len(), "the smaller size has more bytes");
+    for png in pngs {
+        assert_eq!(png.bytes[25], 3, "{} has no palette", png.name);
+        let exact = seen(&source, png.width, png.height).to_rgba8();
+        let found = decode(png).to_rgba8();
+        let squares = exact.iter().zip(found.iter()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+        let psnr = 10.0 * (255.0_f64.powi(2) * f64::from(png.width * png.height * 4) / squares.sum::<f64>()).log10();
+        assert!(psnr > 28.0, "{} has {psnr} dB", png.name);
+    }
+}
+
+#[test]
+fn gray_is_written_without_loss_whatever_the_quality() {
+    let samples: Vec<u8> = (0..64 * 64).map(|i| (i / 17) as u8).collect();
+    let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Eight, &samples);
+    let mut recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Png));
+    if let Recipe::Resize(resize) = &mut recipe {
+        resize.quality = Quality::new(1).unwrap();
+    }
+    let rendition = render_all(&source, &recipe).unwrap().1.remove(0);
+    assert_eq!(decode(&rendition).to_luma8().into_raw(), samples);
+}
+
 /// Plays and the milliseconds of each frame, read from an animated WebP (RFC 9649).
 fn timing(webp: &[u8]) -> (u16, Vec<u32>) {
     let (mut plays, mut frames, mut rest) = (0, Vec::new(), &webp[12..]);
