@@ -325,6 +325,101 @@ fn a_flat_graphic_gets_png_and_a_photograph_jpeg() {
     assert_eq!(names(&photograph), ["full.webp", "full.jpeg", "w320.webp", "w320.jpeg"]);
 }
 
+/// An opaque PNG of these colours.
+fn rgb_png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
+    let samples: Vec<u8> =
+        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| colour(x, y)).collect();
+    pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
+}
+
+/// 0 to `below`, the same for the same place.
+fn noise(x: u32, y: u32, below: u32) -> u8 {
+    let mixed = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
+    ((mixed >> 16) % below) as u8
+}
+
+#[track_caller]
+fn assert_plain_format(source: &[u8], expected: RenditionFormat) {
+    for rendition in standard(source).iter().filter(|r| r.format != RenditionFormat::Webp) {
+        assert_eq!(rendition.format, expected, "{}", rendition.name);
+    }
+}
+
+#[test]
+fn a_screenshot_gets_png_in_every_size() {
+    // Letters on two panels, over a desktop with a soft sky.
+    let screen = |x: u32, y: u32| match (x, y) {
+        (_, 0..40) => [60, 90 + (x / 8) as u8, 200],
+        (0..200, _) if y % 16 < 10 && x % 8 < 6 && noise(x / 2, y / 2, 3) == 0 => [220; 3],
+        (0..200, _) => [37, 37, 38],
+        (_, 200..) if y % 16 < 10 && x % 8 < 6 && noise(x / 2, y / 2, 3) == 0 => [noise(x / 8, y / 16, 200), 200, 90],
+        _ => [30; 3],
+    };
+    assert_plain_format(&rgb_png(1000, 600, screen), RenditionFormat::Png);
+}
+
+#[test]
+fn a_picture_from_a_palette_gets_png_where_half_of_it_is_flat() {
+    let screen = |x: u32, y: u32| {
+        let wall = noise(x / 4, y / 4, 60);
+        if y < 200 { [60 + wall, 120, 150 + wall] } else { [noise(x, y, 20), 90, 110] }
+    };
+    assert_plain_format(&rgb_png(400, 300, screen), RenditionFormat::Png);
+}
+
+#[test]
+fn photographs_with_flat_parts_get_jpeg() {
+    let soft = |x: u32, y: u32| [(x / 3) as u8 + noise(x, y, 4), (y / 3) as u8 + noise(y, x, 4), 80 + noise(x, y, 6)];
+    let on_white =
+        |x: u32, y: u32| if (100..300).contains(&x) && (50..250).contains(&y) { soft(x, y) } else { [255; 3] };
+    assert_plain_format(&rgb_png(500, 300, on_white), RenditionFormat::Jpeg);
+    let gray = |x: u32, y: u32| [(x / 5 + y / 8) as u8; 3];
+    assert_plain_format(&rgb_png(500, 300, gray), RenditionFormat::Jpeg);
+    let gray: Vec<u8> = (0..500 * 300_u32).map(|i| (i % 500 / 5 + i / 4000) as u8).collect();
+    let gray = pictures::png(500, 300, ColorType::Grayscale, BitDepth::Eight, &gray);
+    assert_plain_format(&gray, RenditionFormat::Jpeg);
+}
+
+#[test]
+fn a_palette_is_used_where_it_looks_the_same() {
+    // More colours than a palette has, and a hole, so that it becomes PNG.
+    let samples: Vec<u8> = (0..500 * 400)
+        .flat_map(|i| {
+            let (x, y) = (i % 500, i / 500);
+            [
+                noise(x, y, 50) + (x / 8) as u8,
+                noise(y, x, 50) + (y / 8) as u8,
+                noise(x, x ^ y, 50),
+                if i == 0 { 0 } else { 255 },
+            ]
+        })
+        .collect();
+    let source = pictures::png(500, 400, ColorType::Rgba, BitDepth::Eight, &samples);
+    let renditions = standard(&source);
+    let pngs: Vec<_> = renditions.iter().filter(|r| r.format == RenditionFormat::Png).collect();
+    assert!(pngs[1].bytes.len() < pngs[0].bytes.len(), "the smaller size has more bytes");
+    for png in pngs {
+        assert_eq!(png.bytes[25], 3, "{} has no palette", png.name);
+        let exact = seen(&source, png.width, png.height).to_rgba8();
+        let found = decode(png).to_rgba8();
+        let squares = exact.iter().zip(found.iter()).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+        let psnr = 10.0 * (255.0_f64.powi(2) * f64::from(png.width * png.height * 4) / squares.sum::<f64>()).log10();
+        assert!(psnr > 28.0, "{} has {psnr} dB", png.name);
+    }
+}
+
+#[test]
+fn gray_is_written_without_loss_whatever_the_quality() {
+    let samples: Vec<u8> = (0..64 * 64).map(|i| (i / 17) as u8).collect();
+    let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Eight, &samples);
+    let mut recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Png));
+    if let Recipe::Resize(resize) = &mut recipe {
+        resize.quality = Quality::new(1).unwrap();
+    }
+    let rendition = render_all(&source, &recipe).unwrap().1.remove(0);
+    assert_eq!(decode(&rendition).to_luma8().into_raw(), samples);
+}
+
 /// Plays and the milliseconds of each frame, read from an animated WebP (RFC 9649).
 fn timing(webp: &[u8]) -> (u16, Vec<u32>) {
     let (mut plays, mut frames, mut rest) = (0, Vec::new(), &webp[12..]);

@@ -68,6 +68,12 @@ impl Raster<u8> {
         self.channels.has_alpha() && self.pixels().any(|pixel| pixel.last() != Some(&u8::MAX))
     }
 
+    /// Whether no pixel has a colour, whatever the channels.
+    pub(crate) fn is_gray(&self) -> bool {
+        let colours = self.channels.without_alpha().count();
+        self.pixels().all(|pixel| pixel[..colours].iter().all(|value| *value == pixel[0]))
+    }
+
     /// Drops an alpha channel that says nothing.
     pub(crate) fn without_idle_alpha(self) -> Self {
         if !self.channels.has_alpha() || self.is_transparent() { self } else { self.opaque() }

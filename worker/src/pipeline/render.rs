@@ -2,7 +2,10 @@
 
 use darkroom_shared::{
     header::Header,
-    image::RenditionFormat::{self, Jpeg, Png, Webp},
+    image::{
+        RenditionFormat::{self, Jpeg, Png, Webp},
+        SourceFormat,
+    },
 };
 
 use super::{
@@ -37,7 +40,7 @@ impl Job<'_> {
         for target in &self.targets {
             picture = shrink(picture, target)?;
             let coded = linear::to_8(&picture).without_idle_alpha();
-            for (format, bytes) in encodings(&coded, target, &mut fallback)? {
+            for (format, bytes) in encodings(&coded, self.header.format, target, &mut fallback)? {
                 emit(rendered(target, format, bytes)).map_err(RenderError::Emit)?;
             }
         }
@@ -68,7 +71,10 @@ impl Job<'_> {
                 if *moving {
                     encoder.add(&coded, frame.milliseconds)?;
                 }
-                if first && let Some((format, bytes)) = still_of(&coded.without_idle_alpha(), target, &mut fallback)? {
+                if first
+                    && let Some((format, bytes)) =
+                        still_of(&coded.without_idle_alpha(), self.header.format, target, &mut fallback)?
+                {
                     emit(rendered(target, format, bytes)).map_err(RenderError::Emit)?;
                 }
             }
@@ -123,22 +129,24 @@ fn shrink(picture: Raster<u16>, target: &Target) -> Result<Raster<u16>, RenderEr
 /// The files of one target. What is in JPEG's place is chosen at the largest size and kept for the others.
 fn encodings(
     picture: &Raster<u8>,
+    source: SourceFormat,
     target: &Target,
     fallback: &mut Option<RenditionFormat>,
 ) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
     let mut files = Vec::new();
     match target.formats {
-        Formats::Smallest => files.push(choose::smallest(picture, target.quality)?),
+        Formats::Smallest => files.push(choose::smallest(picture, source, target.quality)?),
         Formats::One(Webp) | Formats::Pair => files.push((Webp, encode(picture, Webp, target.quality)?)),
         Formats::One(_) => {}
     }
-    files.extend(still_of(picture, target, fallback)?);
+    files.extend(still_of(picture, source, target, fallback)?);
     Ok(files)
 }
 
 /// The file of one target that never moves.
 fn still_of(
     picture: &Raster<u8>,
+    source: SourceFormat,
     target: &Target,
     fallback: &mut Option<RenditionFormat>,
 ) -> Result<Option<(RenditionFormat, Vec<u8>)>, RenderError> {
@@ -146,7 +154,7 @@ fn still_of(
         (Formats::One(Webp) | Formats::Smallest, _) => return Ok(None),
         (Formats::One(format), _) | (Formats::Pair, Some(format)) => format,
         (Formats::Pair, None) => {
-            let (format, bytes) = choose::fallback(picture, target.quality)?;
+            let (format, bytes) = choose::fallback(picture, source, target.quality)?;
             *fallback = Some(format);
             return Ok(Some((format, bytes)));
         }

@@ -16,21 +16,34 @@ const SPEED: i32 = 4;
 /// a tenth more bytes.
 const LARGE: u64 = 2_000_000;
 
-/// Encodes with a palette if imagequant's own measure of the result is at least `quality`; 100 asks for lossless.
+/// Encodes with a palette of as few colours as `quality` allows, or without loss where 256 are too few. 100 asks for
+/// lossless. 256 grays are all there are, so gray is lossless too, if it is transparent only where that is smaller.
 pub(super) fn encode(picture: &Raster<u8>, quality: Quality) -> Result<Vec<u8>, RenderError> {
-    match palette(picture, quality)? {
-        Some(png) => Ok(png),
-        None => lossless(picture),
+    let gray = picture.is_gray();
+    if quality.get() == 100 || (gray && !picture.channels.has_alpha()) {
+        return lossless(picture);
     }
+    let Some(png) = palette(picture, quality)? else { return lossless(picture) };
+    if gray {
+        let lossless = lossless(picture)?;
+        return Ok(if lossless.len() < png.len() { lossless } else { png });
+    }
+    Ok(png)
+}
+
+/// The worst palette that is taken, and the one that is aimed at, on imagequant's scale. The scale is stricter than
+/// JPEG's: at 90 a screenshot has 39 dB of PSNR, at 80 36 dB, and as a JPEG of 80 28 to 38 dB. Aiming at 100 costs a
+/// third more bytes, for colours that nobody tells apart; lossless costs three times as many.
+const fn range(quality: Quality) -> (u8, u8) {
+    let quality = quality.get();
+    (quality / 4 * 3, quality + (100 - quality) / 2)
 }
 
 fn palette(picture: &Raster<u8>, quality: Quality) -> Result<Option<Vec<u8>>, RenderError> {
-    if quality.get() == 100 {
-        return Ok(None);
-    }
+    let (worst, wanted) = range(quality);
     let mut attributes = Attributes::new();
     attributes.set_speed(SPEED).map_err(RenderError::bug)?;
-    attributes.set_quality(quality.get(), 100).map_err(RenderError::bug)?;
+    attributes.set_quality(worst, wanted).map_err(RenderError::bug)?;
     let rgba = picture.to_rgba();
     let pixels: Vec<RGBA> = rgba.chunks_exact(4).map(|p| RGBA::new(p[0], p[1], p[2], p[3])).collect();
     let (width, height) = (picture.width as usize, picture.height as usize);
