@@ -1,9 +1,9 @@
 //! `darkroom-dev`: the local stack as commands, behind the Makefile.
 
 mod demo;
-mod scenery;
 mod prepare;
 mod run;
+mod scenery;
 mod throwaway;
 
 use std::{ffi::OsString, process::ExitCode};

@@ -1,4 +1,5 @@
 //! Pictures made in code.
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "colours are 0 to 255 by construction")]
 
 use std::io::Cursor;
 
@@ -46,11 +47,11 @@ pub(crate) fn transparent_png(width: u32, height: u32) -> Vec<u8> {
     let picture = RgbaImage::from_fn(width, height, |x, y| {
         Rgba([(x % 256) as u8, (y % 256) as u8, 90, if x < width / 2 { 0 } else { 255 }])
     });
-    encoded(picture.into(), ImageFormat::Png)
+    encoded(&picture.into(), ImageFormat::Png)
 }
 
 pub(crate) fn webp(picture: RgbImage) -> Vec<u8> {
-    encoded(picture.into(), ImageFormat::WebP)
+    encoded(&picture.into(), ImageFormat::WebP)
 }
 
 pub(crate) fn gif(picture: &RgbImage, frames: u32) -> Vec<u8> {
@@ -91,7 +92,7 @@ pub(crate) fn stored(upright: &RgbImage, orientation: u8) -> RgbImage {
     }
 }
 
-fn encoded(picture: DynamicImage, format: ImageFormat) -> Vec<u8> {
+fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     picture.write_to(&mut bytes, format).unwrap();
     bytes.into_inner()
