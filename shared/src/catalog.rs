@@ -188,6 +188,16 @@ pub async fn requeue(db: &mut PgConnection, id: ImageId) -> Result<bool, Catalog
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
+/// Puts a failed image back to `queued`, to be tried again. `false`: it was not `failed`.
+pub async fn revive(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
+    let done = sqlx::query!(
+        "UPDATE images SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL
+         WHERE id = $1 AND status = 'failed'",
+        id.0
+    );
+    Ok(done.execute(db).await?.rows_affected() == 1)
+}
+
 /// Makes an image `ready`, with its renditions. `false`: it is no longer `processing`, and nothing was written.
 pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, CatalogError> {
     let done = sqlx::query!(

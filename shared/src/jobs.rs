@@ -1,8 +1,16 @@
 //! Every job there is: what it carries, its queue and how often it may fail. The only declaration of each.
 
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 
-use crate::{image::ImageId, queue::Job};
+use crate::{
+    catalog::{self, CatalogError},
+    image::ImageId,
+    queue::{
+        Job, JobId,
+        control::{self, Revived},
+    },
+};
 
 /// Renders an image, from its staged upload into the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,4 +44,41 @@ pub struct Sweep {}
 impl Job for Sweep {
     const QUEUE: &'static str = "sweep";
     const MAX_ATTEMPTS: u32 = 5;
+}
+
+/// Why a killed job was not brought back.
+#[derive(Debug, thiserror::Error)]
+pub enum ReviveError {
+    /// A statement failed.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// The job's image could not be put back.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// What it carries cannot be read: it would only fail again.
+    #[error("cannot decode the job: {0}")]
+    Payload(#[from] serde_json::Error),
+}
+
+/// [`control::retry`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.
+pub async fn retry(tx: &mut PgConnection, id: JobId) -> Result<bool, ReviveError> {
+    let revived = control::retry(tx, id).await?;
+    revive(tx, revived).await
+}
+
+/// [`control::release`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.
+pub async fn release(tx: &mut PgConnection, id: JobId) -> Result<bool, ReviveError> {
+    let revived = control::release(tx, id).await?;
+    revive(tx, revived).await
+}
+
+/// Undoes what the failure hook of [`ProcessImage`] did; no other job has one. An image that is being deleted stays so,
+/// and its job finds nothing to do.
+async fn revive(tx: &mut PgConnection, revived: Option<Revived>) -> Result<bool, ReviveError> {
+    let Some(revived) = revived else { return Ok(false) };
+    if revived.queue == ProcessImage::QUEUE {
+        let job: ProcessImage = serde_json::from_slice(&revived.payload)?;
+        catalog::revive(tx, job.image).await?;
+    }
+    Ok(true)
 }

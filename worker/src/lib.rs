@@ -5,11 +5,9 @@
 //! | [`process_image`] | the main job: staged bytes become renditions, the image becomes ready |
 //! | [`delete_image`] | the job that removes an image for good |
 //! | [`sweep`] | the periodic job that removes what no image claims |
-//! | [`periodic`] | when periodic jobs run, once across all replicas |
 //! | [`pipeline`] | from bytes to renditions; knows neither SQL nor S3 |
 
 pub mod delete_image;
-pub mod periodic;
 pub mod pipeline;
 pub mod process_image;
 pub mod sweep;
@@ -32,6 +30,8 @@ use tracing::info;
 
 /// Deletions that run at once: they only wait for the bucket.
 const DELETIONS: usize = 4;
+/// Hourly: a sweep lists the whole bucket. Not on the hour, when everybody's schedules run.
+const SWEEPS: &str = "7 * * * *";
 /// What a job may take beside rendering: reading staging, and putting the renditions.
 const TRANSFERS: Duration = Duration::from_mins(5);
 
@@ -99,12 +99,12 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
         .run_until(supervisor.draining())
         .boxed();
 
+    supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
+
     let workers = tokio::spawn(async move { tokio::try_join!(images, deletions, sweeps) });
-    let ticks = tokio::spawn(periodic::run(Arc::clone(&app)));
     info!(images = settings.worker.concurrency, "working");
 
     stop.signalled().await;
-    ticks.abort();
     let drained = tokio::select! {
         drained = supervisor.drain(settings.worker.drain) => drained,
         () = stop.signalled() => anyhow::bail!("told twice to stop: ended at once"),

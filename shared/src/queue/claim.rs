@@ -187,6 +187,7 @@ async fn claim_suspect(
     let sql = format!(
         "WITH due AS MATERIALIZED (
             SELECT id FROM apalis.jobs WHERE id = $1 AND status = 'Pending' AND hold = 'suspect'
+              AND NOT EXISTS (SELECT FROM queue_settings WHERE queue = job_type AND paused_at IS NOT NULL)
               AND EXISTS (SELECT FROM apalis.workers WHERE id = $2 AND last_seen > now() - $3)
             FOR UPDATE SKIP LOCKED
         ) {TAKE}"
@@ -195,7 +196,7 @@ async fn claim_suspect(
         sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).bind(served.worker()).bind(shared.options.lease / 2);
     let claims: Vec<Claim> = query.fetch_all(conn).await?.iter().map(read_claim).collect::<Result<_, _>>()?;
     if claims.is_empty() {
-        warn!(job = %id, "a suspect was taken or cancelled meanwhile");
+        warn!(job = %id, "a suspect was taken or cancelled, or its queue paused, meanwhile");
     }
     Ok(claims)
 }

@@ -57,6 +57,14 @@ impl Link {
         Ok(self.connection.insert(connection))
     }
 
+    /// Gives the connection up for a while. The next [`Self::open`] makes a new one.
+    pub(super) async fn close(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // What goes wrong with a farewell harms nobody.
+            let _ = within(connection.close()).await;
+        }
+    }
+
     /// To be called after an error: drops the connection, whose state is unknown, and waits a little, longer each time.
     pub(super) async fn failed(&mut self, error: &sqlx::Error) {
         self.connection = None;

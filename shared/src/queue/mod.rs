@@ -15,6 +15,9 @@
 //! | `acknowledge.rs` | writes how attempts ended, many in one commit |
 //! | `failure.rs` | ends a job for good, with its queue's hook, in one transaction |
 //! | `rescue.rs` | takes jobs back from dead workers; releases delayed jobs when they are due |
+//! | `schedule.rs` | queues jobs by the clock |
+//! | `prune.rs` | removes what has ended long ago |
+//! | `control.rs` | what an operator sees, and can say |
 //! | `listen.rs` | hears of new jobs |
 //! | `backend.rs`, `inbox.rs`, `attempt.rs` | the apalis side: hands jobs to handlers and judges their results |
 //! | `backoff.rs`, `link.rs` | how long to wait; a connection that heals |
@@ -24,6 +27,7 @@ mod attempt;
 mod backend;
 mod backoff;
 mod claim;
+pub mod control;
 mod enqueue;
 mod failure;
 mod heartbeat;
@@ -32,8 +36,10 @@ mod job;
 mod lease;
 mod link;
 mod listen;
+mod prune;
 mod rescue;
 mod roster;
+mod schedule;
 mod supervisor;
 
 pub use backend::Queue;
@@ -43,4 +49,6 @@ pub use failure::{ErrorKind, Failure, FailureReason};
 pub use inbox::QueueOptions;
 pub use job::{BoxError, Job, JobError, JobId};
 pub use lease::{CompleteError, Lease, StopReason};
+pub use prune::{Pruned, Retention, prune};
+pub use schedule::{NextRun, ScheduleError, next_runs};
 pub use supervisor::{Drained, Supervisor, SupervisorOptions};

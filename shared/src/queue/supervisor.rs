@@ -23,8 +23,11 @@ use super::{
     job::Job,
     lease::{Held, StopReason},
     link::{Link, own_connections},
-    listen, rescue,
+    listen,
+    prune::{self, Retention},
+    rescue,
     roster::Roster,
+    schedule::{self, Schedule, ScheduleError},
 };
 
 /// Ends that may wait to be written before attempts keep their slots: two of the largest commits.
@@ -51,11 +54,13 @@ pub struct SupervisorOptions {
     pub max_crashes: u16,
     /// How long an attempt may go on after it was told that its job is cancelled or its lease lost.
     pub patience: Duration,
+    /// How long jobs are kept after their end.
+    pub retention: Retention,
 }
 
 impl Default for SupervisorOptions {
-    /// A lease of 6 s, a heartbeat and a poll every second, LISTEN, 3 crashes, 10 s of patience. A crash is noticed at
-    /// most 8 s later.
+    /// A lease of 6 s, a heartbeat and a poll every second, LISTEN, 3 crashes, 10 s of patience, the default retention. A
+    /// crash is noticed at most 8 s later.
     fn default() -> Self {
         Self {
             name: "worker".to_owned(),
@@ -65,6 +70,7 @@ impl Default for SupervisorOptions {
             listen: true,
             max_crashes: 3,
             patience: Duration::from_secs(10),
+            retention: Retention::default(),
         }
     }
 }
@@ -76,11 +82,13 @@ pub(super) struct Shared {
     name: String,
     pub(super) roster: Roster,
     served: RwLock<Vec<Arc<dyn Served>>>,
+    schedules: RwLock<Vec<Arc<Schedule>>>,
     ends: mpsc::Sender<Ended>,
-    /// Wakes the claimer, the heartbeat, the rescue.
+    /// Wakes the claimer, the heartbeat, the rescue, the schedules.
     pub(super) claimer: Notify,
     pub(super) heart: Notify,
     pub(super) due: Notify,
+    pub(super) ticks: Notify,
     /// No more claims.
     pub(super) draining: CancellationToken,
     /// Everything has ended in good order.
@@ -93,6 +101,10 @@ pub(super) struct Shared {
 impl Shared {
     pub(super) fn all_served(&self) -> Vec<Arc<dyn Served>> {
         self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn all_schedules(&self) -> Vec<Arc<Schedule>> {
+        self.schedules.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn served(&self, queue: &str) -> Option<Arc<dyn Served>> {
@@ -184,7 +196,7 @@ pub struct Drained {
 }
 
 impl Supervisor {
-    /// Starts the tasks: five connections of the queue's own, beside any pool. Needs a tokio runtime.
+    /// Starts the tasks: five connections of the queue's own, beside any pool, and now and then two more. Needs a tokio runtime.
     ///
     /// # Errors
     /// When the system refuses a thread.
@@ -195,10 +207,12 @@ impl Supervisor {
             options,
             roster: Roster::default(),
             served: RwLock::default(),
+            schedules: RwLock::default(),
             ends,
             claimer: Notify::new(),
             heart: Notify::new(),
             due: Notify::new(),
+            ticks: Notify::new(),
             draining: CancellationToken::new(),
             drained: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -209,6 +223,8 @@ impl Supervisor {
         let heart = heartbeat::start(Arc::clone(&shared), link("heartbeat"))?;
         tokio::spawn(acknowledge::run(Arc::clone(&shared), written, link("acknowledge")));
         tokio::spawn(rescue::run(Arc::clone(&shared), link("rescue")));
+        tokio::spawn(schedule::run(Arc::clone(&shared), link("schedule")));
+        tokio::spawn(prune::run(Arc::clone(&shared), link("prune")));
         if shared.options.listen {
             tokio::spawn(listen::run(Arc::clone(&shared), database.clone()));
         }
@@ -226,6 +242,21 @@ impl Supervisor {
         self.shared.heart.notify_one();
         self.shared.due.notify_one();
         Queue::new(Arc::clone(&self.shared), inbox)
+    }
+
+    /// Queues a job at every tick of a cron expression (five fields, or six with seconds first), in UTC by the
+    /// database's clock: once a tick, however many processes carry the schedule of this name. Ticks that nobody was
+    /// there for are caught up by one job, the newest tick's. A new schedule starts with its next tick.
+    pub fn schedule<J: Job>(
+        &self,
+        name: &str,
+        cron: &str,
+        job: impl Fn() -> J + Send + Sync + 'static,
+    ) -> Result<(), ScheduleError> {
+        let schedule = Arc::new(Schedule::new(name, cron, job)?);
+        self.shared.schedules.write().unwrap_or_else(PoisonError::into_inner).push(schedule);
+        self.shared.ticks.notify_one();
+        Ok(())
     }
 
     /// Resolves when the drain begins: the signal for `Worker::run_until`.

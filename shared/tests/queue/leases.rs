@@ -55,7 +55,7 @@ async fn a_job_that_takes_longer_than_a_lease_is_not_taken_away() {
 #[tokio::test]
 async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
     let db = database().await;
-    let wire = Wire::new().await;
+    let wire = Wire::new(&db).await;
     let zombie = Supervisor::start(options(), &wire.options(&db)).unwrap();
     let (tell, mut told) = mpsc::unbounded_channel();
     let pool = db.pool.clone();

@@ -1,10 +1,13 @@
-//! The queue against a real Postgres: `DARKROOM_TEST_DATABASE_URL` names a server on which databases may be made.
+//! The queue against a real Postgres.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
+mod control;
 mod draining;
 mod enqueueing;
 mod leases;
 mod outages;
 mod outcomes;
+mod pruning;
+mod schedules;
 mod support;

@@ -17,7 +17,7 @@ const GRACE: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn workers_outlive_an_outage_and_no_running_job_runs_twice() {
     let db = database().await;
-    let wire = Wire::new().await;
+    let wire = Wire::new(&db).await;
     let start = || Supervisor::start(options(), &wire.options(&db)).unwrap();
     let (first, second) = (start(), start());
     let runs = Arc::new(AtomicU32::new(0));
@@ -52,7 +52,7 @@ async fn workers_outlive_an_outage_and_no_running_job_runs_twice() {
 #[tokio::test]
 async fn a_wire_that_goes_dead_without_a_word_is_noticed() {
     let db = database().await;
-    let wire = Wire::new().await;
+    let wire = Wire::new(&db).await;
     let supervisor = Supervisor::start(options(), &wire.options(&db)).unwrap();
     let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
     db.add("before", &Enqueue::new()).await;
@@ -94,7 +94,7 @@ async fn terminated_backends_are_replaced_the_listeners_too() {
 #[tokio::test]
 async fn a_worker_starts_before_its_database() {
     let db = database().await;
-    let wire = Wire::new().await;
+    let wire = Wire::new(&db).await;
     wire.set(WireState::Cut);
     let supervisor = Supervisor::start(options(), &wire.options(&db)).unwrap();
     let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
@@ -108,7 +108,7 @@ async fn a_worker_starts_before_its_database() {
 #[tokio::test]
 async fn a_drain_ends_while_the_database_is_away() {
     let db = database().await;
-    let wire = Wire::new().await;
+    let wire = Wire::new(&db).await;
     let supervisor = Supervisor::start(options(), &wire.options(&db)).unwrap();
     let worker = work(&supervisor, queue_options(), |_, _| std::future::pending());
     db.add("a", &Enqueue::new()).await;

@@ -1,7 +1,6 @@
 //! A database for each test, a worker whose handler is a closure, and a wire that can be cut.
 
 use std::{
-    env,
     str::FromStr as _,
     sync::{
         Arc,
@@ -11,6 +10,7 @@ use std::{
 };
 
 use apalis_core::{task::data::Data, worker::builder::WorkerBuilder};
+use darkroom_dev::testing;
 use darkroom_shared::{
     database,
     queue::{
@@ -20,49 +20,25 @@ use darkroom_shared::{
 };
 use futures::{FutureExt as _, future::BoxFuture};
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection as _, PgConnection, PgPool, postgres::PgConnectOptions};
+use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},
     sync::watch,
 };
 
-/// A database of a test's own, dropped with it.
+/// A database of a test's own.
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
     pub(crate) options: PgConnectOptions,
-    name: String,
-}
-
-fn server() -> PgConnectOptions {
-    let url = env::var("DARKROOM_TEST_DATABASE_URL").expect("DARKROOM_TEST_DATABASE_URL names a Postgres server");
-    PgConnectOptions::from_str(&url).unwrap()
 }
 
 pub(crate) async fn database() -> Database {
-    let name = format!("queue_test_{:016x}", rand::random::<u64>());
-    let mut admin = PgConnection::connect_with(&server()).await.unwrap();
-    let create = format!("CREATE DATABASE {name}");
-    sqlx::raw_sql(sqlx::AssertSqlSafe(create)).execute(&mut admin).await.unwrap();
-    let options = server().database(&name);
+    let options = PgConnectOptions::from_str(&testing::database().await).unwrap();
     let pool = PgPool::connect_with(options.clone()).await.unwrap();
     database::migrate(&pool).await.unwrap();
     sqlx::raw_sql("CREATE TABLE effects (id bigserial, what text)").execute(&pool).await.unwrap();
-    Database { pool, options, name }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let drop_it = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let dropped = std::thread::spawn(move || {
-            runtime.block_on(async {
-                let mut admin = PgConnection::connect_with(&server()).await?;
-                sqlx::raw_sql(sqlx::AssertSqlSafe(drop_it)).execute(&mut admin).await
-            })
-        });
-        let _ = dropped.join();
-    }
+    Database { pool, options }
 }
 
 impl Database {
@@ -197,7 +173,8 @@ pub(crate) enum WireState {
 }
 
 impl Wire {
-    pub(crate) async fn new() -> Self {
+    pub(crate) async fn new(database: &Database) -> Self {
+        let server = database.options.clone();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (state, watching) = watch::channel(WireState::Up);
@@ -206,7 +183,7 @@ impl Wire {
         tokio::spawn(async move {
             while !is_closed.load(Ordering::Relaxed) {
                 let (client, _) = listener.accept().await.unwrap();
-                tokio::spawn(carry(client, watching.clone()));
+                tokio::spawn(carry(client, server.clone(), watching.clone()));
             }
         });
         Self { port, state, closed }
@@ -228,8 +205,7 @@ impl Drop for Wire {
     }
 }
 
-async fn carry(mut client: TcpStream, mut state: watch::Receiver<WireState>) {
-    let server = server();
+async fn carry(mut client: TcpStream, server: PgConnectOptions, mut state: watch::Receiver<WireState>) {
     let Ok(mut upstream) = TcpStream::connect((server.get_host(), server.get_port())).await else { return };
     // What was carried before a freeze is dropped with the bytes under way, as on a real wire.
     let mut frozen = false;

@@ -1,0 +1,164 @@
+//! What operators see and say.
+
+use std::time::Duration;
+
+use darkroom_shared::queue::{
+    Enqueue, ErrorKind, JobError, StopReason,
+    control::{self, JobFilter, JobStatus},
+};
+
+use crate::support::{database, queue_options, supervise, work};
+
+const GRACE: Duration = Duration::from_secs(5);
+
+#[tokio::test]
+async fn a_paused_queue_is_not_claimed_from_until_it_is_resumed() {
+    let db = database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    assert!(control::pause(&mut conn, "note").await.unwrap());
+    assert!(!control::pause(&mut conn, "note").await.unwrap());
+    db.add("waits", &Enqueue::new()).await;
+    db.add("alone", &Enqueue::new()).await;
+    db.run("UPDATE apalis.jobs SET hold = 'suspect' WHERE convert_from(job, 'UTF8') LIKE '%alone%'").await;
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    // Whatever a paused queue would let through would have been claimed before this.
+    db.until("EXISTS (SELECT FROM apalis.workers WHERE last_seen > started_at + interval '1.5 s')").await;
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE fence = 0").await, 2);
+
+    assert!(control::resume(&mut conn, "note").await.unwrap());
+    assert!(!control::resume(&mut conn, "note").await.unwrap());
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 2").await;
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn cancelling_ends_what_waits_and_stops_what_runs() {
+    let db = database().await;
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+        assert_eq!(lease.stopped().await, StopReason::Cancelled);
+        Err(JobError::Cancelled)
+    });
+    let running = db.add("runs", &Enqueue::new()).await;
+    let waiting = db.add("waits", &Enqueue::new().delay(Duration::from_hours(1))).await;
+    db.until("EXISTS (SELECT FROM apalis.jobs WHERE status = 'Running')").await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    assert!(control::cancel(&mut conn, running).await.unwrap());
+    assert!(control::cancel(&mut conn, waiting).await.unwrap());
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE reason = 'cancelled') = 2").await;
+    assert!(!control::cancel(&mut conn, running).await.unwrap());
+    let mut effects = db.effects().await;
+    effects.sort();
+    assert_eq!(effects, ["runs: cancelled/cancelled after 1", "waits: cancelled/cancelled after 0"]);
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_killed_job_is_retried_with_all_its_attempts_and_its_past_on_record() {
+    let db = database().await;
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, queue_options(), |_, _| async { Err(JobError::retry("broken")) });
+    let id = db.add("a", &Enqueue::new()).await;
+    db.until("(SELECT status FROM apalis.jobs) = 'Killed'").await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    assert_eq!(control::release(&mut conn, id).await.unwrap(), None);
+    let revived = control::retry(&mut conn, id).await.unwrap().unwrap();
+    assert_eq!((revived.queue.as_str(), revived.payload.as_slice()), ("note", br#"{"name":"a"}"#.as_slice()));
+    db.until("(SELECT status = 'Killed' AND fence = 6 FROM apalis.jobs)").await;
+    let job = control::show(&mut conn, id).await.unwrap().unwrap();
+    assert_eq!((job.summary.attempts, job.summary.reason.as_deref()), (3, Some("exhausted")));
+    assert_eq!(job.payload.0["name"], "a");
+    let attempts: Vec<i32> = job.errors.iter().map(|error| error.attempt).collect();
+    assert_eq!(attempts, [1, 2, 3, 1, 2, 3]);
+    assert!(job.errors.iter().all(|error| error.kind == ErrorKind::Error && error.message == "broken"));
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_job_released_from_quarantine_runs_and_one_more_crash_brings_it_back() {
+    let db = database().await;
+    let id = db.add("a", &Enqueue::new()).await;
+    let quarantine = "UPDATE apalis.jobs SET status = 'Killed', reason = 'quarantined', done_at = now(), attempts = 3,
+        fence = 3, crashes = 3, lock_by = 'gone', lock_at = now()";
+    db.run(quarantine).await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    assert_eq!(control::retry(&mut conn, id).await.unwrap(), None);
+    assert!(control::release(&mut conn, id).await.unwrap().is_some());
+    // Its worker dies once more.
+    db.run(
+        "UPDATE apalis.jobs SET status = 'Running', lock_by = 'gone', lock_at = now() - interval '1 h', attempts = 4,
+            fence = 4",
+    )
+    .await;
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+        assert!(!lease.is_last_attempt());
+        Ok(())
+    });
+    db.until("(SELECT reason FROM apalis.jobs) = 'quarantined'").await;
+    assert!(control::release(&mut conn, id).await.unwrap().is_some());
+    db.until("(SELECT status FROM apalis.jobs) = 'Done'").await;
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn lists_go_page_by_page_and_heed_their_filters() {
+    let db = database().await;
+    let mut ids = Vec::new();
+    for n in 0..5 {
+        ids.push(db.add(&n.to_string(), &Enqueue::new().key(n.to_string()).lane("mine")).await);
+    }
+    ids.sort_by(|a, b| b.cmp(a));
+    db.run("UPDATE apalis.jobs SET status = 'Done', done_at = now() WHERE idempotency_key = '4'").await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let mut listed = Vec::new();
+    let mut filter = JobFilter { limit: 2, ..JobFilter::default() };
+    loop {
+        let page = control::list(&mut conn, &filter).await.unwrap();
+        let Some(last) = page.last() else { break };
+        filter.before = Some(last.id);
+        listed.extend(page.iter().map(|job| job.id));
+    }
+    assert_eq!(listed, ids);
+    let done = JobFilter { status: Some(JobStatus::Done), limit: 10, ..JobFilter::default() };
+    let done = control::list(&mut conn, &done).await.unwrap();
+    assert_eq!(done.iter().map(|job| job.key.as_deref()).collect::<Vec<_>>(), [Some("4")]);
+    let other = JobFilter { queue: Some("other".to_owned()), limit: 10, ..JobFilter::default() };
+    assert!(control::list(&mut conn, &other).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_job_of_a_new_priority_is_claimed_in_its_new_place() {
+    let db = database().await;
+    db.add("first", &Enqueue::new()).await;
+    let urgent = db.add("urgent", &Enqueue::new()).await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    assert!(control::reprioritise(&mut conn, urgent, 5).await.unwrap());
+    let next = "convert_from(job, 'UTF8') FROM apalis.jobs ORDER BY priority DESC, turn, run_at, id LIMIT 1";
+    assert_eq!(db.value::<String>(next).await, r#"{"name":"urgent"}"#);
+    db.run("UPDATE apalis.jobs SET status = 'Done', done_at = now()").await;
+    assert!(!control::reprioritise(&mut conn, urgent, 9).await.unwrap());
+}
+
+#[tokio::test]
+async fn stats_count_every_queue_that_has_something() {
+    let db = database().await;
+    db.add("ready", &Enqueue::new()).await;
+    db.add("later", &Enqueue::new().delay(Duration::from_hours(1))).await;
+    db.add("suspect", &Enqueue::new()).await;
+    db.run("UPDATE apalis.jobs SET hold = 'suspect' WHERE convert_from(job, 'UTF8') LIKE '%suspect%'").await;
+    db.run("UPDATE apalis.jobs SET run_at = now() - interval '100 s' WHERE hold IS NULL").await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    control::pause(&mut conn, "empty").await.unwrap();
+    let stats = control::stats(&mut conn).await.unwrap();
+    let [empty, note] = stats.as_slice() else { panic!("{stats:?}") };
+    assert_eq!((empty.queue.as_str(), empty.ready, empty.oldest_due, empty.workers), ("empty", 0, None, 0));
+    assert!(empty.paused_at.is_some());
+    assert_eq!((note.queue.as_str(), note.ready, note.delayed, note.suspects, note.running), ("note", 1, 1, 1, 0));
+    assert!(note.oldest_due.is_some_and(|age| age >= 100.0));
+}
