@@ -505,6 +505,21 @@ fn apng_is_animated_too() {
 }
 
 #[test]
+fn a_frame_shown_for_longer_than_webp_can_say_is_shown_as_long_as_it_can() {
+    let mut source = Vec::new();
+    let mut encoder = png::Encoder::new(&mut source, 8, 8);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_animated(2, 0).unwrap();
+    encoder.set_frame_delay(65_535, 1).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    for gray in [0, 255] {
+        writer.write_image_data(&[gray; 64]).unwrap();
+    }
+    writer.finish().unwrap();
+    assert_eq!(timing(&standard(&source)[1].bytes).1, [(1 << 24) - 1; 2]);
+}
+
+#[test]
 fn a_still_format_of_an_animation_shows_the_first_frame() {
     let source = animated_gif(Repeat::Infinite);
     let (_, renditions) = render_all(&source, &recipe(0, 0, Fit::Inside, Some(RenditionFormat::Jpeg))).unwrap();

@@ -112,10 +112,10 @@ impl Job<'_> {
             Region { left: left * scale.0, top: top * scale.1, width: width * scale.0, height: height * scale.1 };
         let (width, height) = orientation.swap((target.width, target.height));
         let picture = orientation.apply(resize(&stored, region, width, height)?);
-        match to_srgb {
+        Ok(match to_srgb {
             Some(to_srgb) => to_srgb.apply(picture),
             None => ToSrgb::new(&self.metadata.space, picture.channels).apply(picture),
-        }
+        })
     }
 }
 

@@ -102,7 +102,7 @@ impl<'a> Decoder<'a> {
         let mut info = WebPAnimInfo::default();
         // SAFETY: valid pointers.
         if unsafe { WebPAnimDecoderGetInfo(raw, &raw mut info) } == 0 {
-            return Err(RenderError::bug("libwebp has no information"));
+            return Err(RenderError::broken("WebP", "no information"));
         }
         check_size(header, (info.canvas_width, info.canvas_height), "WebP")?;
         decoder.plays = info.loop_count;
