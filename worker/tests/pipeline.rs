@@ -373,6 +373,8 @@ fn photographs_with_flat_parts_get_jpeg() {
     let on_white =
         |x: u32, y: u32| if (100..300).contains(&x) && (50..250).contains(&y) { soft(x, y) } else { [255; 3] };
     assert_plain_format(&rgb_png(500, 300, on_white), RenditionFormat::Jpeg);
+    // As a JPEG saved too often.
+    assert_plain_format(&Jpeg::new(496, 304).encode_rgb(|x, y| soft(x / 8 * 8, y / 8 * 8)), RenditionFormat::Jpeg);
     let gray = |x: u32, y: u32| [(x / 5 + y / 8) as u8; 3];
     assert_plain_format(&rgb_png(500, 300, gray), RenditionFormat::Jpeg);
     let gray: Vec<u8> = (0..500 * 300_u32).map(|i| (i % 500 / 5 + i / 4000) as u8).collect();
