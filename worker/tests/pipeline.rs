@@ -410,16 +410,38 @@ fn a_palette_is_used_where_it_looks_the_same() {
     }
 }
 
+/// A lossy file of the pipeline's own, at its size.
+fn lossy(source: &[u8], format: RenditionFormat, quality: u8) -> Vec<u8> {
+    let mut recipe = recipe(0, 0, Fit::Inside, Some(format));
+    if let Recipe::Resize(resize) = &mut recipe {
+        resize.quality = Quality::new(quality).unwrap();
+    }
+    render_all(source, &recipe).unwrap().1.remove(0).bytes
+}
+
+#[test]
+fn a_lossy_picture_does_not_grow_where_a_little_quality_prevents_it() {
+    let soft = |x: u32, y: u32| [(x / 3) as u8 + noise(x, y, 60), (y / 3) as u8 + noise(x, y, 60), 80];
+    let original = rgb_png(300, 300, soft);
+    for format in [RenditionFormat::Jpeg, RenditionFormat::Webp] {
+        let full = |source: &[u8]| standard(source).into_iter().find(|r| r.format == format).unwrap().bytes;
+        let small = lossy(&original, format, 70);
+        let grown = lossy(&small, format, 80);
+        assert!(grown.len() > small.len(), "the test needs a {format} that would grow");
+        assert!(full(&small).len() <= small.len(), "{format}");
+        let large = lossy(&original, format, 95);
+        assert_eq!(full(&large), lossy(&large, format, 80), "{format} that does not grow keeps the quality");
+        let tiny = lossy(&original, format, 5);
+        assert_eq!(full(&tiny), lossy(&tiny, format, 60), "{format} below the lowest step");
+    }
+}
+
 #[test]
 fn gray_is_written_without_loss_whatever_the_quality() {
     let samples: Vec<u8> = (0..64 * 64).map(|i| (i / 17) as u8).collect();
     let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Eight, &samples);
-    let mut recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Png));
-    if let Recipe::Resize(resize) = &mut recipe {
-        resize.quality = Quality::new(1).unwrap();
-    }
-    let rendition = render_all(&source, &recipe).unwrap().1.remove(0);
-    assert_eq!(decode(&rendition).to_luma8().into_raw(), samples);
+    let png = image::load_from_memory(&lossy(&source, RenditionFormat::Png, 1)).unwrap();
+    assert_eq!(png.to_luma8().into_raw(), samples);
 }
 
 /// Plays and the milliseconds of each frame, read from an animated WebP (RFC 9649).

@@ -44,7 +44,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
     let reader = open(bytes, Transformations::IDENTITY)?;
     let info = reader.info();
     let orientation = info.exif_metadata.as_deref().map(exif::orientation).unwrap_or_default();
-    Ok(Metadata { orientation, space: space(info) })
+    Ok(Metadata { orientation, space: space(info), ..Metadata::default() })
 }
 
 /// The order of precedence is the standard's (W3C PNG, third edition, section 4.3).

@@ -22,6 +22,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     for (kind, body) in chunks(bytes) {
         match kind {
             b"ICCP" if body.len() <= MAX_PROFILE => metadata.space = Space::Icc(body.to_vec()),
+            b"VP8 " => metadata.lossy_webp = true,
             b"EXIF" => metadata.orientation = exif::orientation(body),
             _ => {}
         }
