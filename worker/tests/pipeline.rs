@@ -438,7 +438,7 @@ fn a_lossy_picture_does_not_grow_where_a_little_quality_prevents_it() {
 
 #[test]
 fn gray_is_written_without_loss_whatever_the_quality() {
-    let samples: Vec<u8> = (0..64 * 64).map(|i| (i / 17) as u8).collect();
+    let samples: Vec<u8> = (0..64 * 64_u32).map(|i| (i / 17) as u8).collect();
     let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Eight, &samples);
     let png = image::load_from_memory(&lossy(&source, RenditionFormat::Png, 1)).unwrap();
     assert_eq!(png.to_luma8().into_raw(), samples);
