@@ -373,6 +373,8 @@ fn photographs_with_flat_parts_get_jpeg() {
     let on_white =
         |x: u32, y: u32| if (100..300).contains(&x) && (50..250).contains(&y) { soft(x, y) } else { [255; 3] };
     assert_plain_format(&rgb_png(500, 300, on_white), RenditionFormat::Jpeg);
+    // As a JPEG saved too often.
+    assert_plain_format(&Jpeg::new(496, 304).encode_rgb(|x, y| soft(x / 8 * 8, y / 8 * 8)), RenditionFormat::Jpeg);
     let gray = |x: u32, y: u32| [(x / 5 + y / 8) as u8; 3];
     assert_plain_format(&rgb_png(500, 300, gray), RenditionFormat::Jpeg);
     let gray: Vec<u8> = (0..500 * 300_u32).map(|i| (i % 500 / 5 + i / 4000) as u8).collect();
@@ -408,16 +410,38 @@ fn a_palette_is_used_where_it_looks_the_same() {
     }
 }
 
+/// A lossy file of the pipeline's own, at its size.
+fn lossy(source: &[u8], format: RenditionFormat, quality: u8) -> Vec<u8> {
+    let mut recipe = recipe(0, 0, Fit::Inside, Some(format));
+    if let Recipe::Resize(resize) = &mut recipe {
+        resize.quality = Quality::new(quality).unwrap();
+    }
+    render_all(source, &recipe).unwrap().1.remove(0).bytes
+}
+
+#[test]
+fn a_lossy_picture_does_not_grow_where_a_little_quality_prevents_it() {
+    let soft = |x: u32, y: u32| [(x / 3) as u8 + noise(x, y, 60), (y / 3) as u8 + noise(x, y, 60), 80];
+    let original = rgb_png(300, 300, soft);
+    for format in [RenditionFormat::Jpeg, RenditionFormat::Webp] {
+        let full = |source: &[u8]| standard(source).into_iter().find(|r| r.format == format).unwrap().bytes;
+        let small = lossy(&original, format, 70);
+        let grown = lossy(&small, format, 80);
+        assert!(grown.len() > small.len(), "the test needs a {format} that would grow");
+        assert!(full(&small).len() <= small.len(), "{format}");
+        let large = lossy(&original, format, 95);
+        assert_eq!(full(&large), lossy(&large, format, 80), "{format} that does not grow keeps the quality");
+        let tiny = lossy(&original, format, 5);
+        assert_eq!(full(&tiny), lossy(&tiny, format, 60), "{format} below the lowest step");
+    }
+}
+
 #[test]
 fn gray_is_written_without_loss_whatever_the_quality() {
-    let samples: Vec<u8> = (0..64 * 64).map(|i| (i / 17) as u8).collect();
+    let samples: Vec<u8> = (0..64 * 64_u32).map(|i| (i / 17) as u8).collect();
     let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Eight, &samples);
-    let mut recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Png));
-    if let Recipe::Resize(resize) = &mut recipe {
-        resize.quality = Quality::new(1).unwrap();
-    }
-    let rendition = render_all(&source, &recipe).unwrap().1.remove(0);
-    assert_eq!(decode(&rendition).to_luma8().into_raw(), samples);
+    let png = image::load_from_memory(&lossy(&source, RenditionFormat::Png, 1)).unwrap();
+    assert_eq!(png.to_luma8().into_raw(), samples);
 }
 
 /// Plays and the milliseconds of each frame, read from an animated WebP (RFC 9649).
@@ -502,6 +526,21 @@ fn apng_is_animated_too() {
     writer.finish().unwrap();
     let renditions = standard(&source);
     assert_eq!(timing(&renditions[1].bytes), (5, vec![250, 250, 250]));
+}
+
+#[test]
+fn a_frame_shown_for_longer_than_webp_can_say_is_shown_as_long_as_it_can() {
+    let mut source = Vec::new();
+    let mut encoder = png::Encoder::new(&mut source, 8, 8);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_animated(2, 0).unwrap();
+    encoder.set_frame_delay(65_535, 1).unwrap();
+    let mut writer = encoder.write_header().unwrap();
+    for gray in [0, 255] {
+        writer.write_image_data(&[gray; 64]).unwrap();
+    }
+    writer.finish().unwrap();
+    assert_eq!(timing(&standard(&source)[1].bytes).1, [(1 << 24) - 1; 2]);
 }
 
 #[test]

@@ -73,12 +73,15 @@ pub(crate) fn smallest(
     best.ok_or_else(|| RenderError::bug("there is a candidate"))
 }
 
-/// Whether most of the picture is areas of one colour with sharp edges.
+/// Whether most of the picture is areas of one colour with sharp edges. Never what comes from a JPEG: its edges are
+/// smeared already, and where it was saved too often its blocks are areas of one colour.
 fn is_flat(picture: &Raster<u8>, source: SourceFormat) -> bool {
+    if source == SourceFormat::Jpeg {
+        return false;
+    }
     let Surface { within, gentle } = Surface::of(picture);
-    // 256 grays are all there are, in a photograph too; and JPEG's colours may be few by chance.
-    let from_palette =
-        || matches!(source, SourceFormat::Png | SourceFormat::Gif) && !picture.is_gray() && has_few_colours(picture);
+    // 256 grays are all there are, in a photograph too.
+    let from_palette = || !picture.is_gray() && has_few_colours(picture);
     (within >= WITHIN && gentle <= GENTLE) || (within >= WITHIN_PALETTE && from_palette())
 }
 

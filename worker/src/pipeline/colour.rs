@@ -95,12 +95,15 @@ impl ToSrgb {
     }
 
     /// Converts a picture in linear light with premultiplied alpha.
-    pub(crate) fn apply(&self, picture: Raster<u16>) -> Result<Raster<u16>, RenderError> {
-        let Some(transform) = &self.transform else { return Ok(picture) };
+    pub(crate) fn apply(&self, picture: Raster<u16>) -> Raster<u16> {
+        let Some(transform) = &self.transform else { return picture };
         let coded = linear::to_16(&picture);
         let mut converted = vec![0; coded.samples.len()];
-        transform.transform(&coded.samples, &mut converted).map_err(RenderError::bug)?;
-        Ok(linear::from_coded(&Samples::Sixteen(coded.with(coded.channels, converted))))
+        match transform.transform(&coded.samples, &mut converted) {
+            Ok(()) => linear::from_coded(&Samples::Sixteen(coded.with(coded.channels, converted))),
+            // A profile that cannot be used, as in `Space::profile`.
+            Err(_) => picture,
+        }
     }
 }
 
@@ -144,7 +147,7 @@ impl CmykToSrgb {
             for ink in cmyk.iter_mut() {
                 *ink = !*ink;
             }
-            return transform.transform(cmyk, rgb).map_err(RenderError::bug);
+            return transform.transform(cmyk, rgb).map_err(|error| RenderError::broken("JPEG", error));
         }
         for (ink, colour) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {
             for (ink_sample, out) in ink.iter().zip(colour) {

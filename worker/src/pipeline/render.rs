@@ -3,6 +3,7 @@
 use darkroom_shared::{
     header::Header,
     image::{
+        Quality,
         RenditionFormat::{self, Jpeg, Png, Webp},
         SourceFormat,
     },
@@ -18,6 +19,9 @@ use super::{
     raster::Raster,
     resize::{Region, resize},
 };
+
+/// The steps below the standard quality of 80 for a source that is as small already. Lower ones show.
+const LOWERED: [u8; 2] = [70, 60];
 
 type Emit<'a> = &'a mut dyn FnMut(Rendered) -> Result<(), EmitError>;
 
@@ -41,6 +45,7 @@ impl Job<'_> {
             picture = shrink(picture, target)?;
             let coded = linear::to_8(&picture).without_idle_alpha();
             for (format, bytes) in encodings(&coded, self.header.format, target, &mut fallback)? {
+                let bytes = self.no_larger(&coded, target, format, bytes)?;
                 emit(rendered(target, format, bytes)).map_err(RenderError::Emit)?;
             }
         }
@@ -90,6 +95,33 @@ impl Job<'_> {
         report.ok_or_else(|| RenderError::bug("there is a frame"))
     }
 
+    /// A source that was coded with loss, and is coded again at its own size in its own format, should not grow: what
+    /// the bytes more would keep is the first encoder's mistakes. Then the standard quality is lowered, by two steps at
+    /// most. A quality that was asked for is kept.
+    fn no_larger(
+        &self,
+        picture: &Raster<u8>,
+        target: &Target,
+        format: RenditionFormat,
+        mut bytes: Vec<u8>,
+    ) -> Result<Vec<u8>, RenderError> {
+        let same_format = match self.header.format {
+            SourceFormat::Jpeg => format == Jpeg,
+            SourceFormat::Webp => format == Webp && self.metadata.lossy_webp,
+            SourceFormat::Png | SourceFormat::Gif => false,
+        };
+        let upright = self.metadata.orientation.swap((self.header.width, self.header.height));
+        if same_format && target.formats == Formats::Pair && (target.width, target.height) == upright {
+            for quality in LOWERED.into_iter().filter_map(Quality::new) {
+                if bytes.len() <= self.source.len() {
+                    break;
+                }
+                bytes = encode(picture, format, quality)?;
+            }
+        }
+        Ok(bytes)
+    }
+
     /// How large the stored picture must at least be decoded for the largest target.
     fn at_least(&self) -> (f64, f64) {
         let target = &self.targets[0];
@@ -112,10 +144,10 @@ impl Job<'_> {
             Region { left: left * scale.0, top: top * scale.1, width: width * scale.0, height: height * scale.1 };
         let (width, height) = orientation.swap((target.width, target.height));
         let picture = orientation.apply(resize(&stored, region, width, height)?);
-        match to_srgb {
+        Ok(match to_srgb {
             Some(to_srgb) => to_srgb.apply(picture),
             None => ToSrgb::new(&self.metadata.space, picture.channels).apply(picture),
-        }
+        })
     }
 }
 

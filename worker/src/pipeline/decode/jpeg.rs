@@ -38,6 +38,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     Metadata {
         orientation: exif.map(exif::orientation).unwrap_or_default(),
         space: if profile.is_empty() { Space::Srgb } else { Space::Icc(profile) },
+        ..Metadata::default()
     }
 }
 

@@ -32,6 +32,8 @@ impl Samples {
 pub(crate) struct Metadata {
     pub(crate) orientation: Orientation,
     pub(crate) space: Space,
+    /// A still WebP that was coded with loss.
+    pub(crate) lossy_webp: bool,
 }
 
 /// A still picture, or the first of an animation.

@@ -44,7 +44,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
     let reader = open(bytes, Transformations::IDENTITY)?;
     let info = reader.info();
     let orientation = info.exif_metadata.as_deref().map(exif::orientation).unwrap_or_default();
-    Ok(Metadata { orientation, space: space(info) })
+    Ok(Metadata { orientation, space: space(info), ..Metadata::default() })
 }
 
 /// The order of precedence is the standard's (W3C PNG, third edition, section 4.3).
@@ -84,7 +84,7 @@ fn channels(kind: ColorType) -> Result<Channels, RenderError> {
         ColorType::GrayscaleAlpha => Ok(Channels::GrayAlpha),
         ColorType::Rgb => Ok(Channels::Rgb),
         ColorType::Rgba => Ok(Channels::Rgba),
-        ColorType::Indexed => Err(RenderError::bug("the palette was not expanded")),
+        ColorType::Indexed => Err(RenderError::broken("PNG", "the palette was not expanded")),
     }
 }
 
@@ -93,7 +93,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     check_size(header, reader.info().size(), "PNG")?;
     let (kind, depth) = reader.output_color_type();
     let channels = channels(kind)?;
-    let size = reader.output_buffer_size().ok_or_else(|| RenderError::bug("the picture has no size"))?;
+    let size = reader.output_buffer_size().ok_or_else(|| RenderError::broken("PNG", "the picture has no size"))?;
     let mut samples = vec![0; size];
     reader.next_frame(&mut samples).map_err(fault)?;
     let (width, height) = (header.width, header.height);
@@ -110,7 +110,7 @@ pub(super) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animatio
     let mut reader = open(bytes, wanted)?;
     check_size(header, reader.info().size(), "PNG")?;
     let control = reader.info().animation_control.ok_or_else(|| RenderError::broken("PNG", "no animation"))?;
-    let size = reader.output_buffer_size().ok_or_else(|| RenderError::bug("the picture has no size"))?;
+    let size = reader.output_buffer_size().ok_or_else(|| RenderError::broken("PNG", "the picture has no size"))?;
     let mut buffer = vec![0; size];
     if reader.info().frame_control.is_none() {
         // The still picture for readers that know no animation.

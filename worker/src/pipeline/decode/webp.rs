@@ -22,6 +22,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     for (kind, body) in chunks(bytes) {
         match kind {
             b"ICCP" if body.len() <= MAX_PROFILE => metadata.space = Space::Icc(body.to_vec()),
+            b"VP8 " => metadata.lossy_webp = true,
             b"EXIF" => metadata.orientation = exif::orientation(body),
             _ => {}
         }
@@ -102,7 +103,7 @@ impl<'a> Decoder<'a> {
         let mut info = WebPAnimInfo::default();
         // SAFETY: valid pointers.
         if unsafe { WebPAnimDecoderGetInfo(raw, &raw mut info) } == 0 {
-            return Err(RenderError::bug("libwebp has no information"));
+            return Err(RenderError::broken("WebP", "no information"));
         }
         check_size(header, (info.canvas_width, info.canvas_height), "WebP")?;
         decoder.plays = info.loop_count;

@@ -19,6 +19,9 @@ use crate::pipeline::{
 /// 0 (fast) to 6 (small): 4 halves the time of 6 for 5 % of the bytes.
 const METHOD: c_int = 4;
 
+/// The longest a frame can be shown, in milliseconds: RFC 9649, section 2.7.1.1, has 24 bits for it.
+const LONGEST: u32 = (1 << 24) - 1;
+
 fn config(quality: Quality) -> Result<WebPConfig, RenderError> {
     let mut config = WebPConfig::new().map_err(|()| RenderError::bug("libwebp has another version"))?;
     config.quality = quality.get().into();
@@ -120,7 +123,7 @@ impl Animation {
         Ok(Self { raw, config: config(quality)?, elapsed: 0 })
     }
 
-    /// Adds a frame of the animation's size, shown for this long.
+    /// Adds a frame of the animation's size, shown for this long, but for four and a half hours at most.
     pub(crate) fn add(&mut self, raster: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError> {
         let mut picture = Picture::new(raster)?;
         // SAFETY: valid pointers; the picture is copied.
@@ -128,7 +131,7 @@ impl Animation {
         if added == 0 {
             return Err(RenderError::bug("libwebp refuses a frame"));
         }
-        self.elapsed = self.elapsed.saturating_add_unsigned(milliseconds);
+        self.elapsed = self.elapsed.saturating_add_unsigned(milliseconds.min(LONGEST));
         Ok(())
     }
 
