@@ -410,7 +410,7 @@ fn a_palette_is_used_where_it_looks_the_same() {
 
 #[test]
 fn gray_is_written_without_loss_whatever_the_quality() {
-    let samples: Vec<u8> = (0..64 * 64).map(|i| (i / 17) as u8).collect();
+    let samples: Vec<u8> = (0..64 * 64_u16).map(|i| (i / 17).to_le_bytes()[0]).collect();
     let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Eight, &samples);
     let mut recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Png));
     if let Recipe::Resize(resize) = &mut recipe {

@@ -150,7 +150,7 @@ async fn the_sweep_removes_what_no_image_claims_and_nothing_else() {
     std::fs::write(stack.staging.join("0193a000-0000-7000-8000-000000000001"), "an upload of this moment").unwrap();
     let object = stack.objects()[0].parent().unwrap().join("w1-0011223344556677.webp");
     std::fs::write(&object, "left by an attempt").unwrap();
-    let long_ago = SystemTime::now() - Duration::from_secs(3 * 86_400);
+    let long_ago = SystemTime::now() - Duration::from_hours(72);
     let young = stack.staging.join("0193a000-0000-7000-8000-000000000001");
     for path in stack.staged().into_iter().chain(stack.objects()).filter(|path| *path != young) {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();

@@ -15,7 +15,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 /// Longest wait for a condition. Only a broken program meets it: nothing is asserted about time.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 pub(crate) struct Stack {
     pub(crate) url: String,
