@@ -46,6 +46,9 @@ enum Command {
 
 #[tokio::main]
 async fn main() -> ExitCode {
+    if let Err(error) = prepare::become_the_compiler() {
+        return failure(&error);
+    }
     let done = match Cli::parse().command {
         Command::Run => run::run().await,
         Command::Env => run::print_env(),
@@ -53,9 +56,11 @@ async fn main() -> ExitCode {
         Command::Postgres { command } => throwaway::with_postgres(&command).await,
         Command::Prepare { check } => prepare::prepare(check).await,
     };
-    done.unwrap_or_else(|error| {
-        // One line with the causes; never a backtrace.
-        eprintln!("darkroom-dev: {error:#}");
-        ExitCode::FAILURE
-    })
+    done.unwrap_or_else(|error| failure(&error))
+}
+
+/// One line with the causes; never a backtrace.
+fn failure(error: &anyhow::Error) -> ExitCode {
+    eprintln!("darkroom-dev: {error:#}");
+    ExitCode::FAILURE
 }

@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fs,
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::{fs::symlink, process::CommandExt as _},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -16,6 +16,10 @@ use apalis_postgres::PostgresStorage;
 use darkroom_dev::postgres::{Cluster, install};
 use sqlx::{PgPool, migrate::Migrator};
 use tokio::process::Command;
+
+/// Tell the wrapper of the compiler which database to ask and where to write.
+const WRAPPED_URL: &str = "DARKROOM_PREPARE_DATABASE_URL";
+const WRAPPED_DIR: &str = "DARKROOM_PREPARE_DIR";
 
 /// What lies in a directory of offline data, by file name.
 type Queries = BTreeMap<String, String>;
@@ -81,19 +85,15 @@ async fn compile(root: &Path, url: &str) -> Result<Queries> {
     let queries = scratch.path().join("queries");
     fs::create_dir(&queries)?;
     let wrapper = scratch.path().join("rustc");
-    let script = format!(
-        "#!/bin/sh\nDATABASE_URL='{url}' SQLX_OFFLINE=false SQLX_OFFLINE_DIR='{}' exec \"$@\"\n",
-        queries.display()
-    );
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o700).open(&wrapper)?;
-    std::io::Write::write_all(&mut file, script.as_bytes())?;
-    drop(file);
+    symlink(std::env::current_exe()?, &wrapper)?;
     let status = Command::new(cargo())
         // Not the tests: they have no queries of their own, and a shell as wrapper loses `CARGO_BIN_EXE_darkroom-api`,
         // which is no name for a shell.
         .args(["check", "--workspace", "--lib", "--bins", "--quiet"])
         .current_dir(root)
         .env("RUSTC_WORKSPACE_WRAPPER", &wrapper)
+        .env(WRAPPED_URL, url)
+        .env(WRAPPED_DIR, &queries)
         .env("SQLX_OFFLINE", "true")
         .env("CARGO_INCREMENTAL", "0")
         .status()
@@ -103,6 +103,23 @@ async fn compile(root: &Path, url: &str) -> Result<Queries> {
         bail!("the workspace does not compile against a fresh database");
     }
     read(&queries)
+}
+
+/// Becomes the compiler that cargo wants to run, where this process is the wrapper of [`compile`]; else returns. Not a
+/// shell script: a shell loses the variables with hyphens that cargo sets.
+pub(crate) fn become_the_compiler() -> Result<()> {
+    let (Some(url), Some(dir)) = (std::env::var_os(WRAPPED_URL), std::env::var_os(WRAPPED_DIR)) else { return Ok(()) };
+    let mut command = std::env::args_os().skip(1);
+    let rustc = command.next().context("no compiler is given")?;
+    let failed = std::process::Command::new(&rustc)
+        .args(command)
+        .env_remove(WRAPPED_URL)
+        .env_remove(WRAPPED_DIR)
+        .env("DATABASE_URL", url)
+        .env("SQLX_OFFLINE", "false")
+        .env("SQLX_OFFLINE_DIR", dir)
+        .exec();
+    Err(failed).with_context(|| format!("cannot run {}", rustc.display()))
 }
 
 fn read(dir: &Path) -> Result<Queries> {

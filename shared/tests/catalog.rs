@@ -107,7 +107,7 @@ async fn a_deleted_image_is_hidden_at_once_and_then_gone() {
 #[tokio::test]
 async fn the_schema_repeats_the_law() {
     let pool = migrated().await;
-    let id = accept(&mut *pool.acquire().await.unwrap(), "a").await;
+    let id = accept(&mut pool.acquire().await.unwrap(), "a").await;
     for (update, constraint) in [
         ("status = 'lost'", "images_status_known"),
         ("status = 'processing'", "images_processing_has_begun"),
@@ -161,7 +161,7 @@ async fn the_search_uses_its_index() {
     .execute(&pool)
     .await
     .unwrap();
-    accept(&mut *pool.acquire().await.unwrap(), "東京").await;
+    accept(&mut pool.acquire().await.unwrap(), "東京").await;
     sqlx::query("ANALYZE images").execute(&pool).await.unwrap();
     let plan: Vec<String> = sqlx::query_scalar(
         "EXPLAIN SELECT id FROM images WHERE title_grams @> '{東,京,東京}' AND strpos(title_folded, '東京') > 0
@@ -221,6 +221,6 @@ async fn a_newer_database_refuses_an_older_binary() {
 #[tokio::test]
 async fn an_empty_database_is_behind() {
     let pool = database::connect(&darkroom_dev::testing::database().await, 2).await.unwrap();
-    let error = database::verify(&mut *pool.acquire().await.unwrap()).await.unwrap_err();
+    let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
     assert!(matches!(error, database::DatabaseError::Behind), "{error}");
 }

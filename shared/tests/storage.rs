@@ -59,8 +59,9 @@ async fn what_is_kept_is_read_listed_and_removed() {
         let image = ImageId::now();
         let mut draft = staging.draft().await.unwrap();
         // More than one part of a multipart upload.
+        let part = vec![42; 1 << 20];
         for _ in 0..7 {
-            draft.write(&[42; 1 << 20]).await.unwrap();
+            draft.write(&part).await.unwrap();
         }
         let received = draft.finish().await.unwrap();
         let sha256: [u8; 32] = Sha256::digest(vec![42; 7 << 20]).into();

@@ -1,5 +1,4 @@
 //! Pictures made in code.
-#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "colours are 0 to 255 by construction")]
 
 use std::io::Cursor;
 
@@ -15,7 +14,7 @@ pub(crate) fn photo(width: u32, height: u32, seed: u32) -> RgbImage {
         let (x, y) = (f64::from(x), f64::from(y));
         let wave = |a: f64, b: f64, c: f64| {
             let value = (x / a + seed).sin() + (y / b - seed).cos() + ((x * y) / c).sin() / 4.0;
-            ((value / 2.25 + 1.0) * 127.0) as u8
+            byte((value / 2.25 + 1.0) * 127.0)
         };
         Rgb([wave(91.0, 57.0, 911.0), wave(37.0, 101.0, 1511.0), wave(151.0, 23.0, 2311.0)])
     })
@@ -45,7 +44,7 @@ pub(crate) fn jpeg_with_exif(picture: &RgbImage, orientation: u8) -> Vec<u8> {
 /// Half of it transparent.
 pub(crate) fn transparent_png(width: u32, height: u32) -> Vec<u8> {
     let picture = RgbaImage::from_fn(width, height, |x, y| {
-        Rgba([(x % 256) as u8, (y % 256) as u8, 90, if x < width / 2 { 0 } else { 255 }])
+        Rgba([x.to_le_bytes()[0], y.to_le_bytes()[0], 90, if x < width / 2 { 0 } else { 255 }])
     });
     encoded(&picture.into(), ImageFormat::Png)
 }
@@ -90,6 +89,11 @@ pub(crate) fn stored(upright: &RgbImage, orientation: u8) -> RgbImage {
         8 => rotate90(upright),
         _ => upright.clone(),
     }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
+fn byte(value: f64) -> u8 {
+    value as u8
 }
 
 fn encoded(picture: &DynamicImage, format: ImageFormat) -> Vec<u8> {
