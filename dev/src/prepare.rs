@@ -87,8 +87,7 @@ async fn compile(root: &Path, url: &str) -> Result<Queries> {
     let wrapper = scratch.path().join("rustc");
     symlink(std::env::current_exe()?, &wrapper)?;
     let status = Command::new(cargo())
-        // Not the tests: they have no queries of their own, and a shell as wrapper loses `CARGO_BIN_EXE_darkroom-api`,
-        // which is no name for a shell.
+        // Not the tests: they have no queries of their own.
         .args(["check", "--workspace", "--lib", "--bins", "--quiet"])
         .current_dir(root)
         .env("RUSTC_WORKSPACE_WRAPPER", &wrapper)

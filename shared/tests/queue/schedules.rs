@@ -23,7 +23,9 @@ async fn looked(db: &Database) {
 async fn a_tick_is_queued_once_by_any_number_of_processes() {
     let db = database().await;
     let supervisors: Vec<Supervisor> = (0..4).map(|_| supervise(&db)).collect();
-    supervisors.iter().for_each(|supervisor| carry(supervisor, "* * * * * *"));
+    for supervisor in &supervisors {
+        carry(supervisor, "* * * * * *");
+    }
     db.until("(SELECT count(*) FROM apalis.jobs) >= 3").await;
     drop(supervisors);
     let ticks = "count(DISTINCT split_part(idempotency_key, '@', 2)::timestamptz) FROM apalis.jobs";
