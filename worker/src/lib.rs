@@ -4,12 +4,14 @@
 //! |---|---|
 //! | [`process_image`] | the main job: staged bytes become renditions, the image becomes ready |
 //! | [`delete_image`] | the job that removes an image for good |
+//! | [`queue_command`] | `darkroom-worker queue …`, for operators |
 //! | [`sweep`] | the periodic job that removes what no image claims |
 //! | [`pipeline`] | from bytes to renditions; knows neither SQL nor S3 |
 
 pub mod delete_image;
 pub mod pipeline;
 pub mod process_image;
+pub mod queue_command;
 pub mod sweep;
 
 use std::{sync::Arc, time::Duration};

@@ -9,7 +9,12 @@ use darkroom_shared::{
     queue::Drained,
     telemetry,
 };
-use darkroom_worker::{App, run, sweep::sweep};
+use darkroom_worker::{
+    App,
+    queue_command::{self, QueueCommand},
+    run,
+    sweep::sweep,
+};
 
 /// Renders the images that the api has accepted.
 #[derive(Parser)]
@@ -25,6 +30,8 @@ enum Command {
     Run,
     /// Remove once, now, what no image claims any more.
     Sweep,
+    /// Look at the queue, and tell it what to do.
+    Queue(QueueCommand),
 }
 
 #[tokio::main]
@@ -45,17 +52,17 @@ async fn work(command: Command) -> anyhow::Result<ExitCode> {
     telemetry::start(&settings.log);
     let pool = database::connect(settings.database.url.expose(), settings.database.connections).await?;
     database::prepare(&pool, settings.database.migrate_on_start).await?;
-    let app = App::open(&settings, pool).await?;
     match command {
-        Command::Run => Ok(match run(&settings, app).await? {
+        Command::Run => Ok(match run(&settings, App::open(&settings, pool).await?).await? {
             Drained { handed_back: 0, unwritten: 0 } => ExitCode::SUCCESS,
             // Not everything ended within the grace period; what did not runs elsewhere, or again.
             Drained { .. } => ExitCode::from(3),
         }),
         Command::Sweep => {
-            let swept = sweep(&app).await?;
+            let swept = sweep(&*App::open(&settings, pool).await?).await?;
             println!("removed {} staged files and {} objects", swept.staged, swept.objects);
             Ok(ExitCode::SUCCESS)
         }
+        Command::Queue(command) => queue_command::run(&pool, command).await,
     }
 }

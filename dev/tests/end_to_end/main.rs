@@ -4,5 +4,6 @@
 
 mod crashes;
 mod lifecycle;
+mod operators;
 mod pictures;
 mod stack;

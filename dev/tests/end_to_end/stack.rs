@@ -12,7 +12,7 @@ use darkroom_dev::{
 };
 use reqwest::{StatusCode, multipart};
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::{process::Command, time::Instant};
 
 /// Longest wait for a condition. Only a broken program meets it: nothing is asserted about time.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -71,6 +71,16 @@ impl Stack {
     /// Runs a command of the worker to its end.
     pub(crate) async fn worker_command(&self, arguments: &[&str]) -> ExitStatus {
         spawn("darkroom-worker", arguments, &self.env).process.wait().await.unwrap()
+    }
+
+    /// What `darkroom-worker queue …` says, in JSON.
+    pub(crate) async fn queue_command(&self, arguments: &[&str]) -> Value {
+        let arguments = [&["queue", "--json"], arguments].concat();
+        let mut command = Command::new(binary("darkroom-worker"));
+        command.args(&arguments).env_clear().envs(self.env.iter().cloned());
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     async fn api_is_ready(&self) {
@@ -182,9 +192,13 @@ fn files(below: &Path) -> Vec<PathBuf> {
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-fn spawn(binary: &str, arguments: &[&str], env: &[(&'static str, String)]) -> Guarded {
-    // Beside the test binary's folder: `cargo test --workspace` builds all binaries before it runs a test.
-    let path = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(binary);
+/// Beside the test binary's folder: `cargo test --workspace` builds all binaries before it runs a test.
+fn binary(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name)
+}
+
+fn spawn(name: &str, arguments: &[&str], env: &[(&'static str, String)]) -> Guarded {
+    let path = binary(name);
     let spawned = guard::spawn(&path, "KILL", |command| {
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(env.iter().cloned()).stdout(Stdio::null());

@@ -1,0 +1,47 @@
+//! What an operator does with `darkroom-worker queue …`, and what its image becomes.
+
+use crate::{
+    pictures,
+    stack::{Stack, eventually},
+};
+
+#[tokio::test]
+async fn a_job_is_held_back_cancelled_and_brought_back() {
+    let stack = Stack::start(1).await;
+    stack.queue_command(&["pause", "process-image"]).await;
+    let image = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 1)), &[]).await;
+    let waiting = stack.queue_command(&["list", "--queue", "process-image", "--status", "pending"]).await;
+    let job = waiting[0]["id"].as_str().unwrap();
+    assert_eq!(stack.queue_command(&["show", job]).await["payload"]["image"], image.as_str());
+
+    stack.queue_command(&["cancel", job]).await;
+    let failed = stack.reaches(&image, "failed").await;
+    assert_eq!((&failed["error"]["code"], &failed["attempts"]), (&"cancelled".into(), &0.into()), "{failed}");
+    assert_eq!(stack.queue_command(&["show", job]).await["reason"], "cancelled");
+
+    stack.queue_command(&["retry", job]).await;
+    assert_eq!(stack.image(&image).await.unwrap()["status"], "queued", "it waits for the end of the pause");
+    stack.queue_command(&["resume", "process-image"]).await;
+    let ready = stack.reaches(&image, "ready").await;
+    assert!(ready["error"].is_null(), "{ready}");
+    stack.staging_is_empty().await;
+}
+
+#[tokio::test]
+async fn every_queue_and_schedule_is_listed() {
+    let stack = Stack::start(1).await;
+    // A worker announces itself and its schedules soon after it has started.
+    let stats = eventually("a worker serves every queue", async || {
+        let stats = stack.queue_command(&["stats"]).await;
+        let queues = stats.as_array().unwrap();
+        (queues.len() == 3 && queues.iter().all(|queue| queue["workers"] == 1)).then_some(stats)
+    })
+    .await;
+    let names: Vec<_> = stats.as_array().unwrap().iter().map(|queue| queue["queue"].as_str().unwrap()).collect();
+    assert_eq!(names, ["delete-image", "process-image", "sweep"]);
+    eventually("the sweep is scheduled", async || {
+        (stack.queue_command(&["schedules"]).await[0]["name"] == "sweep").then_some(())
+    })
+    .await;
+    assert_eq!(stack.queue_command(&["prune"]).await["jobs"], 0, "nothing ended long ago");
+}

@@ -1,0 +1,144 @@
+//! `darkroom-worker queue …`: what an operator sees of the queue, and what they can tell it. `docs/queue.md` says when.
+
+use std::process::ExitCode;
+
+use anyhow::bail;
+use clap::{Args, Subcommand};
+use darkroom_shared::{
+    jobs,
+    queue::{
+        self, JobId, Retention,
+        control::{self, JobFilter, JobStatus},
+    },
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+/// The arguments of `darkroom-worker queue`.
+#[derive(Args, Debug)]
+pub struct QueueCommand {
+    #[command(subcommand)]
+    action: Action,
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// How every queue stands.
+    Stats,
+    /// Jobs, newest first.
+    List {
+        /// Only this queue's.
+        #[arg(long)]
+        queue: Option<String>,
+        /// Only these: pending, running, done or killed.
+        #[arg(long)]
+        status: Option<JobStatus>,
+        /// Only jobs older than this one: the last of the page before.
+        #[arg(long)]
+        before: Option<JobId>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
+        limit: i64,
+    },
+    /// One job, with its errors.
+    Show { job: JobId },
+    /// Queue a killed job again, with all its attempts.
+    Retry { job: JobId },
+    /// Let a job out of quarantine. It runs alone, and one more crash brings it back.
+    Release { job: JobId },
+    /// End a job as cancelled, whether it waits or runs.
+    Cancel { job: JobId },
+    /// Give a waiting job another priority; higher comes first.
+    Prioritise {
+        job: JobId,
+        #[arg(allow_negative_numbers = true)]
+        priority: i32,
+    },
+    /// Claim nothing more from a queue; what runs goes on.
+    Pause { queue: String },
+    /// End a pause.
+    Resume { queue: String },
+    /// Remove now what ended long ago.
+    Prune,
+    /// Periodic jobs, and when they run next.
+    Schedules,
+}
+
+/// Does what the arguments say, and prints it. Fails where there was nothing to do it to.
+pub async fn run(pool: &PgPool, command: QueueCommand) -> anyhow::Result<ExitCode> {
+    let mut tx = pool.begin().await?;
+    let (answer, columns): (Value, &[&str]) = match command.action {
+        Action::Stats => (rows(control::stats(&mut tx).await?)?, STATS),
+        Action::List { queue, status, before, limit } => {
+            let filter = JobFilter { queue, status, before, limit };
+            (rows(control::list(&mut tx, &filter).await?)?, JOBS)
+        }
+        Action::Show { job } => match control::show(&mut tx, job).await? {
+            Some(detail) => (serde_json::to_value(detail)?, &[]),
+            None => bail!("there is no job {job}, or it was pruned"),
+        },
+        Action::Schedules => (rows(queue::next_runs(&mut tx).await?)?, SCHEDULES),
+        Action::Prune => (serde_json::to_value(queue::prune(&mut tx, Retention::default()).await?)?, &[]),
+        Action::Retry { job } => changed(jobs::retry(&mut tx, job).await?, "killed, and not in quarantine")?,
+        Action::Release { job } => changed(jobs::release(&mut tx, job).await?, "in quarantine")?,
+        Action::Cancel { job } => changed(control::cancel(&mut tx, job).await?, "waiting or running")?,
+        Action::Prioritise { job, priority } => {
+            changed(control::reprioritise(&mut tx, job, priority).await?, "waiting")?
+        }
+        Action::Pause { queue } => changed(control::pause(&mut tx, &queue).await?, "not paused")?,
+        Action::Resume { queue } => changed(control::resume(&mut tx, &queue).await?, "paused")?,
+    };
+    tx.commit().await?;
+    print!("{}", if command.json { format!("{answer:#}\n") } else { text(&answer, columns) });
+    Ok(ExitCode::SUCCESS)
+}
+
+const STATS: &[&str] = &["queue", "ready", "delayed", "running", "suspects", "oldest_due", "workers", "paused_at"];
+const JOBS: &[&str] = &["id", "queue", "status", "hold", "reason", "attempts", "crashes", "run_at", "worker"];
+const SCHEDULES: &[&str] = &["name", "queue", "cron", "last", "next"];
+
+fn rows(rows: Vec<impl Serialize>) -> serde_json::Result<Value> {
+    rows.into_iter().map(serde_json::to_value).collect()
+}
+
+/// The answer to a change that needed a job or queue in this state.
+fn changed(done: bool, state: &str) -> anyhow::Result<(Value, &'static [&'static str])> {
+    if !done {
+        bail!("nothing changed: there is none of that name that is {state}");
+    }
+    Ok((json!({ "changed": true }), &[]))
+}
+
+/// Rows as aligned columns under their names, anything else as indented JSON.
+fn text(answer: &Value, columns: &[&str]) -> String {
+    let Value::Array(rows) = answer else { return format!("{answer:#}\n") };
+    let cell = |row: &Value, column: &str| match &row[column] {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut table = vec![columns.iter().map(|column| column.to_uppercase()).collect::<Vec<_>>()];
+    table.extend(rows.iter().map(|row| columns.iter().map(|column| cell(row, column)).collect()));
+    let width = |at: usize| table.iter().map(|line| line[at].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |cells: &Vec<String>| {
+        let padded = cells.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
+    };
+    table.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_printed_in_columns() {
+        let answer = json!([{"queue": "sweep", "ready": 12}, {"queue": "process-image", "ready": null}]);
+        assert_eq!(text(&answer, &["queue", "ready"]), "QUEUE          READY\nsweep          12\nprocess-image  -\n");
+    }
+}
