@@ -24,7 +24,7 @@ demo: $(DEV) ## Upload a picture to the running stack and show what becomes of i
 	@$(DEV) demo
 
 test: debug ## Run all tests, with a Postgres and S3 servers of their own
-	$(TARGET)/debug/darkroom-dev postgres -- $(CARGO) test --workspace
+	$(TARGET)/debug/darkroom-dev postgres -- $(CARGO) test --workspace --no-fail-fast
 
 lint: ## Check format, clippy, and that .sqlx and openapi.yaml are what the sources say
 	$(CARGO) fmt --all --check

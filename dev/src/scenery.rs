@@ -22,6 +22,7 @@ const SHORE: f32 = 0.72;
 
 /// The picture as a JPEG file.
 pub(crate) fn jpeg(seed: u32) -> Result<Vec<u8>> {
+    let scenery = Scenery::new(seed);
     let mut pixels = Vec::with_capacity(usize::from(WIDTH) * usize::from(HEIGHT) * 3);
     for row in 0..HEIGHT {
         for column in 0..WIDTH {
@@ -29,7 +30,7 @@ pub(crate) fn jpeg(seed: u32) -> Result<Vec<u8>> {
             // What a camera's sensor adds.
             let grain = (hash(u32::from(column), u32::from(row), seed) - 0.5) * 0.03;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
-            pixels.extend(scene(x, y, seed).map(|part| ((part + grain).clamp(0.0, 1.0) * 255.0) as u8));
+            pixels.extend(scenery.at(x, y).map(|part| ((part + grain).clamp(0.0, 1.0) * 255.0) as u8));
         }
     }
     let mut file = Vec::new();
@@ -37,35 +38,53 @@ pub(crate) fn jpeg(seed: u32) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-/// The colour at a place; both sides go from 0 to 1.
-fn scene(x: f32, y: f32, seed: u32) -> Rgb {
-    if y < SHORE {
-        return land(x, y, seed);
-    }
-    // The lake: the land upside down, darker, and drawn out by waves that grow towards us.
-    let depth = (y - SHORE) / (1.0 - SHORE);
-    let wave = (noise(x * 14.0, y * 220.0, seed) - 0.5) * (0.006 + 0.03 * depth);
-    let reflected = land(x + wave, SHORE - (y - SHORE) * 1.6 + wave, seed);
-    mix(reflected, ZENITH, 0.25 + 0.3 * depth)
+struct Scenery {
+    seed: u32,
+    /// How high each ridge reaches, column by column.
+    crests: Vec<[f32; 4]>,
 }
 
-/// Sky and mountains, above the shore.
-fn land(x: f32, y: f32, seed: u32) -> Rgb {
-    for (nearness, colour) in [0_u8, 1, 2, 3].into_iter().zip(RIDGES).rev() {
-        let near = f32::from(nearness);
-        let rough = fractal(x * (2.5 + near) + 10.0 * near, near, seed);
-        let crest = SHORE - 0.34 + 0.085 * near - (rough - 0.5) * (0.42 - 0.07 * near);
-        if y > crest {
-            let rock = fractal(x * 40.0, y * 60.0, seed ^ 1) - 0.5;
-            let haze = ((SHORE - y) / (SHORE - crest).max(0.01)).clamp(0.0, 1.0);
-            return mix(colour, HORIZON, 0.28 * (1.0 - haze)).map(|part| part * (1.0 + 0.35 * rock));
-        }
+impl Scenery {
+    fn new(seed: u32) -> Self {
+        let crests = (0..WIDTH).map(|column| {
+            let x = f32::from(column) / f32::from(WIDTH);
+            [0_u8, 1, 2, 3].map(f32::from).map(|near| {
+                let rough = fractal(x * (2.5 + near) + 10.0 * near, near, seed);
+                SHORE - 0.34 + 0.085 * near - (rough - 0.5) * (0.42 - 0.07 * near)
+            })
+        });
+        Self { seed, crests: crests.collect() }
     }
-    let sky = mix(ZENITH, HORIZON, (y / 0.55).clamp(0.0, 1.0).powf(1.4));
-    let cloud = (fractal(x * 3.0, y * 11.0, seed ^ 2) - 0.5).max(0.0) * 1.3;
-    let from_sun = ((x - 0.64).powi(2) * 2.2 + (y - 0.33).powi(2)).sqrt();
-    let glow = (-from_sun * 7.0).exp() + f32::from(u8::from(from_sun < 0.035));
-    mix(mix(sky, HORIZON, cloud), SUN, glow.clamp(0.0, 1.0))
+
+    /// The colour at a place; both sides go from 0 to 1.
+    fn at(&self, x: f32, y: f32) -> Rgb {
+        if y < SHORE {
+            return self.land(x, y);
+        }
+        // The lake: the land upside down, darker, and drawn out by waves that grow towards us.
+        let depth = (y - SHORE) / (1.0 - SHORE);
+        let wave = (noise(x * 14.0, y * 220.0, self.seed) - 0.5) * (0.006 + 0.03 * depth);
+        let reflected = self.land(x + wave, SHORE - (y - SHORE) * 1.6 + wave);
+        mix(reflected, ZENITH, 0.25 + 0.3 * depth)
+    }
+
+    /// Sky and mountains, above the shore.
+    fn land(&self, x: f32, y: f32) -> Rgb {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the columns")]
+        let column = (x.clamp(0.0, 1.0) * f32::from(WIDTH - 1)) as usize;
+        for (crest, colour) in self.crests[column].into_iter().zip(RIDGES).rev() {
+            if y > crest {
+                let rock = fractal(x * 40.0, y * 60.0, self.seed ^ 1) - 0.5;
+                let haze = ((SHORE - y) / (SHORE - crest).max(0.01)).clamp(0.0, 1.0);
+                return mix(colour, HORIZON, 0.28 * (1.0 - haze)).map(|part| part * (1.0 + 0.35 * rock));
+            }
+        }
+        let sky = mix(ZENITH, HORIZON, (y / 0.55).clamp(0.0, 1.0).powf(1.4));
+        let cloud = (fractal(x * 3.0, y * 11.0, self.seed ^ 2) - 0.5).max(0.0) * 1.3;
+        let from_sun = ((x - 0.64).powi(2) * 2.2 + (y - 0.33).powi(2)).sqrt();
+        let glow = (-from_sun * 7.0).exp() + f32::from(u8::from(from_sun < 0.035));
+        mix(mix(sky, HORIZON, cloud), SUN, glow.clamp(0.0, 1.0))
+    }
 }
 
 fn mix(a: Rgb, b: Rgb, share: f32) -> Rgb {

@@ -10,7 +10,7 @@ use darkroom_dev::{
     guard::{self, Guarded},
     port,
 };
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt as _, BufReader, Lines},
@@ -57,15 +57,19 @@ impl Place {
 
     /// Starts a stack and waits until it says that it is ready.
     async fn run(&self) -> Run {
+        let mut run = self.start();
+        run.says("ready after").await;
+        run
+    }
+
+    fn start(&self) -> Run {
         let spawned = guard::spawn(DARKROOM_DEV, "KILL", |command| {
             self.env(command);
             command.arg("run").stdout(Stdio::piped());
         });
         let mut process = spawned.expect("darkroom-dev");
         let output = process.process.stdout.take().expect("piped");
-        let mut run = Run { process, lines: BufReader::new(output).lines() };
-        run.says("ready after").await;
-        run
+        Run { process, lines: BufReader::new(output).lines() }
     }
 
     async fn api_answers(&self) -> bool {
@@ -86,15 +90,15 @@ struct Run {
 }
 
 impl Run {
-    /// Reads on until a line has this in it.
-    async fn says(&mut self, wanted: &str) {
+    /// Reads on until a line has this in it, and returns that line.
+    async fn says(&mut self, wanted: &str) -> String {
         let mut heard = String::new();
         while let Some(line) = self.lines.next_line().await.expect("text") {
+            if line.contains(wanted) {
+                return line;
+            }
             heard.push_str(&line);
             heard.push('\n');
-            if line.contains(wanted) {
-                return;
-            }
         }
         panic!("it never said {wanted:?}, but:\n{heard}");
     }
@@ -143,11 +147,11 @@ async fn a_second_run_finds_the_data_and_the_credentials_of_the_first() {
 #[tokio::test]
 async fn a_killed_worker_is_started_again() {
     let place = Place::new();
-    let mut run = place.run().await;
-    let pid = run.process.process.id().expect("it runs");
-    let worker = Command::new("pgrep").args(["-P", &pid.to_string(), "-f", "darkroom-worker"]).output().await.unwrap();
-    let worker: i32 = String::from_utf8(worker.stdout).unwrap().trim().parse().unwrap();
-    rustix::process::kill_process(rustix::process::Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
+    let mut run = place.start();
+    let told = run.says("the worker is process").await;
+    run.says("ready after").await;
+    let worker = told.rsplit(' ').next().unwrap().parse().unwrap();
+    kill_process(Pid::from_raw(worker).unwrap(), Signal::KILL).unwrap();
     run.says("the worker has ended (signal: 9 (SIGKILL)); it is started again").await;
     run.says("worker   | ").await;
     assert_eq!(run.end(Signal::INT).await.code(), Some(0));

@@ -48,11 +48,14 @@ impl Log {
     }
 }
 
-/// The last line of the gravest kind, without the word for its kind.
+/// A full disk, which has the gravest consequences, or else the last line of the gravest kind; without the word for its
+/// kind.
 fn gravest(lines: &VecDeque<String>) -> Option<&str> {
-    let of_kind = |kind| lines.iter().rev().find_map(|line: &String| line.split_once(kind));
-    let graded = ["PANIC:", "FATAL:", "error:", "ERROR:"].into_iter().find_map(of_kind);
-    graded.map(|(_, text)| text).or_else(|| lines.back().map(String::as_str)).map(str::trim)
+    let last_with = |part| lines.iter().rev().find(|line| line.contains(part));
+    let line =
+        ["No space left on device", "PANIC:", "FATAL:", "error:", "ERROR:", ""].into_iter().find_map(last_with)?;
+    let kind = ["PANIC:", "FATAL:", "error:", "ERROR:"].into_iter().find_map(|kind| line.split_once(kind));
+    Some(kind.map_or(line.as_str(), |(_, text)| text).trim())
 }
 
 #[cfg(test)]
@@ -65,6 +68,8 @@ mod tests {
         let log = lines(&["LOG:  starting", "FATAL:  no space left", "LOG:  database system is shut down"]);
         assert_eq!(gravest(&log), Some("no space left"));
         assert_eq!(gravest(&lines(&["LOG:  starting", "killed "])), Some("killed"));
+        let full = lines(&["FATAL:  cannot write: No space left on device", "PANIC:  cannot abort"]);
+        assert_eq!(gravest(&full), Some("cannot write: No space left on device"));
         assert_eq!(gravest(&lines(&[])), None);
     }
 }

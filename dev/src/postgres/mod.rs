@@ -312,7 +312,7 @@ fn prepare_dir(dir: &Path, account: Account) -> Result<()> {
     account.own(dir).with_context(explain)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).with_context(explain)?;
     if !account.reaches(dir) {
-        bail!("the account that Postgres runs as cannot reach {}: choose another directory", dir.display());
+        bail!("the account that Postgres runs as cannot reach {}: choose another DATA_DIR", dir.display());
     }
     Ok(())
 }

@@ -9,7 +9,11 @@ use darkroom_dev::{
     postgres::{self, Cluster, LogSink, Stop, install},
 };
 
-use super::{data::Data, port_from, terminal::Terminal};
+use super::{
+    data::{BUCKET, Data},
+    port_from,
+    terminal::Terminal,
+};
 
 /// The names of the database and of the bucket.
 pub(super) const NAME: &str = "darkroom";
@@ -61,7 +65,7 @@ async fn start_bucket(data: &Data, api_port: u16) -> Result<Server> {
     let port = port_from("S3_PORT")?.or_else(|| Some(S3_PORT).filter(usable));
     let credentials = data.credentials();
     let server = Server::start(bucket::Options {
-        root: data.dir().join("bucket"),
+        root: data.dir().join(BUCKET),
         port,
         key_id: credentials.s3_key_id.clone(),
         secret: credentials.s3_secret.clone(),

@@ -23,6 +23,11 @@ pub(super) struct Data {
     _lock: File,
 }
 
+/// Where the S3 server keeps its objects, in the data directory.
+pub(super) const BUCKET: &str = "bucket";
+/// Where uploads wait, in the data directory.
+pub(super) const STAGING: &str = "staging";
+
 /// Made once for a data directory, and kept in a file that only its owner reads.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Credentials {
@@ -39,10 +44,11 @@ impl Data {
     pub(super) fn open() -> Result<Self> {
         let dir = directory()?;
         let explain = || format!("cannot use {} (choose another directory with DATA_DIR)", dir.display());
-        if !dir.exists() {
-            fs::create_dir_all(&dir).with_context(explain)?;
-            // Postgres' account has to get to its own directory in here.
-            fs::set_permissions(&dir, Permissions::from_mode(0o711)).with_context(explain)?;
+        // As root, Postgres' account has to pass here on its way to its own directory.
+        make(&dir, if Account::for_servers().is_ok_and(|account| account == Account::Own) { 0o700 } else { 0o711 })
+            .with_context(explain)?;
+        for private in [BUCKET, STAGING] {
+            make(&dir.join(private), 0o700).with_context(explain)?;
         }
         let lock = private().open(lock_path(&dir)).with_context(explain)?;
         match lock.try_lock() {
@@ -87,6 +93,15 @@ pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     fs::rename(unfinished, path)
+}
+
+/// Makes a directory that others may enter as `mode` says, unless it is there.
+fn make(dir: &Path, mode: u32) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    fs::create_dir_all(dir)?;
+    fs::set_permissions(dir, Permissions::from_mode(mode))
 }
 
 fn private() -> OpenOptions {

@@ -124,6 +124,9 @@ impl Service {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
         });
         let mut child = spawned.with_context(|| format!("cannot run {}", self.program.display()))?;
+        if let Some(id) = child.process.id() {
+            terminal.say("darkroom", &format!("the {} is process {id}", self.name));
+        }
         if let (Some(stdout), Some(stderr)) = (child.process.stdout.take(), child.process.stderr.take()) {
             output.spawn(pass_on(stdout, self.name, terminal.clone()));
             output.spawn(pass_on(stderr, self.name, terminal.clone()));

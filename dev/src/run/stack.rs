@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::{
     backends::{Backends, NAME},
-    data::{self, Data},
+    data::{self, Data, STAGING},
     terminal::Terminal,
 };
 
@@ -33,7 +33,7 @@ struct Saved {
 impl Stack {
     pub(super) fn new(data: &Data, backends: &Backends, api_port: u16, began: Instant) -> Self {
         let address = format!("127.0.0.1:{api_port}");
-        let staging = data.dir().join("staging");
+        let staging = data.dir().join(STAGING);
         let env = vec![
             ("DATABASE_URL", backends.database_url.clone()),
             ("BUCKET_URL", format!("s3://{NAME}")),
