@@ -44,8 +44,9 @@ openapi: ## Write openapi.yaml from the api's code
 prepare: ## Write .sqlx from the queries and the migrations
 	$(CARGO) run --quiet --package darkroom-dev -- prepare
 
-bench: ## Run the benchmarks
-	$(CARGO) bench --workspace
+bench: $(DEV) ## Measure uploads against the running stack
+	@eval "$$($(DEV) env)"; api=$$(pgrep -n -x darkroom-api); \
+	for what in latency burst slow; do python3 bench/upload.py $$what "http://$$BIND" "$$api" || exit 1; done
 
 up: .env ## Run everything in containers
 	$(COMPOSE) up --build --detach --wait
