@@ -15,7 +15,6 @@ pub(super) const STATEMENT_TIME: Duration = Duration::from_secs(5);
 /// Longest time to wait for an answer: longer, so that a statement that ran is known to have ended.
 const ANSWER_TIME: Duration = Duration::from_secs(8);
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// How the queue's own connections are set up. Its statements know their indexes; the settings keep the planner on them
 /// when statistics are old, which in a queue they always are.
@@ -39,13 +38,17 @@ pub(super) struct Link {
     options: PgConnectOptions,
     connection: Option<PgConnection>,
     pause: Duration,
+    longest_pause: Duration,
     last_failure: Option<Instant>,
 }
 
 impl Link {
     /// A connection for the named task, opened when it is first used.
-    pub(super) fn new(task: &'static str, options: PgConnectOptions) -> Self {
-        Self { task, options, connection: None, pause: FIRST_PAUSE, last_failure: None }
+    ///
+    /// `longest_pause` between two tries is to be a fraction of the lease: who comes back from an outage a whole lease
+    /// after the others is taken for dead, with live jobs.
+    pub(super) fn new(task: &'static str, options: PgConnectOptions, longest_pause: Duration) -> Self {
+        Self { task, options, connection: None, pause: FIRST_PAUSE, longest_pause, last_failure: None }
     }
 
     /// The connection, opened if there is none.
@@ -68,10 +71,10 @@ impl Link {
     /// To be called after an error: drops the connection, whose state is unknown, and waits a little, longer each time.
     pub(super) async fn failed(&mut self, error: &sqlx::Error) {
         self.connection = None;
-        let recent = self.last_failure.is_some_and(|last| last.elapsed() < 4 * LONGEST_PAUSE);
+        let recent = self.last_failure.is_some_and(|last| last.elapsed() < 4 * self.longest_pause);
         self.last_failure = Some(Instant::now());
         if recent {
-            self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+            self.pause = (self.pause * 2).min(self.longest_pause);
             info!(task = self.task, %error, "the queue's database still fails");
         } else {
             self.pause = FIRST_PAUSE;

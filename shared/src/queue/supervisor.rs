@@ -219,7 +219,7 @@ impl Supervisor {
             undisturbed_since: Mutex::new(Instant::now()),
         });
         let database = own_connections(database.clone());
-        let link = |task| Link::new(task, database.clone());
+        let link = |task| Link::new(task, database.clone(), shared.options.heartbeat);
         let heart = heartbeat::start(Arc::clone(&shared), link("heartbeat"))?;
         tokio::spawn(acknowledge::run(Arc::clone(&shared), written, link("acknowledge")));
         tokio::spawn(rescue::run(Arc::clone(&shared), link("rescue")));
