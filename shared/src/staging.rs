@@ -15,7 +15,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3, buffered::BufWriter, path::Path};
 use sha2::{Digest as _, Sha256};
-use tempfile::TempPath;
+use tempfile::{TempDir, TempPath};
 use tokio::{
     fs::{self, File},
     io::{AsyncWriteExt as _, BufReader},
@@ -76,6 +76,8 @@ fn store(source: object_store::Error) -> StagingError {
 pub struct Staging {
     incoming: Arc<PathBuf>,
     place: Place,
+    /// Where staging is a bucket: the drafts' directory, this process's own, which goes with it.
+    _private: Option<Arc<TempDir>>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,19 +99,23 @@ pub struct Staged {
 impl Staging {
     /// Opens staging, and makes its directory where it is one.
     pub async fn open(url: &StagingUrl, access: &S3Access) -> Result<Self, StagingError> {
-        let (incoming, place) = match url {
+        let unmade = |source| StagingError::Disk { action: "make its directory", source };
+        match url {
             StagingUrl::Directory(directory) => {
-                (directory.join(INCOMING), Place::Directory(Arc::new(directory.clone())))
+                let incoming = directory.join(INCOMING);
+                fs::create_dir_all(&incoming).await.map_err(unmade)?;
+                let place = Place::Directory(Arc::new(directory.clone()));
+                Ok(Self { incoming: Arc::new(incoming), place, _private: None })
             }
             StagingUrl::Bucket(url) => {
                 let store = Arc::new(bucket::s3(access, &url.bucket)?);
-                (std::env::temp_dir().join("darkroom-incoming"), Place::Bucket(store, Path::from(url.prefix.as_str())))
+                // Unguessable and closed to other users: the system's directory for such files is everybody's.
+                let private = tempfile::Builder::new().prefix("darkroom-incoming-").tempdir().map_err(unmade)?;
+                let incoming = Arc::new(private.path().to_path_buf());
+                let place = Place::Bucket(store, Path::from(url.prefix.as_str()));
+                Ok(Self { incoming, place, _private: Some(Arc::new(private)) })
             }
-        };
-        fs::create_dir_all(&incoming)
-            .await
-            .map_err(|source| StagingError::Disk { action: "make its directory", source })?;
-        Ok(Self { incoming: Arc::new(incoming), place })
+        }
     }
 
     /// Asks whether staging is there and may be written.
