@@ -198,11 +198,14 @@ pub async fn revive(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogE
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
-/// Makes an image `ready`, with its renditions. `false`: it is no longer `processing`, and nothing was written.
+/// Makes an image `ready`, with its renditions. `false`: it is finished, being deleted or gone, and nothing was written.
+///
+/// From `queued`, too: an attempt that has lost its lease may have put the image back under the one that holds it. Which
+/// attempt may write is the lease's to say, in the same transaction.
 pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, CatalogError> {
     let done = sqlx::query!(
         "UPDATE images SET status = 'ready', placeholder = $2, finished_at = clock_timestamp()
-         WHERE id = $1 AND status = 'processing'",
+         WHERE id = $1 AND status IN ('queued', 'processing')",
         ready.id.0,
         ready.placeholder,
     );

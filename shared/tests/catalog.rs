@@ -85,6 +85,17 @@ async fn an_interrupted_image_is_taken_up_again() {
 }
 
 #[tokio::test]
+async fn an_attempt_without_its_lease_cannot_keep_an_image_from_becoming_ready() {
+    let pool = migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let id = accept(&mut db, "a").await;
+    let rightful = catalog::start(&mut db, id).await.unwrap().unwrap();
+    assert!(catalog::requeue(&mut db, id).await.unwrap(), "the other one gives up, and does not know better");
+    assert!(catalog::save_ready(&mut db, &rightful.ready(vec![rendition("w800.webp")], vec![1])).await.unwrap());
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Ready);
+}
+
+#[tokio::test]
 async fn a_deleted_image_is_hidden_at_once_and_then_gone() {
     let pool = migrated().await;
     let mut db = pool.acquire().await.unwrap();

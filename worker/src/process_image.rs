@@ -49,6 +49,8 @@ pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Resu
     };
     match &saved {
         Ok(()) => remove_staged(app, image).await,
+        // Without the lease, the image is another attempt's.
+        Err(_) if lease.stop_reason().is_some() => {}
         Err(_) => requeue(app, image).await,
     }
     saved
