@@ -20,7 +20,6 @@ use apalis::prelude::{Data, WorkerBuilder};
 use darkroom_shared::{
     bucket::Bucket,
     config::Settings,
-    header::HeaderLimits,
     jobs::{DeleteImage, ProcessImage, Sweep},
     queue::{Drained, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions},
     staging::Staging,
@@ -55,13 +54,11 @@ pub struct App {
 impl App {
     /// Opens the bucket and staging by these settings.
     pub async fn open(settings: &Settings, pool: PgPool) -> anyhow::Result<Arc<Self>> {
-        let header =
-            HeaderLimits { pixels: settings.limits.pixels, frames: settings.limits.frames, ..HeaderLimits::default() };
         Ok(Arc::new(Self {
             pool,
             bucket: Bucket::new(&settings.bucket)?,
             staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
-            limits: pipeline::Limits { header },
+            limits: pipeline::Limits { header: settings.limits.into() },
             orphan_age: settings.worker.orphan,
         }))
     }

@@ -57,7 +57,7 @@ pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiErro
 
 async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) -> Result<File, ApiError> {
     let name = part.file_name().map(str::to_owned);
-    let header_limits = HeaderLimits { pixels: limits.pixels, frames: limits.frames, ..HeaderLimits::default() };
+    let header_limits = HeaderLimits::from(*limits);
     let mut draft = staging.draft().await?;
     while let Some(chunk) = part.chunk().await? {
         if draft.bytes() == 0 {
