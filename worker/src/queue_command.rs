@@ -1,6 +1,6 @@
 //! `darkroom-worker queue …`: what an operator sees of the queue, and what they can tell it. `docs/queue.md` says when.
 
-use std::process::ExitCode;
+use std::{num::NonZeroU16, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -62,6 +62,8 @@ enum Action {
     Pause { queue: String },
     /// End a pause.
     Resume { queue: String },
+    /// Bound how many jobs of a queue run at once in all processes together; without a number: no bound.
+    Limit { queue: String, running: Option<NonZeroU16> },
     /// Remove now what ended long ago.
     Prune,
     /// Periodic jobs, and when they run next.
@@ -91,13 +93,17 @@ pub async fn run(pool: &PgPool, command: QueueCommand) -> anyhow::Result<ExitCod
         }
         Action::Pause { queue } => changed(control::pause(&mut tx, &queue).await?, "not paused")?,
         Action::Resume { queue } => changed(control::resume(&mut tx, &queue).await?, "paused")?,
+        Action::Limit { queue, running } => {
+            changed(control::limit(&mut tx, &queue, running).await?, "limited otherwise")?
+        }
     };
     tx.commit().await?;
     print!("{}", if command.json { format!("{answer:#}\n") } else { text(&answer, columns) });
     Ok(ExitCode::SUCCESS)
 }
 
-const STATS: &[&str] = &["queue", "ready", "delayed", "running", "suspects", "oldest_due", "workers", "paused_at"];
+const STATS: &[&str] =
+    &["queue", "ready", "delayed", "running", "running_limit", "suspects", "oldest_due", "workers", "paused_at"];
 const JOBS: &[&str] = &["id", "queue", "status", "hold", "reason", "attempts", "crashes", "run_at", "worker"];
 const SCHEDULES: &[&str] = &["name", "queue", "cron", "last", "next"];
 

@@ -1,6 +1,6 @@
 //! Writes how attempts ended: group commit. All that ended while one commit was under way share the next.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
@@ -64,11 +64,14 @@ struct Batch {
     again: Vec<Again>,
     failed: Vec<(Arc<Held>, FailureReason, AttemptError, Option<BoxError>)>,
     settled: Vec<Arc<Held>>,
+    /// Queues with ends in here: one with a limit across all processes has room again.
+    queues: HashSet<&'static str>,
 }
 
 impl Batch {
     fn sort_in(&mut self, ended: Ended) {
         let lease = ended.lease;
+        self.queues.insert(lease.queue);
         match ended.ending {
             Ending::Done => self.done.push(lease),
             Ending::Settled => self.settled.push(lease),
@@ -113,6 +116,12 @@ impl Batch {
                     return Err(error);
                 }
             }
+        }
+        let limited = |queue: &&str| shared.served(queue).is_some_and(|served| served.is_limited());
+        let freed: Vec<&str> = self.queues.drain().filter(limited).collect();
+        if !freed.is_empty() {
+            let sql = "SELECT pg_notify('darkroom_queue', queue)::text FROM unnest($1::text[]) AS queue";
+            within(sqlx::query(sql).bind(freed).execute(link.open().await?)).await?;
         }
         Ok(())
     }

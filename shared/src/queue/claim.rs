@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use sqlx::{AssertSqlSafe, PgConnection, Row as _, postgres::PgRow};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _, postgres::PgRow};
 use tracing::{info, warn};
 
 use super::{
@@ -25,7 +25,10 @@ pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
         let result = if next_poll <= tokio::time::Instant::now() {
             next_poll = tokio::time::Instant::now() + jittered(shared.options.poll);
             shared.look_everywhere();
-            run_suspect(&shared, &mut link).await
+            match learn_limits(&shared, &mut link).await {
+                Ok(()) => run_suspect(&shared, &mut link).await,
+                Err(error) => Err(error),
+            }
         } else {
             Ok(())
         };
@@ -57,10 +60,18 @@ async fn claim_round(shared: &Shared, link: &mut Link) -> Result<bool, sqlx::Err
         if limit == 0 || !served.take_look() {
             continue;
         }
-        let claims = within(claim(link.open().await?, shared, served.as_ref(), limit)).await?;
+        let conn = link.open().await?;
+        let claims = if served.is_limited() {
+            within(claim_limited(conn, shared, served.as_ref(), limit)).await?
+        } else {
+            within(claim(conn, shared, served.as_ref(), limit, false)).await?
+        };
         if claims.len() == limit {
             served.look();
             more |= served.room() > 0;
+        } else if served.is_limited() {
+            // Perhaps it is the limit that has stopped the claim: an end makes room for another.
+            served.look();
         }
         take_in(shared, served.as_ref(), claims).await;
     }
@@ -94,11 +105,54 @@ const TAKE: &str = "
     FROM due WHERE job.id = due.id
     RETURNING job.id, job.fence, job.attempts, job.max_attempts, job.crashes, job.job";
 
+/// Learns which queues have a limit across all processes.
+async fn learn_limits(shared: &Shared, link: &mut Link) -> Result<(), sqlx::Error> {
+    let sql = "SELECT queue FROM queue_settings WHERE running_limit IS NOT NULL";
+    let limited: Vec<String> = within(sqlx::query_scalar(sql).fetch_all(link.open().await?)).await?;
+    for served in shared.all_served() {
+        served.set_limited(limited.iter().any(|queue| queue == served.queue()));
+    }
+    Ok(())
+}
+
+/// Locks the setting of a limited queue until the transaction ends, and tells how many more of its jobs may run in all
+/// processes together. The lock is what makes the number true: claims of the queue take turns. It is a statement of its
+/// own, so that the count that follows sees what the holder before has committed.
+async fn fleet_room(tx: &mut PgConnection, queue: &str) -> Result<Option<usize>, sqlx::Error> {
+    let lock = "SELECT running_limit FROM queue_settings WHERE queue = $1 AND running_limit IS NOT NULL FOR UPDATE";
+    let Some(limit) = sqlx::query_scalar::<_, i32>(lock).bind(queue).fetch_optional(&mut *tx).await? else {
+        return Ok(None);
+    };
+    let count = "SELECT count(*) FROM apalis.jobs WHERE job_type = $1 AND status = 'Running'";
+    let running: i64 = sqlx::query_scalar(count).bind(queue).fetch_one(tx).await?;
+    Ok(Some(usize::try_from(i64::from(limit) - running).unwrap_or(0)))
+}
+
+/// A claim from a queue with a limit across all processes.
+async fn claim_limited(
+    conn: &mut PgConnection,
+    shared: &Shared,
+    served: &dyn Served,
+    limit: usize,
+) -> Result<Vec<Claim>, sqlx::Error> {
+    let mut tx = conn.begin().await?;
+    let limit = match fleet_room(&mut tx, served.queue()).await? {
+        Some(room) => claim_size(room.min(limit)),
+        None => limit,
+    };
+    let claims = if limit == 0 { Vec::new() } else { claim(&mut tx, shared, served, limit, true).await? };
+    tx.commit().await?;
+    Ok(claims)
+}
+
+/// `counted`: the limit respects a limit across all processes. Else a queue that has one gives nothing, so that one that
+/// was set this moment is kept by processes that have not learnt of it.
 async fn claim(
     conn: &mut PgConnection,
     shared: &Shared,
     served: &dyn Served,
     limit: usize,
+    counted: bool,
 ) -> Result<Vec<Claim>, sqlx::Error> {
     // Only a worker whose own heartbeat is fresh may claim: one that wakes from a long sleep first shows that it lives.
     let sql = format!(
@@ -106,13 +160,14 @@ async fn claim(
             SELECT id FROM apalis.jobs
             WHERE job_type = $1 AND status = 'Pending' AND hold IS NULL AND run_at <= now()
               AND EXISTS (SELECT FROM apalis.workers WHERE id = $2 AND last_seen > now() - $3)
-              AND NOT EXISTS (SELECT FROM queue_settings WHERE queue = $1 AND paused_at IS NOT NULL)
+              AND NOT EXISTS (SELECT FROM queue_settings WHERE queue = $1
+                AND (paused_at IS NOT NULL OR running_limit IS NOT NULL AND NOT $4))
             ORDER BY priority DESC, turn, run_at, id LIMIT {limit} FOR UPDATE SKIP LOCKED
         ) {TAKE}"
     );
     let query =
         sqlx::query(AssertSqlSafe(sql)).bind(served.queue()).bind(served.worker()).bind(shared.options.lease / 2);
-    query.fetch_all(conn).await?.iter().map(read_claim).collect()
+    query.bind(counted).fetch_all(conn).await?.iter().map(read_claim).collect()
 }
 
 fn read_claim(row: &PgRow) -> Result<Claim, sqlx::Error> {
@@ -192,9 +247,15 @@ async fn claim_suspect(
             FOR UPDATE SKIP LOCKED
         ) {TAKE}"
     );
+    let mut tx = conn.begin().await?;
+    if fleet_room(&mut tx, served.queue()).await? == Some(0) {
+        // Its reservation lapses, and its time comes again.
+        return Ok(Vec::new());
+    }
     let query =
         sqlx::query(AssertSqlSafe(sql)).bind(id.to_string()).bind(served.worker()).bind(shared.options.lease / 2);
-    let claims: Vec<Claim> = query.fetch_all(conn).await?.iter().map(read_claim).collect::<Result<_, _>>()?;
+    let claims: Vec<Claim> = query.fetch_all(&mut *tx).await?.iter().map(read_claim).collect::<Result<_, _>>()?;
+    tx.commit().await?;
     if claims.is_empty() {
         warn!(job = %id, "a suspect was taken or cancelled, or its queue paused, meanwhile");
     }

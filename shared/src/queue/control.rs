@@ -3,7 +3,7 @@
 //!
 //! Functions that change a job return whether there was one in the state they start from.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, num::NonZeroU16, str::FromStr};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -199,6 +199,21 @@ pub async fn resume(db: &mut PgConnection, queue: &str) -> Result<bool, sqlx::Er
     Ok(sqlx::query(sql).bind(queue).fetch_optional(db).await?.is_some())
 }
 
+/// Bounds how many jobs of a queue run at once in all processes together; `None`: no bound but each process's own. What
+/// runs goes on; workers claim by the new bound at once. `false`: it was so already.
+pub async fn limit(db: &mut PgConnection, queue: &str, running: Option<NonZeroU16>) -> Result<bool, sqlx::Error> {
+    let sql = "
+        WITH changed AS (
+            INSERT INTO queue_settings AS setting (queue, running_limit)
+            SELECT $1, $2 WHERE $2 IS NOT NULL OR EXISTS (SELECT FROM queue_settings WHERE queue = $1)
+            ON CONFLICT (queue) DO UPDATE SET running_limit = $2 WHERE setting.running_limit IS DISTINCT FROM $2
+            RETURNING queue
+        )
+        SELECT pg_notify('darkroom_queue', queue)::text FROM changed";
+    let query = sqlx::query(sql).bind(queue).bind(running.map(|running| i32::from(running.get())));
+    Ok(query.fetch_optional(db).await?.is_some())
+}
+
 /// Has a job end as cancelled. A running one is told, and dropped if it does not stop; one that waits never runs. A
 /// worker of its queue ends it, with the queue's failure hook. `false`: it is not there, or has ended.
 pub async fn cancel(db: &mut PgConnection, id: JobId) -> Result<bool, sqlx::Error> {
@@ -274,6 +289,8 @@ pub struct QueueStats {
     pub workers: i64,
     /// Since when it is paused.
     pub paused_at: Option<DateTime<Utc>>,
+    /// The most of its jobs that run at once in all processes together.
+    pub running_limit: Option<i32>,
 }
 
 /// How every queue stands that has unfinished jobs, workers or settings. Counts them: a second for millions.
@@ -293,7 +310,7 @@ pub async fn stats(db: &mut PgConnection) -> Result<Vec<QueueStats>, sqlx::Error
             FROM apalis.workers WHERE storage_name = 'darkroom' AND last_seen > now() - $1 GROUP BY 1
         )
         SELECT queue, coalesce(ready, 0) AS ready, coalesce(delayed, 0) AS delayed, coalesce(running, 0) AS running,
-            coalesce(suspects, 0) AS suspects, coalesce(workers, 0) AS workers, paused_at,
+            coalesce(suspects, 0) AS suspects, coalesce(workers, 0) AS workers, paused_at, running_limit,
             CASE WHEN oldest IS NOT NULL THEN greatest(extract(epoch FROM now() - oldest)::float8, 0) END AS oldest_due
         FROM ready FULL JOIN held USING (queue) FULL JOIN running USING (queue) FULL JOIN alive USING (queue)
             FULL JOIN queue_settings USING (queue)

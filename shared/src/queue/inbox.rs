@@ -106,6 +106,9 @@ pub(super) trait Served: Send + Sync {
     fn look(&self);
     /// Whether there may be jobs to claim; forgets it.
     fn take_look(&self) -> bool;
+    /// Whether the queue has a limit across all processes.
+    fn is_limited(&self) -> bool;
+    fn set_limited(&self, limited: bool);
     /// Takes a claimed job in. `Some`: it cannot be decoded, and this is its end.
     fn deliver(&self, lease: &Arc<Held>, payload: &[u8]) -> Option<Ended>;
     /// Takes back the jobs that no handler has got yet.
@@ -138,6 +141,7 @@ pub(super) struct Inbox<J> {
     pub(super) options: QueueOptions<J>,
     state: Mutex<State<J>>,
     look: AtomicBool,
+    limited: AtomicBool,
     next: AtomicWaker,
     close: AtomicWaker,
 }
@@ -150,6 +154,7 @@ impl<J: Job> Inbox<J> {
             options,
             state: Mutex::new(state),
             look: AtomicBool::new(true),
+            limited: AtomicBool::new(false),
             next: AtomicWaker::new(),
             close: AtomicWaker::new(),
         }
@@ -222,6 +227,14 @@ impl<J: Job> Served for Inbox<J> {
 
     fn take_look(&self) -> bool {
         self.look.swap(false, Ordering::AcqRel)
+    }
+
+    fn is_limited(&self) -> bool {
+        self.limited.load(Ordering::Relaxed)
+    }
+
+    fn set_limited(&self, limited: bool) {
+        self.limited.store(limited, Ordering::Relaxed);
     }
 
     fn deliver(&self, lease: &Arc<Held>, payload: &[u8]) -> Option<Ended> {

@@ -1,7 +1,8 @@
 //! Removes what has ended long ago: jobs, workers, schedules.
 //!
 //! No index tells when jobs ended: every completion would have to write it. Job ids begin with the time of their making,
-//! so the primary key is walked from its old end up to the age that is kept, a few thousand rows at a time.
+//! so the primary key is walked from its old end up to the age that is kept, a few thousand rows at a time. It is walked
+//! further where the table holds more jobs than it should.
 
 use std::{sync::Arc, time::Duration};
 
@@ -28,19 +29,22 @@ const KEEP_WORKERS: Duration = Duration::from_hours(24);
 /// How long a schedule that nobody carries is remembered.
 const KEEP_SCHEDULES: Duration = Duration::from_hours(24 * 365);
 
-/// How long jobs are kept after their end. Their keys are free again when they are gone.
+/// How long jobs are kept after their end, and how many. Their keys are free again when they are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retention {
     /// Jobs that are done.
     pub done: Duration,
     /// Jobs that failed for good, were quarantined or cancelled.
     pub killed: Duration,
+    /// Most jobs in the table, those that have not ended among them. Of the rest the oldest go, if they have ended,
+    /// whatever their age.
+    pub jobs: u32,
 }
 
 impl Default for Retention {
-    /// A week; 30 days for those that failed.
+    /// A week; 30 days for those that failed; a million jobs.
     fn default() -> Self {
-        Self { done: Duration::from_hours(24 * 7), killed: Duration::from_hours(24 * 30) }
+        Self { done: Duration::from_hours(24 * 7), killed: Duration::from_hours(24 * 30), jobs: 1_000_000 }
     }
 }
 
@@ -86,14 +90,17 @@ async fn pass(shared: &Shared, link: &mut Link) -> Result<(), sqlx::Error> {
 pub async fn prune(db: &mut PgConnection, retention: Retention) -> Result<Pruned, sqlx::Error> {
     let now: DateTime<Utc> = within(sqlx::query_scalar("SELECT now()").fetch_one(&mut *db)).await?;
     let youngest = (now - retention.done.min(retention.killed) + SKEW).timestamp_millis().max(0).unsigned_abs();
-    let before = Ulid::from_parts(youngest, 0).to_string();
+    let by_age = Ulid::from_parts(youngest, 0).to_string();
+    // The oldest job that may stay by their number: a scan of the primary key's young end.
+    let kept = "SELECT id FROM apalis.jobs ORDER BY id DESC OFFSET $1 - 1 LIMIT 1";
+    let kept = sqlx::query_scalar(kept).bind(i64::from(retention.jobs.max(1)));
+    let by_number: Option<String> = within(kept.fetch_optional(&mut *db)).await?;
     let mut pruned = Pruned::default();
-    let mut after = Some(String::new());
-    while let Some(start) = after {
-        let batch = within(prune_batch(&mut *db, &start, &before, retention)).await?;
-        pruned.jobs += batch.removed;
-        after = batch.last;
+    if let Some(before) = by_number {
+        let anything_ended = Retention { done: Duration::ZERO, killed: Duration::ZERO, ..retention };
+        pruned.jobs += prune_jobs(&mut *db, &before, anything_ended).await?;
     }
+    pruned.jobs += prune_jobs(&mut *db, &by_age, retention).await?;
     let workers = "
         DELETE FROM apalis.workers AS worker WHERE storage_name = 'darkroom' AND last_seen < now() - $1
           AND NOT EXISTS (SELECT FROM apalis.jobs WHERE lock_by = worker.id AND status = 'Running')";
@@ -101,6 +108,18 @@ pub async fn prune(db: &mut PgConnection, retention: Retention) -> Result<Pruned
     let schedules = "DELETE FROM queue_schedules WHERE seen_at < now() - $1";
     pruned.schedules = within(sqlx::query(schedules).bind(KEEP_SCHEDULES).execute(db)).await?.rows_affected();
     Ok(pruned)
+}
+
+/// Walks the jobs with ids below `before`; returns how many went.
+async fn prune_jobs(db: &mut PgConnection, before: &str, retention: Retention) -> Result<u64, sqlx::Error> {
+    let mut removed = 0;
+    let mut after = Some(String::new());
+    while let Some(start) = after {
+        let batch = within(prune_batch(&mut *db, &start, before, retention)).await?;
+        removed += batch.removed;
+        after = batch.last;
+    }
+    Ok(removed)
 }
 
 struct Batch {

@@ -1,6 +1,13 @@
 //! What operators see and say.
 
-use std::time::Duration;
+use std::{
+    num::NonZeroU16,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use darkroom_shared::queue::{
     Enqueue, ErrorKind, JobError, StopReason,
@@ -29,6 +36,79 @@ async fn a_paused_queue_is_not_claimed_from_until_it_is_resumed() {
     assert!(control::resume(&mut conn, "note").await.unwrap());
     assert!(!control::resume(&mut conn, "note").await.unwrap());
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 2").await;
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_limited_queue_runs_no_more_jobs_than_that_in_all_processes_together() {
+    let db = database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let three = NonZeroU16::new(3);
+    assert!(control::limit(&mut conn, "note", three).await.unwrap());
+    assert!(!control::limit(&mut conn, "note", three).await.unwrap());
+    let running = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let handler = || {
+        let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+        move |_, _| {
+            let (running, most) = (Arc::clone(&running), Arc::clone(&most));
+            async move {
+                most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                running.fetch_sub(1, Ordering::SeqCst);
+                Ok(())
+            }
+        }
+    };
+    let supervisors: Vec<_> = (0..3).map(|_| supervise(&db)).collect();
+    let workers: Vec<_> =
+        supervisors.iter().map(|supervisor| work(supervisor, queue_options(), handler())).collect();
+    for n in 0..60 {
+        db.add(&n.to_string(), &Enqueue::new()).await;
+    }
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 60").await;
+    assert_eq!(most.load(Ordering::SeqCst), 3);
+    assert!(control::stats(&mut conn).await.unwrap().iter().any(|queue| queue.running_limit == Some(3)));
+
+    assert!(control::limit(&mut conn, "note", None).await.unwrap());
+    assert!(!control::limit(&mut conn, "other", None).await.unwrap());
+    for n in 0..200 {
+        db.add(&n.to_string(), &Enqueue::new()).await;
+    }
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 260").await;
+    assert!(most.load(Ordering::SeqCst) > 3);
+    for (supervisor, worker) in supervisors.into_iter().zip(workers) {
+        supervisor.drain(GRACE).await;
+        worker.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_suspect_waits_for_room_in_a_limited_queue() {
+    let db = database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    control::limit(&mut conn, "note", NonZeroU16::new(1)).await.unwrap();
+    // Somebody else's, whose lease lives.
+    db.add("theirs", &Enqueue::new()).await;
+    db.run(
+        "INSERT INTO apalis.workers (id, worker_type, storage_name, layers, last_seen)
+         VALUES ('other', 'note', 'darkroom', '', now() + interval '1 h');
+         UPDATE apalis.jobs SET status = 'Running', lock_by = 'other', lock_at = now(), attempts = 1, fence = 1",
+    )
+    .await;
+    let suspect = db.add("alone", &Enqueue::new()).await;
+    db.run("UPDATE apalis.jobs SET hold = 'suspect' WHERE status = 'Pending'").await;
+    let supervisor = supervise(&db);
+    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    // Its reservation shows that a process has looked at it, and more heartbeats than a claim needs have passed since.
+    db.until("EXISTS (SELECT FROM apalis.jobs WHERE hold = 'suspect' AND run_at > now() AND run_at < now() + interval '59 s')")
+        .await;
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Running'").await, 1);
+    db.run("UPDATE apalis.jobs SET status = 'Done', done_at = now() WHERE status = 'Running'").await;
+    db.run("UPDATE apalis.jobs SET run_at = now() WHERE hold = 'suspect'").await;
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 2").await;
+    assert_eq!(control::show(&mut conn, suspect).await.unwrap().unwrap().summary.attempts, 1);
     supervisor.drain(GRACE).await;
     worker.await.unwrap();
 }

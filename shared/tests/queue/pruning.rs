@@ -41,8 +41,24 @@ async fn ended_jobs_go_by_age_and_failed_ones_later() {
     assert_eq!(db.value::<String>(left).await, "BCD");
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 30);
 
-    let all = Retention { done: Duration::ZERO, killed: HOUR };
+    let all = Retention { done: Duration::ZERO, killed: HOUR, ..Retention::default() };
     assert_eq!(prune(&mut conn, all).await.unwrap().jobs, 20);
+}
+
+#[tokio::test]
+async fn of_too_many_jobs_the_oldest_go_if_they_have_ended() {
+    let db = database().await;
+    add_ended(&db, "A", 2500, "Done", "1 minute").await;
+    add_old(&db, "B", 10, "", "").await;
+    add_ended(&db, "C", 10, "Killed", "1 minute").await;
+    add_ended(&db, "D", 20, "Done", "1 minute").await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let few = |jobs| Retention { jobs, ..Retention::default() };
+    assert_eq!(prune(&mut conn, few(2540)).await.unwrap().jobs, 0);
+    assert_eq!(prune(&mut conn, few(15)).await.unwrap().jobs, 2500 + 10 + 5);
+    let left = "string_agg(DISTINCT substr(id, 18, 1), '' ORDER BY substr(id, 18, 1)) FROM apalis.jobs";
+    assert_eq!(db.value::<String>(left).await, "BD");
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 10 + 15);
 }
 
 #[tokio::test]
@@ -50,7 +66,7 @@ async fn a_job_that_was_made_long_ago_and_ended_now_stays() {
     let db = database().await;
     add_ended(&db, "A", 1, "Done", "1 minute").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert_eq!(prune(&mut conn, Retention { done: HOUR, killed: HOUR }).await.unwrap().jobs, 0);
+    assert_eq!(prune(&mut conn, Retention { done: HOUR, killed: HOUR, ..Retention::default() }).await.unwrap().jobs, 0);
 }
 
 #[tokio::test]
