@@ -67,7 +67,11 @@ fn with_settings<F: Future<Output = anyhow::Result<()>>>(work: fn(Settings) -> F
 }
 
 async fn migrate(settings: Settings) -> anyhow::Result<()> {
-    let db = database::connect(settings.database.url.expose(), settings.database.connections).await?;
+    anyhow::ensure!(
+        !settings.database.pooler,
+        "migrations go straight to Postgres: give its own DATABASE_URL, without DATABASE_POOLER"
+    );
+    let db = database::connect(&settings.database).await?;
     database::migrate(&db).await?;
     tracing::info!("the database is up to date");
     Ok(())
@@ -75,7 +79,7 @@ async fn migrate(settings: Settings) -> anyhow::Result<()> {
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    let db = database::connect(settings.database.url.expose(), settings.database.connections).await?;
+    let db = database::connect(&settings.database).await?;
     database::prepare(&db, settings.database.migrate_on_start).await?;
     let app = App::open(db, &settings).await?;
     let listener =

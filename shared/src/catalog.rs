@@ -242,6 +242,21 @@ pub async fn save_failed(db: &mut PgConnection, failed: &Failed) -> Result<bool,
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
+/// Images accepted since then that failed because the bucket or the database was away, oldest first.
+pub async fn unavailable(
+    db: &mut PgConnection,
+    since: DateTime<Utc>,
+    limit: i64,
+) -> Result<Vec<ImageId>, CatalogError> {
+    let ids = sqlx::query_scalar!(
+        "SELECT id FROM images WHERE status = 'failed' AND failure_code = 'unavailable' AND created_at > $1
+         ORDER BY id LIMIT $2",
+        since,
+        limit,
+    );
+    Ok(ids.fetch_all(db).await?.into_iter().map(ImageId).collect())
+}
+
 /// Hides an image, to be removed by a job. `false`: there is none, or it is hidden already.
 pub async fn mark_deleting(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
     let done = sqlx::query!("UPDATE images SET status = 'deleting' WHERE id = $1 AND status <> 'deleting'", id.0);

@@ -7,6 +7,8 @@ use std::{env, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration
 
 use url::Url;
 
+use crate::queue::{Retention, Thresholds};
+
 /// A value that must not reach a log, an answer or a debug print.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -57,6 +59,7 @@ settings! {
     DATABASE_URL = None, "Postgres 14 or newer, postgres://user:password@host/database. Required.";
     DATABASE_CONNECTIONS = Some("10"), "Connections a process opens at most, beside the few of its queue.";
     MIGRATE_ON_START = Some("true"), "Whether a starting process migrates the database; else run `darkroom-api migrate`.";
+    DATABASE_POOLER = Some("false"), "Whether DATABASE_URL leads through a pooler that gives out connections by the transaction (PgBouncer 1.21 or newer): see docs/queue.md.";
     BUCKET_URL AWS_STORAGE_BUCKET_NAME = None, "Where renditions are stored, s3://bucket/prefix. Required.";
     AWS_REGION AWS_S3_REGION_NAME AWS_DEFAULT_REGION = Some("us-east-1"), "Region of the bucket.";
     AWS_ENDPOINT_URL AWS_ENDPOINT_URL_S3 = None, "Address of an S3 server other than Amazon's. Plain http:// is allowed here.";
@@ -74,6 +77,12 @@ settings! {
     WORKER_CONCURRENCY = Some("0"), "Images a worker renders at once; 0: as many as it has cores.";
     RENDER_SECONDS = Some("60"), "Longest time one image may take to render.";
     DRAIN_SECONDS = Some("30"), "How long running jobs and uploads may go on after SIGTERM.";
+    LEASE_SECONDS = Some("6"), "How long a worker is believed alive after its last heartbeat, 3 to 60; the same in every process.";
+    MAX_CRASHES = Some("3"), "How many workers may die over a job before it is quarantined, 1 to 100.";
+    KEEP_DONE_SECONDS = Some("604800"), "How long finished jobs are kept.";
+    KEEP_FAILED_SECONDS = Some("2592000"), "How long jobs that failed for good are kept, with their errors.";
+    KEEP_JOBS = Some("1000000"), "Most jobs in the table; of more, the oldest that have ended go, whatever their age.";
+    LATE_SECONDS = Some("300"), "From when a due job that waits, or a transaction that holds back the vacuum, is warned of.";
     ORPHAN_SECONDS = Some("86400"), "Age from which a staged file or an object that no image claims is removed, 3600 or more.";
     LOG = Some("info"), "What is logged, as tracing-subscriber's EnvFilter reads it: info, or darkroom_worker=debug,warn.";
     LOG_FORMAT = Some("text"), "text for people, json for collectors.";
@@ -94,6 +103,8 @@ pub struct Settings {
     pub bind: SocketAddr,
     /// How the worker works.
     pub worker: Worker,
+    /// How the queue works.
+    pub queue: Queue,
     /// What is logged, and how.
     pub log: Log,
 }
@@ -107,6 +118,15 @@ pub struct Database {
     pub connections: u32,
     /// Whether to migrate at start.
     pub migrate_on_start: bool,
+    /// Whether a pooler stands before it that gives out connections by the transaction.
+    pub pooler: bool,
+}
+
+impl Database {
+    /// A server that is reached without a pooler, and is migrated at start.
+    pub fn direct(url: &str, connections: u32) -> Self {
+        Self { url: Secret::from(url), connections, migrate_on_start: true, pooler: false }
+    }
 }
 
 /// An `s3://bucket/prefix`.
@@ -188,6 +208,19 @@ pub struct Worker {
     pub orphan: Duration,
 }
 
+/// Settings of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Queue {
+    /// How long a worker is believed alive after its last heartbeat.
+    pub lease: Duration,
+    /// How many workers may die over a job.
+    pub max_crashes: u16,
+    /// How long jobs are kept after their end.
+    pub retention: Retention,
+    /// From when to warn.
+    pub thresholds: Thresholds,
+}
+
 /// Settings of the log.
 #[derive(Debug, Clone)]
 pub struct Log {
@@ -227,15 +260,21 @@ impl Settings {
         let limits = r.limits();
         let bind = r.required(&BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8000"));
         let worker = r.worker();
+        let queue = r.queue();
         let log = r.log();
-        match (database, bucket, staging, limits, bind, worker, log) {
-            (Some(database), Some(bucket), Some(staging), Some(limits), Some(bind), Some(worker), Some(log))
-                if reader.mistakes.is_empty() =>
-            {
-                Ok(Self { database, bucket, staging, limits, bind, worker, log })
-            }
-            _ => Err(ConfigError(reader.mistakes)),
-        }
+        let settings = (|| {
+            Some(Self {
+                database: database?,
+                bucket: bucket?,
+                staging: staging?,
+                limits: limits?,
+                bind: bind?,
+                worker: worker?,
+                queue: queue?,
+                log: log?,
+            })
+        })();
+        settings.filter(|_| reader.mistakes.is_empty()).ok_or(ConfigError(reader.mistakes))
     }
 
     /// What is in force, as `(name, value)`, secrets hidden: for `darkroom-api config`.
@@ -318,7 +357,14 @@ impl Reader<'_> {
         });
         let connections = self.number(&DATABASE_CONNECTIONS, 2, 1000);
         let migrate_on_start = self.required(&MIGRATE_ON_START, parse::<bool>("true or false"));
-        Some(Database { url: url?, connections: connections?, migrate_on_start: migrate_on_start? })
+        let pooler = self.required(&DATABASE_POOLER, parse::<bool>("true or false"));
+        if pooler == Some(true) && migrate_on_start == Some(true) {
+            // It would take its lock on a connection that the pooler then hands to somebody else.
+            self.mistakes.push(
+                "MIGRATE_ON_START must be false with DATABASE_POOLER: migrations go straight to Postgres".to_owned(),
+            );
+        }
+        Some(Database { url: url?, connections: connections?, migrate_on_start: migrate_on_start?, pooler: pooler? })
     }
 
     fn bucket(&mut self) -> Option<Bucket> {
@@ -371,6 +417,19 @@ impl Reader<'_> {
         // Not less than an hour: a slow upload and a long job must never look like orphans.
         let orphan = self.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
         Some(Worker { concurrency: concurrency?, render: render?, drain: drain?, orphan: orphan? })
+    }
+
+    fn queue(&mut self) -> Option<Queue> {
+        const YEARS: u64 = 10 * 365 * 86_400;
+        let lease = self.seconds(&LEASE_SECONDS, 3, 60);
+        let max_crashes = self.number(&MAX_CRASHES, 1, 100);
+        let done = self.seconds(&KEEP_DONE_SECONDS, 0, YEARS);
+        let killed = self.seconds(&KEEP_FAILED_SECONDS, 0, YEARS);
+        let jobs = self.number(&KEEP_JOBS, 1000, 1_000_000_000);
+        let late = self.seconds(&LATE_SECONDS, 1, 86_400);
+        let retention = Retention { done: done?, killed: killed?, jobs: jobs? };
+        let thresholds = Thresholds { late: late?, horizon: late? };
+        Some(Queue { lease: lease?, max_crashes: max_crashes?, retention, thresholds })
     }
 
     fn log(&mut self) -> Option<Log> {
@@ -458,6 +517,8 @@ mod tests {
         assert_eq!(settings.staging, StagingUrl::Directory("data/staging".into()));
         assert_eq!(settings.limits, Limits { bytes: 32 << 20, pixels: 100_000_000, frames: 1000 });
         assert!(settings.worker.concurrency >= 1);
+        assert_eq!(settings.queue.retention, Retention::default());
+        assert_eq!(settings.queue.thresholds, Thresholds::default());
     }
 
     #[test]
@@ -476,6 +537,13 @@ mod tests {
         {
             assert!(told.contains(name), "{name} in {told}");
         }
+    }
+
+    #[test]
+    fn a_pooler_and_migrations_at_start_do_not_go_together() {
+        let told = read(&[("DATABASE_POOLER", "true")]).unwrap_err().to_string();
+        assert!(told.contains("MIGRATE_ON_START must be false"), "{told}");
+        assert!(read(&[("DATABASE_POOLER", "true"), ("MIGRATE_ON_START", "false")]).unwrap().database.pooler);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use crate::config;
+
 /// Our own migrations; those of `apalis.jobs` come with apalis-postgres and run before them.
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
 
@@ -44,20 +46,24 @@ pub enum DatabaseError {
     Behind,
 }
 
-/// Opens the pool with at most `connections` connections. Waits at most 10 s for the server.
-pub async fn connect(url: &str, connections: u32) -> Result<PgPool, DatabaseError> {
-    let options = PgConnectOptions::from_str(url).map_err(DatabaseError::Connect)?;
-    // Migrations that meet their own work ("already exists, skipping") are no news.
-    let options = options.application_name("darkroom").options([("client_min_messages", "warning")]);
+/// Opens the pool. Waits at most 10 s for the server.
+pub async fn connect(settings: &config::Database) -> Result<PgPool, DatabaseError> {
+    let options = PgConnectOptions::from_str(settings.url.expose()).map_err(DatabaseError::Connect)?;
+    let mut options = options.application_name("darkroom");
+    if !settings.pooler {
+        // Migrations that meet their own work ("already exists, skipping") are no news.
+        options = options.options([("client_min_messages", "warning")]);
+    }
     PgPoolOptions::new()
-        .max_connections(connections)
+        .max_connections(settings.connections)
         .acquire_timeout(Duration::from_secs(10))
         .connect_with(options)
         .await
         .map_err(DatabaseError::Connect)
 }
 
-/// Brings the database to this binary's schema, once however many replicas start together.
+/// Brings the database to this binary's schema, once however many replicas start together. Not through a pooler, which
+/// would hand the lock that this takes to somebody else.
 ///
 /// # Errors
 /// [`DatabaseError::Newer`] where a newer Darkroom has been here.

@@ -7,7 +7,7 @@ use crate::{
     catalog::{self, CatalogError},
     image::ImageId,
     queue::{
-        Job, JobId,
+        Enqueue, Job, JobId,
         control::{self, Revived},
     },
 };
@@ -46,6 +46,21 @@ impl Job for Sweep {
     const MAX_ATTEMPTS: u32 = 5;
 }
 
+/// Tries images again that an outage of the bucket or the database has failed. Periodic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetryImages {}
+
+impl Job for RetryImages {
+    const QUEUE: &'static str = "retry-images";
+    const MAX_ATTEMPTS: u32 = 5;
+}
+
+/// How the job of a new image is queued. Its key leads from the image to the job; its lane keeps one uploader's thousand
+/// images from delaying another's one. Who names no lane shares one with all who name none.
+pub fn process_image_options(image: ImageId, lane: Option<String>) -> Enqueue {
+    Enqueue::new().key(image.to_string()).lane(lane.unwrap_or_default())
+}
+
 /// Why a killed job was not brought back.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviveError {
@@ -64,6 +79,14 @@ pub enum ReviveError {
 pub async fn retry(tx: &mut PgConnection, id: JobId) -> Result<bool, ReviveError> {
     let revived = control::retry(tx, id).await?;
     revive(tx, revived).await
+}
+
+/// [`retry`] of the job that failed this image. `false`: there is none, or it is in quarantine.
+pub async fn retry_image(tx: &mut PgConnection, image: ImageId) -> Result<bool, ReviveError> {
+    match control::find(tx, ProcessImage::QUEUE, &image.to_string()).await? {
+        Some(job) => retry(tx, job).await,
+        None => Ok(false),
+    }
 }
 
 /// [`control::release`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.

@@ -3,13 +3,14 @@
 
 use darkroom_shared::{
     catalog::{self, Filter, NewImage},
+    config::Database,
     database,
     image::{Failure, FailureCode, ImageId, Recipe, Rendition, RenditionFormat, Source, SourceFormat, Status, Title},
 };
 use sqlx::{PgConnection, PgPool};
 
 async fn migrated() -> PgPool {
-    let pool = database::connect(&darkroom_dev::testing::database().await, 4).await.unwrap();
+    let pool = database::connect(&Database::direct(&darkroom_dev::testing::database().await, 4)).await.unwrap();
     database::migrate(&pool).await.unwrap();
     pool
 }
@@ -208,7 +209,7 @@ async fn pages_do_not_move_while_images_are_added() {
 async fn replicas_that_start_together_migrate_once() {
     let url = darkroom_dev::testing::database().await;
     let migrate = async || {
-        let pool = database::connect(&url, 2).await.unwrap();
+        let pool = database::connect(&Database::direct(&url, 2)).await.unwrap();
         database::migrate(&pool).await
     };
     let (a, b, c) = tokio::join!(migrate(), migrate(), migrate());
@@ -231,7 +232,7 @@ async fn a_newer_database_refuses_an_older_binary() {
 
 #[tokio::test]
 async fn an_empty_database_is_behind() {
-    let pool = database::connect(&darkroom_dev::testing::database().await, 2).await.unwrap();
+    let pool = database::connect(&Database::direct(&darkroom_dev::testing::database().await, 2)).await.unwrap();
     let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
     assert!(matches!(error, database::DatabaseError::Behind), "{error}");
 }

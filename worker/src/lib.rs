@@ -5,6 +5,7 @@
 //! | [`process_image`] | the main job: staged bytes become renditions, the image becomes ready |
 //! | [`delete_image`] | the job that removes an image for good |
 //! | [`queue_command`] | `darkroom-worker queue …`, for operators |
+//! | [`retry_images`] | the periodic job that tries images again which an outage has failed |
 //! | [`sweep`] | the periodic job that removes what no image claims |
 //! | [`pipeline`] | from bytes to renditions; knows neither SQL nor S3 |
 
@@ -12,6 +13,7 @@ pub mod delete_image;
 pub mod pipeline;
 pub mod process_image;
 pub mod queue_command;
+pub mod retry_images;
 pub mod sweep;
 
 use std::{sync::Arc, time::Duration};
@@ -20,7 +22,7 @@ use apalis::prelude::{Data, WorkerBuilder};
 use darkroom_shared::{
     bucket::Bucket,
     config::Settings,
-    jobs::{DeleteImage, ProcessImage, Sweep},
+    jobs::{DeleteImage, ProcessImage, RetryImages, Sweep},
     queue::{Drained, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions},
     staging::Staging,
 };
@@ -33,6 +35,8 @@ use tracing::info;
 const DELETIONS: usize = 4;
 /// Hourly: a sweep lists the whole bucket. Not on the hour, when everybody's schedules run.
 const SWEEPS: &str = "7 * * * *";
+/// An outage that has failed images is perhaps over.
+const RETRIES: &str = "*/15 * * * *";
 /// What a job may take beside rendering: reading staging, and putting the renditions.
 const TRANSFERS: Duration = Duration::from_mins(5);
 
@@ -69,7 +73,7 @@ impl App {
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
     let mut stop = Stop::listen()?;
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
-    let supervisor = Supervisor::start(SupervisorOptions::default(), &database)?;
+    let supervisor = Supervisor::start(supervisor_options(settings), &database)?;
 
     let images = QueueOptions::<ProcessImage>::new(settings.worker.concurrency)
         .deadline(settings.worker.render + TRANSFERS)
@@ -98,9 +102,18 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
         .run_until(supervisor.draining())
         .boxed();
 
-    supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
+    let retries = supervisor.queue(QueueOptions::<RetryImages>::new(1));
+    let retries = WorkerBuilder::new(retries.worker_name())
+        .backend(retries)
+        .data(Arc::clone(&app))
+        .build(retry_images)
+        .run_until(supervisor.draining())
+        .boxed();
 
-    let workers = tokio::spawn(async move { tokio::try_join!(images, deletions, sweeps) });
+    supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
+    supervisor.schedule("retry-images", RETRIES, || RetryImages {})?;
+
+    let workers = tokio::spawn(async move { tokio::try_join!(images, deletions, sweeps, retries) });
     info!(images = settings.worker.concurrency, "working");
 
     stop.signalled().await;
@@ -113,12 +126,29 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     Ok(drained)
 }
 
+fn supervisor_options(settings: &Settings) -> SupervisorOptions {
+    let queue = &settings.queue;
+    SupervisorOptions {
+        lease: queue.lease,
+        heartbeat: queue.lease / 6,
+        pooler: settings.database.pooler,
+        max_crashes: queue.max_crashes,
+        retention: queue.retention,
+        thresholds: queue.thresholds,
+        ..SupervisorOptions::default()
+    }
+}
+
 async fn process_images(job: ProcessImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
     process_image::process_image(&app, &job, &lease).await
 }
 
 async fn delete_images(job: DeleteImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
     delete_image::delete_image(&app, &job, &lease).await
+}
+
+async fn retry_images(_: RetryImages, app: Data<Arc<App>>) -> Result<(), JobError> {
+    retry_images::retry_images(&app).await.map(drop)
 }
 
 async fn sweeps_handler(_: Sweep, app: Data<Arc<App>>) -> Result<(), JobError> {

@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
 async fn work(command: Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
-    let pool = database::connect(settings.database.url.expose(), settings.database.connections).await?;
+    let pool = database::connect(&settings.database).await?;
     database::prepare(&pool, settings.database.migrate_on_start).await?;
     match command {
         Command::Run => Ok(match run(&settings, App::open(&settings, pool).await?).await? {
@@ -63,6 +63,6 @@ async fn work(command: Command) -> anyhow::Result<ExitCode> {
             println!("removed {} staged files and {} objects", swept.staged, swept.objects);
             Ok(ExitCode::SUCCESS)
         }
-        Command::Queue(command) => queue_command::run(&pool, command).await,
+        Command::Queue(command) => queue_command::run(&pool, &settings.queue, command).await,
     }
 }

@@ -5,9 +5,9 @@ use std::{num::NonZeroU16, process::ExitCode};
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use darkroom_shared::{
-    jobs,
+    config, jobs,
     queue::{
-        self, JobId, Retention,
+        self, JobId,
         control::{self, JobFilter, JobStatus},
     },
 };
@@ -29,6 +29,8 @@ pub struct QueueCommand {
 enum Action {
     /// How every queue stands.
     Stats,
+    /// What will hurt soon: late jobs, queues without workers, dead rows that cannot go. Exit code 4 if there is any.
+    Check,
     /// Jobs, newest first.
     List {
         /// Only this queue's.
@@ -71,10 +73,11 @@ enum Action {
 }
 
 /// Does what the arguments say, and prints it. Fails where there was nothing to do it to.
-pub async fn run(pool: &PgPool, command: QueueCommand) -> anyhow::Result<ExitCode> {
+pub async fn run(pool: &PgPool, settings: &config::Queue, command: QueueCommand) -> anyhow::Result<ExitCode> {
+    let mut code = ExitCode::SUCCESS;
     let mut tx = pool.begin().await?;
     let (answer, columns): (Value, &[&str]) = match command.action {
-        Action::Stats => (rows(control::stats(&mut tx).await?)?, STATS),
+        Action::Stats => (rows(control::stats(&mut tx, settings.lease).await?)?, STATS),
         Action::List { queue, status, before, limit } => {
             let filter = JobFilter { queue, status, before, limit };
             (rows(control::list(&mut tx, &filter).await?)?, JOBS)
@@ -83,8 +86,17 @@ pub async fn run(pool: &PgPool, command: QueueCommand) -> anyhow::Result<ExitCod
             Some(detail) => (serde_json::to_value(detail)?, &[]),
             None => bail!("there is no job {job}, or it was pruned"),
         },
+        Action::Check => {
+            let warnings = queue::check(&mut tx, settings.thresholds, settings.lease).await?;
+            if !warnings.is_empty() {
+                code = ExitCode::from(4);
+            }
+            (rows(warnings)?, WARNINGS)
+        }
         Action::Schedules => (rows(queue::next_runs(&mut tx).await?)?, SCHEDULES),
-        Action::Prune => (serde_json::to_value(queue::prune(&mut tx, Retention::default()).await?)?, &[]),
+        Action::Prune => {
+            (serde_json::to_value(queue::prune(&mut *pool.acquire().await?, settings.retention).await?)?, &[])
+        }
         Action::Retry { job } => changed(jobs::retry(&mut tx, job).await?, "killed, and not in quarantine")?,
         Action::Release { job } => changed(jobs::release(&mut tx, job).await?, "in quarantine")?,
         Action::Cancel { job } => changed(control::cancel(&mut tx, job).await?, "waiting or running")?,
@@ -99,12 +111,13 @@ pub async fn run(pool: &PgPool, command: QueueCommand) -> anyhow::Result<ExitCod
     };
     tx.commit().await?;
     print!("{}", if command.json { format!("{answer:#}\n") } else { text(&answer, columns) });
-    Ok(ExitCode::SUCCESS)
+    Ok(code)
 }
 
 const STATS: &[&str] =
     &["queue", "ready", "delayed", "running", "running_limit", "suspects", "oldest_due", "workers", "paused_at"];
 const JOBS: &[&str] = &["id", "queue", "status", "hold", "reason", "attempts", "crashes", "run_at", "worker"];
+const WARNINGS: &[&str] = &["warning", "queue", "holder", "seconds"];
 const SCHEDULES: &[&str] = &["name", "queue", "cron", "last", "next"];
 
 fn rows(rows: Vec<impl Serialize>) -> serde_json::Result<Value> {

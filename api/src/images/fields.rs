@@ -9,6 +9,8 @@ use crate::error::ApiError;
 
 /// The field that holds the picture.
 pub(super) const FILE: &str = "file";
+/// Characters of a lane's name at most.
+const LANE_MAX: usize = 100;
 /// The word of `format` that leaves the choice to the worker.
 const AUTO: &str = "auto";
 
@@ -16,6 +18,8 @@ const AUTO: &str = "auto";
 #[derive(Debug, Default)]
 pub(super) struct Fields {
     pub(super) title: Option<Title>,
+    /// Whose upload it is, for fairness.
+    pub(super) lane: Option<String>,
     width: Option<NonZeroU32>,
     height: Option<NonZeroU32>,
     fit: Option<Fit>,
@@ -53,6 +57,10 @@ impl Fields {
         let wrong = |reason: String| ApiError::Field { field: name, reason: format!("{reason}.") };
         match name {
             "title" => self.title = Some(Title::parse(text).map_err(|error| wrong(error.to_string()))?),
+            "lane" if text.chars().count() > LANE_MAX || text.contains(char::is_control) => {
+                return Err(wrong(format!("must be at most {LANE_MAX} characters without control characters")));
+            }
+            "lane" => self.lane = Some(text.to_owned()),
             "width" => self.width = Some(dimension(text).map_err(wrong)?),
             "height" => self.height = Some(dimension(text).map_err(wrong)?),
             "fit" => self.fit = Some(word(text, Fit::ALL).map_err(wrong)?),
@@ -115,6 +123,12 @@ const FIELDS: &[Field] = &[
         max_length: Some(Title::MAX_CHARS),
         ..MetaSchema::new("string")
     }),
+    (
+        "lane",
+        "Whose upload it is, for example the id of your own user. Lanes take turns, so a thousand uploads of one do not \
+         delay the single one of another. Uploads without a lane share one.",
+        || MetaSchema { max_length: Some(LANE_MAX), ..MetaSchema::new("string") },
+    ),
     (
         "width",
         "Width of the rendition, in pixels. Any of `width`, `height`, `fit`, `format` and `quality` asks for exactly \
@@ -209,6 +223,7 @@ mod tests {
             ("quality", "0"),
             ("quality", "101"),
             ("title", "  "),
+            ("lane", "a\nb"),
         ] {
             assert!(matches!(recipe(&[(name, text)]), Err(ApiError::Field { .. })), "{name}={text}");
         }

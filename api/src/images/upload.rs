@@ -8,8 +8,8 @@ use darkroom_shared::{
     config::Limits,
     header::{self, Header, HeaderError, HeaderLimits},
     image::{ImageId, Source, Title},
-    jobs::ProcessImage,
-    queue::{self, Enqueue},
+    jobs::{ProcessImage, process_image_options},
+    queue,
     staging::{Received, Staging},
 };
 
@@ -104,13 +104,14 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     };
     let id = ImageId::now();
     let recipe = fields.recipe();
+    let lane = fields.lane;
     let title = fields.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
     let image = NewImage { id, title, recipe, source };
 
     app.staging.keep(received, id).await?;
     let mut transaction = app.db.begin().await?;
     let created_at = catalog::insert(&mut transaction, &image).await?;
-    queue::enqueue(&mut transaction, &ProcessImage { image: id }, &Enqueue::default()).await?;
+    queue::enqueue(&mut transaction, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;
     transaction.commit().await?;
     Ok((image, created_at))
 }

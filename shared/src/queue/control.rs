@@ -3,13 +3,13 @@
 //!
 //! Functions that change a job return whether there was one in the state they start from.
 
-use std::{fmt, num::NonZeroU16, str::FromStr};
+use std::{fmt, num::NonZeroU16, str::FromStr, time::Duration};
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::{FromRow, PgConnection, Row as _};
 
-use super::{failure::ErrorKind, job::JobId, supervisor::SupervisorOptions};
+use super::{enqueue::parse_id, failure::ErrorKind, job::JobId};
 
 /// Where a job stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
@@ -181,6 +181,13 @@ pub async fn show(db: &mut PgConnection, id: JobId) -> Result<Option<JobDetail>,
     sqlx::query_as(sqlx::AssertSqlSafe(sql)).bind(id.to_string()).fetch_optional(db).await
 }
 
+/// The job of a queue that has this key, in whatever state.
+pub async fn find(db: &mut PgConnection, queue: &str, key: &str) -> Result<Option<JobId>, sqlx::Error> {
+    let sql = "SELECT id FROM apalis.jobs WHERE job_type = $1 AND idempotency_key = $2";
+    let id: Option<String> = sqlx::query_scalar(sql).bind(queue).bind(key).fetch_optional(db).await?;
+    id.map(|id| parse_id(&id).map_err(|error| sqlx::Error::Decode(error.into()))).transpose()
+}
+
 /// Has workers claim nothing more from a queue until [`resume`]; what runs goes on. `false`: it was paused already.
 pub async fn pause(db: &mut PgConnection, queue: &str) -> Result<bool, sqlx::Error> {
     let sql = "
@@ -293,8 +300,9 @@ pub struct QueueStats {
     pub running_limit: Option<i32>,
 }
 
-/// How every queue stands that has unfinished jobs, workers or settings. Counts them: a second for millions.
-pub async fn stats(db: &mut PgConnection) -> Result<Vec<QueueStats>, sqlx::Error> {
+/// How every queue stands that has unfinished jobs, workers or settings. Counts them: a second for millions. `lease` is
+/// how long a worker is believed alive after its last heartbeat.
+pub async fn stats(db: &mut PgConnection, lease: Duration) -> Result<Vec<QueueStats>, sqlx::Error> {
     let sql = "
         WITH ready AS (
             SELECT job_type AS queue, count(*) AS ready, min(run_at) AS oldest
@@ -315,5 +323,5 @@ pub async fn stats(db: &mut PgConnection) -> Result<Vec<QueueStats>, sqlx::Error
         FROM ready FULL JOIN held USING (queue) FULL JOIN running USING (queue) FULL JOIN alive USING (queue)
             FULL JOIN queue_settings USING (queue)
         ORDER BY queue";
-    sqlx::query_as(sql).bind(SupervisorOptions::default().lease).fetch_all(db).await
+    sqlx::query_as(sql).bind(lease).fetch_all(db).await
 }

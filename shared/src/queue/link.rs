@@ -18,9 +18,15 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 
 /// How the queue's own connections are set up. Its statements know their indexes; the settings keep the planner on them
 /// when statistics are old, which in a queue they always are.
-pub(super) fn own_connections(options: PgConnectOptions) -> PgConnectOptions {
+///
+/// A pooler takes no settings from its clients: behind one they are the database user's own (docs/queue.md).
+pub(super) fn own_connections(options: PgConnectOptions, pooler: bool) -> PgConnectOptions {
+    let options = options.application_name("darkroom-queue").statement_cache_capacity(256);
+    if pooler {
+        return options;
+    }
     let statement_time = STATEMENT_TIME.as_millis().to_string();
-    options.application_name("darkroom-queue").statement_cache_capacity(256).options([
+    options.options([
         ("jit", "off"),
         ("enable_seqscan", "off"),
         ("enable_hashjoin", "off"),

@@ -18,6 +18,7 @@
 //! | `schedule.rs` | queues jobs by the clock |
 //! | `prune.rs` | removes what has ended long ago |
 //! | `control.rs` | what an operator sees, and can say |
+//! | `check.rs` | what will hurt soon: late jobs, queues without workers, a horizon that is held back |
 //! | `listen.rs` | hears of new jobs |
 //! | `backend.rs`, `inbox.rs`, `attempt.rs` | the apalis side: hands jobs to handlers and judges their results |
 //! | `backoff.rs`, `link.rs` | how long to wait; a connection that heals |
@@ -26,6 +27,7 @@ mod acknowledge;
 mod attempt;
 mod backend;
 mod backoff;
+mod check;
 mod claim;
 pub mod control;
 mod enqueue;
@@ -44,6 +46,7 @@ mod supervisor;
 
 pub use backend::Queue;
 pub use backoff::Backoff;
+pub use check::{Thresholds, Warning, check};
 pub use enqueue::{Enqueue, Enqueued, QueueError, enqueue, enqueue_all};
 pub use failure::{ErrorKind, Failure, FailureReason};
 pub use inbox::QueueOptions;

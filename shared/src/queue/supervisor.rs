@@ -18,6 +18,7 @@ use tracing::{info, warn};
 use super::{
     acknowledge::{self, Ended},
     backend::Queue,
+    check::{self, Thresholds},
     claim, heartbeat,
     inbox::{Inbox, QueueOptions, Served},
     job::Job,
@@ -48,29 +49,33 @@ pub struct SupervisorOptions {
     pub heartbeat: Duration,
     /// Between two looks for jobs of which nobody has told, about.
     pub poll: Duration,
-    /// Whether to LISTEN. `false` behind a pooler that cannot; then `poll` is the latency.
-    pub listen: bool,
+    /// Whether the database is reached through a pooler that gives a connection to every transaction anew. Then there is
+    /// no LISTEN, and `poll` is the latency.
+    pub pooler: bool,
     /// How many workers may die over a job. Before the last it runs alone, with the last it is quarantined.
     pub max_crashes: u16,
     /// How long an attempt may go on after it was told that its job is cancelled or its lease lost.
     pub patience: Duration,
     /// How long jobs are kept after their end.
     pub retention: Retention,
+    /// From when to warn.
+    pub thresholds: Thresholds,
 }
 
 impl Default for SupervisorOptions {
-    /// A lease of 6 s, a heartbeat and a poll every second, LISTEN, 3 crashes, 10 s of patience, the default retention. A
-    /// crash is noticed at most 8 s later.
+    /// A lease of 6 s, a heartbeat and a poll every second, no pooler, 3 crashes, 10 s of patience, the default retention and
+    /// thresholds. A crash is noticed at most 8 s later.
     fn default() -> Self {
         Self {
             name: "worker".to_owned(),
             lease: Duration::from_secs(6),
             heartbeat: Duration::from_secs(1),
             poll: Duration::from_secs(1),
-            listen: true,
+            pooler: false,
             max_crashes: 3,
             patience: Duration::from_secs(10),
             retention: Retention::default(),
+            thresholds: Thresholds::default(),
         }
     }
 }
@@ -218,14 +223,15 @@ impl Supervisor {
             stop: CancellationToken::new(),
             undisturbed_since: Mutex::new(Instant::now()),
         });
-        let database = own_connections(database.clone());
+        let database = own_connections(database.clone(), shared.options.pooler);
         let link = |task| Link::new(task, database.clone(), shared.options.heartbeat);
         let heart = heartbeat::start(Arc::clone(&shared), link("heartbeat"))?;
         tokio::spawn(acknowledge::run(Arc::clone(&shared), written, link("acknowledge")));
         tokio::spawn(rescue::run(Arc::clone(&shared), link("rescue")));
         tokio::spawn(schedule::run(Arc::clone(&shared), link("schedule")));
         tokio::spawn(prune::run(Arc::clone(&shared), link("prune")));
-        if shared.options.listen {
+        tokio::spawn(check::run(Arc::clone(&shared), link("check")));
+        if !shared.options.pooler {
             tokio::spawn(listen::run(Arc::clone(&shared), database.clone()));
         }
         let claimer = tokio::spawn(claim::run(Arc::clone(&shared), link("claim")));

@@ -14,7 +14,7 @@ use darkroom_shared::queue::{
     control::{self, JobFilter, JobStatus},
 };
 
-use crate::support::{database, queue_options, supervise, work};
+use crate::support::{database, options, queue_options, supervise, work};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -62,14 +62,15 @@ async fn a_limited_queue_runs_no_more_jobs_than_that_in_all_processes_together()
         }
     };
     let supervisors: Vec<_> = (0..3).map(|_| supervise(&db)).collect();
-    let workers: Vec<_> =
-        supervisors.iter().map(|supervisor| work(supervisor, queue_options(), handler())).collect();
+    let workers: Vec<_> = supervisors.iter().map(|supervisor| work(supervisor, queue_options(), handler())).collect();
     for n in 0..60 {
         db.add(&n.to_string(), &Enqueue::new()).await;
     }
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 60").await;
     assert_eq!(most.load(Ordering::SeqCst), 3);
-    assert!(control::stats(&mut conn).await.unwrap().iter().any(|queue| queue.running_limit == Some(3)));
+    assert!(
+        control::stats(&mut conn, options().lease).await.unwrap().iter().any(|queue| queue.running_limit == Some(3))
+    );
 
     assert!(control::limit(&mut conn, "note", None).await.unwrap());
     assert!(!control::limit(&mut conn, "other", None).await.unwrap());
@@ -235,7 +236,7 @@ async fn stats_count_every_queue_that_has_something() {
     db.run("UPDATE apalis.jobs SET run_at = now() - interval '100 s' WHERE hold IS NULL").await;
     let mut conn = db.pool.acquire().await.unwrap();
     control::pause(&mut conn, "empty").await.unwrap();
-    let stats = control::stats(&mut conn).await.unwrap();
+    let stats = control::stats(&mut conn, options().lease).await.unwrap();
     let [empty, note] = stats.as_slice() else { panic!("{stats:?}") };
     assert_eq!((empty.queue.as_str(), empty.ready, empty.oldest_due, empty.workers), ("empty", 0, None, 0));
     assert!(empty.paused_at.is_some());

@@ -125,3 +125,20 @@ async fn a_drain_ends_while_the_database_is_away() {
     heir.drain(GRACE).await;
     worker.await.unwrap();
 }
+
+#[tokio::test]
+async fn without_listen_jobs_are_found_by_polling() {
+    let db = database().await;
+    let behind = SupervisorOptions { pooler: true, ..options() };
+    let supervisor = Supervisor::start(behind, &db.options).unwrap();
+    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    // It runs one, so it waits for the next.
+    for n in 1..=2 {
+        db.add(&n.to_string(), &Enqueue::new()).await;
+        db.until(&format!("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = {n}")).await;
+    }
+    let listeners = "count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    assert_eq!(db.value::<i64>(listeners).await, 0);
+    supervisor.drain(GRACE).await;
+    worker.await.unwrap();
+}
