@@ -59,7 +59,7 @@ struct Again {
 /// The ends of one round, by what is to be written. What is written is taken out, so that after an error only the rest
 /// is written again. (An end that was written while its answer got lost is refused the second time, to no harm.)
 #[derive(Default)]
-struct Batch {
+pub(super) struct Batch {
     done: Vec<Arc<Held>>,
     again: Vec<Again>,
     failed: Vec<(Arc<Held>, FailureReason, AttemptError, Option<BoxError>)>,
@@ -69,7 +69,7 @@ struct Batch {
 }
 
 impl Batch {
-    fn sort_in(&mut self, ended: Ended) {
+    pub(super) fn sort_in(&mut self, ended: Ended) {
         let lease = ended.lease;
         self.queues.insert(lease.queue);
         match ended.ending {
@@ -83,7 +83,7 @@ impl Batch {
         }
     }
 
-    async fn write(&mut self, shared: &Arc<Shared>, link: &mut Link) -> Result<(), sqlx::Error> {
+    pub(super) async fn write(&mut self, shared: &Arc<Shared>, link: &mut Link) -> Result<(), sqlx::Error> {
         if !self.done.is_empty() {
             let written = within(write_done(link.open().await?, &self.done)).await?;
             note_refused(self.done.len(), written);

@@ -129,7 +129,7 @@ async fn fleet_room(tx: &mut PgConnection, queue: &str) -> Result<Option<usize>,
 }
 
 /// A claim from a queue with a limit across all processes.
-async fn claim_limited(
+pub(super) async fn claim_limited(
     conn: &mut PgConnection,
     shared: &Shared,
     served: &dyn Served,
@@ -233,7 +233,7 @@ async fn keep_reservation(conn: &mut PgConnection, id: JobId) -> Result<(), sqlx
     Ok(())
 }
 
-async fn claim_suspect(
+pub(super) async fn claim_suspect(
     conn: &mut PgConnection,
     shared: &Shared,
     served: &dyn Served,

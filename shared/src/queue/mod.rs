@@ -38,6 +38,8 @@ mod job;
 mod lease;
 mod link;
 mod listen;
+#[cfg(test)]
+mod model;
 mod prune;
 mod rescue;
 mod roster;

@@ -41,7 +41,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
 }
 
 /// One look at everything. Returns how long nothing is due.
-async fn pass(shared: &Shared, link: &mut Link) -> Result<Duration, sqlx::Error> {
+pub(super) async fn pass(shared: &Shared, link: &mut Link) -> Result<Duration, sqlx::Error> {
     let served = shared.all_served();
     let queues: Vec<&str> = served.iter().map(|served| served.queue()).collect();
     if queues.is_empty() {

@@ -104,6 +104,32 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// The shared part of a new process, and the ends that are to be written.
+    pub(super) fn new(options: SupervisorOptions) -> (Arc<Self>, mpsc::Receiver<Ended>) {
+        let (ends, written) = mpsc::channel(UNWRITTEN_ENDS);
+        let shared = Arc::new(Self {
+            name: format!("{}-{:08x}", options.name, rand::random::<u32>()),
+            options,
+            roster: Roster::default(),
+            served: RwLock::default(),
+            schedules: RwLock::default(),
+            ends,
+            claimer: Notify::new(),
+            heart: Notify::new(),
+            due: Notify::new(),
+            ticks: Notify::new(),
+            draining: CancellationToken::new(),
+            drained: CancellationToken::new(),
+            stop: CancellationToken::new(),
+            undisturbed_since: Mutex::new(Instant::now()),
+        });
+        (shared, written)
+    }
+
+    pub(super) fn serve(&self, served: Arc<dyn Served>) {
+        self.served.write().unwrap_or_else(PoisonError::into_inner).push(served);
+    }
+
     pub(super) fn all_served(&self) -> Vec<Arc<dyn Served>> {
         self.served.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -173,7 +199,11 @@ impl Shared {
 
     /// The database has failed.
     pub(super) fn disturbed(&self) {
-        *self.undisturbed_since.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        self.set_undisturbed_since(Instant::now());
+    }
+
+    pub(super) fn set_undisturbed_since(&self, since: Instant) {
+        *self.undisturbed_since.lock().unwrap_or_else(PoisonError::into_inner) = since;
     }
 
     /// How long the database has not failed.
@@ -206,23 +236,7 @@ impl Supervisor {
     /// # Errors
     /// When the system refuses a thread.
     pub fn start(options: SupervisorOptions, database: &PgConnectOptions) -> std::io::Result<Self> {
-        let (ends, written) = mpsc::channel(UNWRITTEN_ENDS);
-        let shared = Arc::new(Shared {
-            name: format!("{}-{:08x}", options.name, rand::random::<u32>()),
-            options,
-            roster: Roster::default(),
-            served: RwLock::default(),
-            schedules: RwLock::default(),
-            ends,
-            claimer: Notify::new(),
-            heart: Notify::new(),
-            due: Notify::new(),
-            ticks: Notify::new(),
-            draining: CancellationToken::new(),
-            drained: CancellationToken::new(),
-            stop: CancellationToken::new(),
-            undisturbed_since: Mutex::new(Instant::now()),
-        });
+        let (shared, written) = Shared::new(options);
         let database = own_connections(database.clone(), shared.options.pooler);
         let link = |task| Link::new(task, database.clone(), shared.options.heartbeat);
         let heart = heartbeat::start(Arc::clone(&shared), link("heartbeat"))?;
@@ -243,8 +257,7 @@ impl Supervisor {
     #[must_use]
     pub fn queue<J: Job>(&self, options: QueueOptions<J>) -> Queue<J> {
         let inbox = Arc::new(Inbox::new(format!("{}.{}", self.shared.name, J::QUEUE), options));
-        let served: Arc<dyn Served> = Arc::clone(&inbox) as _;
-        self.shared.served.write().unwrap_or_else(PoisonError::into_inner).push(served);
+        self.shared.serve(Arc::clone(&inbox) as _);
         self.shared.heart.notify_one();
         self.shared.due.notify_one();
         Queue::new(Arc::clone(&self.shared), inbox)

@@ -1,0 +1,574 @@
+//! The state machine of `docs/queue.md` as a model, and the queue's own statements against it: random interleavings of
+//! claims, ends, crashes, rescues and operators, and after every step every row is what the model says.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestRunner},
+};
+use serde::{Deserialize, Serialize};
+use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+
+use super::{
+    Backoff, CompleteError, Enqueue, Job, JobError, JobId, Lease, QueueOptions, SupervisorOptions,
+    acknowledge::{Batch, Ended},
+    attempt::{Finish, judge},
+    claim::{claim_limited, claim_suspect},
+    control, enqueue,
+    inbox::{Inbox, Served},
+    lease::{Held, StopReason},
+    link::{Link, own_connections},
+    rescue,
+    supervisor::Shared,
+};
+
+const MAX_ATTEMPTS: i32 = 3;
+const MAX_CRASHES: i32 = 3;
+const PROCESSES: usize = 3;
+
+#[derive(Serialize, Deserialize)]
+struct Step {}
+
+impl Job for Step {
+    const QUEUE: &'static str = "step";
+    const MAX_ATTEMPTS: u32 = MAX_ATTEMPTS.unsigned_abs();
+}
+
+/// How a handler ends.
+#[derive(Clone, Copy, Debug)]
+enum End {
+    Done,
+    /// The handler completes the job in its own transaction.
+    Complete,
+    /// The same, and the transaction is rolled back.
+    RollBack,
+    Error,
+    Panic,
+    Fail,
+    Snooze,
+    HandBack,
+}
+
+/// Numbers choose among what there is at that moment.
+#[derive(Clone, Copy, Debug)]
+enum Op {
+    Enqueue { later: bool, priority: i32 },
+    Claim { process: usize, room: usize },
+    ClaimSuspect { process: usize },
+    End { lease: usize, how: End },
+    /// The process is gone, or cut off for longer than a lease: what it held, it still believes to hold.
+    Crash { process: usize },
+    Rescue { process: usize },
+    /// All delays are over.
+    TimePasses,
+    Cancel { job: usize },
+    Retry { job: usize },
+    Release { job: usize },
+    Reprioritise { job: usize, priority: i32 },
+    Pause,
+    Resume,
+    Limit(Option<u16>),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let end = prop_oneof![
+        Just(End::Done),
+        Just(End::Complete),
+        Just(End::RollBack),
+        Just(End::Error),
+        Just(End::Panic),
+        Just(End::Fail),
+        Just(End::Snooze),
+        Just(End::HandBack),
+    ];
+    let (process, choice) = (0..PROCESSES, 0..1000_usize);
+    prop_oneof![
+        4 => (any::<bool>(), 0..3).prop_map(|(later, priority)| Op::Enqueue { later, priority }),
+        6 => (process.clone(), 1..4_usize).prop_map(|(process, room)| Op::Claim { process, room }),
+        3 => process.clone().prop_map(|process| Op::ClaimSuspect { process }),
+        6 => (choice.clone(), end).prop_map(|(lease, how)| Op::End { lease, how }),
+        3 => process.clone().prop_map(|process| Op::Crash { process }),
+        4 => process.prop_map(|process| Op::Rescue { process }),
+        2 => Just(Op::TimePasses),
+        1 => choice.clone().prop_map(|job| Op::Cancel { job }),
+        1 => choice.clone().prop_map(|job| Op::Retry { job }),
+        2 => choice.clone().prop_map(|job| Op::Release { job }),
+        1 => (choice, 0..3).prop_map(|(job, priority)| Op::Reprioritise { job, priority }),
+        1 => Just(Op::Pause),
+        2 => Just(Op::Resume),
+        1 => proptest::option::of(1..4_u16).prop_map(Op::Limit),
+    ]
+}
+
+/// A job as the model has it; what the table says is read into the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    status: &'static str,
+    hold: Option<&'static str>,
+    reason: Option<&'static str>,
+    priority: i32,
+    attempts: i32,
+    crashes: i32,
+    fence: i32,
+    /// Which worker runs it.
+    owner: Option<String>,
+    /// How often its end took effect: in a handler's transaction, or in the failure hook.
+    effects: i64,
+}
+
+impl Row {
+    fn claimed(&mut self, worker: &str) {
+        self.status = "Running";
+        self.fence += 1;
+        self.attempts += 1;
+        self.owner = Some(worker.to_owned());
+    }
+
+    fn back(&mut self, hold: Option<&'static str>) {
+        self.status = "Pending";
+        self.hold = hold;
+        self.owner = None;
+    }
+
+    fn ended(&mut self, status: &'static str, reason: Option<&'static str>) {
+        (self.status, self.reason, self.hold, self.owner) = (status, reason, None, None);
+    }
+
+    fn killed(&mut self, reason: &'static str) {
+        self.ended("Killed", Some(reason));
+        self.effects += 1;
+    }
+
+    fn is(&self, status: &str, hold: Option<&str>) -> bool {
+        self.status == status && self.hold == hold
+    }
+}
+
+struct Process {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox<Step>>,
+    link: Link,
+}
+
+impl Process {
+    async fn start(options: &PgConnectOptions, db: &mut PgConnection) -> Self {
+        let supervisor = SupervisorOptions { lease: LEASE, max_crashes: 3, ..SupervisorOptions::default() };
+        let (shared, _) = Shared::new(supervisor);
+        shared.undisturbed_for(2 * LEASE);
+        let queue = QueueOptions::new(10).on_failure(|tx, _: &Step, failure| {
+            let id = failure.id;
+            Box::pin(async move { Ok(effect(tx, id).await?) })
+        });
+        let inbox = Arc::new(Inbox::new(format!("process-{:08x}", rand::random::<u32>()), queue));
+        shared.serve(Arc::clone(&inbox) as _);
+        // It lives for as long as nothing says otherwise.
+        sqlx::query(
+            "INSERT INTO apalis.workers (id, worker_type, storage_name, layers, last_seen)
+             VALUES ($1, 'step', 'darkroom', '', now() + interval '1 h')",
+        )
+        .bind(inbox.worker())
+        .execute(db)
+        .await
+        .unwrap();
+        Self { shared, inbox, link: Link::new("model", options.clone(), LEASE) }
+    }
+
+    fn worker(&self) -> &str {
+        self.inbox.worker()
+    }
+}
+
+const LEASE: Duration = Duration::from_secs(1);
+
+async fn effect(conn: &mut PgConnection, id: JobId) -> Result<(), sqlx::Error> {
+    sqlx::query("INSERT INTO effects VALUES ($1)").bind(id.to_string()).execute(conn).await?;
+    Ok(())
+}
+
+struct World {
+    db: PgConnection,
+    options: PgConnectOptions,
+    processes: Vec<Process>,
+    /// Every lease that was ever given out and whose holder has not ended, with its process's shared part.
+    leases: Vec<(Arc<Held>, Arc<Shared>)>,
+    jobs: Vec<JobId>,
+    model: HashMap<JobId, Row>,
+    paused: bool,
+    limit: Option<u16>,
+}
+
+impl World {
+    async fn new(options: &PgConnectOptions) -> Self {
+        let mut db = PgConnection::connect_with(options).await.unwrap();
+        sqlx::raw_sql("TRUNCATE apalis.jobs, apalis.workers, queue_settings, effects").execute(&mut db).await.unwrap();
+        let mut processes = Vec::new();
+        for _ in 0..PROCESSES {
+            processes.push(Process::start(options, &mut db).await);
+        }
+        let options = options.clone();
+        Self {
+            db,
+            options,
+            processes,
+            leases: Vec::new(),
+            jobs: Vec::new(),
+            model: HashMap::new(),
+            paused: false,
+            limit: None,
+        }
+    }
+
+    fn running(&self) -> usize {
+        self.model.values().filter(|row| row.status == "Running").count()
+    }
+
+    /// How many more may run in all processes.
+    fn room(&self) -> usize {
+        if self.paused { 0 } else { self.limit.map_or(usize::MAX, |limit| usize::from(limit).saturating_sub(self.running())) }
+    }
+
+    /// A job chosen by a number.
+    fn job(&self, choice: usize) -> Option<JobId> {
+        (!self.jobs.is_empty()).then(|| self.jobs[choice % self.jobs.len()])
+    }
+
+    fn row(&mut self, id: JobId) -> &mut Row {
+        self.model.get_mut(&id).unwrap()
+    }
+
+    async fn step(&mut self, op: Op) {
+        match op {
+            Op::Enqueue { later, priority } => self.enqueue(later, priority).await,
+            Op::Claim { process, room } => self.claim(process, room).await,
+            Op::ClaimSuspect { process } => self.claim_suspect(process).await,
+            Op::End { lease, how } => self.end(lease, how).await,
+            Op::Crash { process } => self.crash(process).await,
+            Op::Rescue { process } => self.rescue(process).await,
+            Op::TimePasses => {
+                let sql = "UPDATE apalis.jobs SET run_at = now() WHERE status = 'Pending'";
+                sqlx::query(sql).execute(&mut self.db).await.unwrap();
+            }
+            Op::Pause => {
+                assert_eq!(control::pause(&mut self.db, Step::QUEUE).await.unwrap(), !self.paused);
+                self.paused = true;
+            }
+            Op::Resume => {
+                assert_eq!(control::resume(&mut self.db, Step::QUEUE).await.unwrap(), self.paused);
+                self.paused = false;
+            }
+            Op::Limit(limit) => {
+                let changed = control::limit(&mut self.db, Step::QUEUE, limit.and_then(|n| n.try_into().ok())).await;
+                assert!(changed.unwrap() || limit == self.limit);
+                self.limit = limit;
+            }
+            Op::Cancel { job } | Op::Retry { job } | Op::Release { job } | Op::Reprioritise { job, .. } => {
+                if let Some(id) = self.job(job) {
+                    self.control(op, id).await;
+                }
+            }
+        }
+    }
+
+    async fn enqueue(&mut self, later: bool, priority: i32) {
+        let delay = if later { Duration::from_hours(1000) } else { Duration::ZERO };
+        let options = Enqueue::new().priority(priority).delay(delay);
+        let id = enqueue(&mut self.db, &Step {}, &options).await.unwrap().id();
+        let hold = later.then_some("later");
+        let row = Row {
+            status: "Pending",
+            hold,
+            reason: None,
+            priority,
+            attempts: 0,
+            crashes: 0,
+            fence: 0,
+            owner: None,
+            effects: 0,
+        };
+        self.jobs.push(id);
+        self.model.insert(id, row);
+    }
+
+    async fn claim(&mut self, process: usize, room: usize) {
+        let claimable: Vec<i32> =
+            self.model.values().filter(|row| row.is("Pending", None)).map(|row| row.priority).collect();
+        let expected = claimable.len().min(room).min(self.room());
+        let process = &self.processes[process];
+        let (shared, worker) = (Arc::clone(&process.shared), process.worker().to_owned());
+        let claims = claim_limited(&mut self.db, &shared, process.inbox.as_ref(), room).await.unwrap();
+        assert_eq!(claims.len(), expected, "as many as there is room for");
+        for claim in claims {
+            let row = self.model.get_mut(&claim.id).unwrap();
+            assert!(row.is("Pending", None), "claimed out of turn: {row:?}");
+            row.claimed(&worker);
+            self.leases.push((Arc::new(Held::new(Step::QUEUE, &claim)), Arc::clone(&shared)));
+        }
+        let waiting = self.model.values().filter(|row| row.is("Pending", None)).map(|row| row.priority).max();
+        let mut order = claimable;
+        order.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(waiting, order.get(expected).copied(), "the highest priorities go first");
+    }
+
+    async fn claim_suspect(&mut self, process: usize) {
+        let Some(id) = self.jobs.iter().copied().find(|id| self.model[id].is("Pending", Some("suspect"))) else { return };
+        let process = &self.processes[process];
+        let (shared, worker) = (Arc::clone(&process.shared), process.worker().to_owned());
+        let expected = usize::from(self.room() > 0);
+        let claims = claim_suspect(&mut self.db, &shared, process.inbox.as_ref(), id).await.unwrap();
+        assert_eq!(claims.len(), expected);
+        for claim in claims {
+            self.row(id).claimed(&worker);
+            self.leases.push((Arc::new(Held::new(Step::QUEUE, &claim)), Arc::clone(&shared)));
+        }
+    }
+
+    async fn end(&mut self, choice: usize, how: End) {
+        if self.leases.is_empty() {
+            return;
+        }
+        let (lease, shared) = self.leases.swap_remove(choice % self.leases.len());
+        let is_current = {
+            let row = &self.model[&lease.id];
+            row.status == "Running" && row.fence == lease.fence
+        };
+        let failed_once = |row: &mut Row| {
+            if lease.attempt - lease.crashes >= MAX_ATTEMPTS {
+                row.killed("exhausted");
+            } else {
+                row.back(row.hold.or(Some("later")));
+            }
+        };
+        let finish = match how {
+            End::Complete | End::RollBack => {
+                let mut tx = self.db.begin().await.unwrap();
+                let completed = Lease(Arc::clone(&lease)).complete(&mut tx).await;
+                match &completed {
+                    Ok(()) => assert!(is_current, "a lost lease completed a job"),
+                    Err(CompleteError::LeaseLost) => assert!(!is_current, "a lease that lives was refused"),
+                    Err(CompleteError::Sql(error)) => panic!("{error}"),
+                }
+                effect(&mut tx, lease.id).await.unwrap();
+                let commits = completed.is_ok() && matches!(how, End::Complete);
+                if commits { tx.commit().await.unwrap() } else { tx.rollback().await.unwrap() }
+                match completed {
+                    Ok(()) if commits => {
+                        let row = self.row(lease.id);
+                        row.ended("Done", None);
+                        row.effects += 1;
+                        Finish::Returned(Ok(()))
+                    }
+                    Ok(()) => {
+                        failed_once(self.row(lease.id));
+                        Finish::Returned(Err(JobError::retry("rolled back").into()))
+                    }
+                    Err(error) => Finish::Returned(Err(JobError::from(error).into())),
+                }
+            }
+            _ if !is_current => match how {
+                End::Fail => Finish::Returned(Err(JobError::fail("no").into())),
+                End::Error => Finish::Returned(Err(JobError::retry("no").into())),
+                _ => Finish::Returned(Ok(())),
+            },
+            End::Done => {
+                self.row(lease.id).ended("Done", None);
+                Finish::Returned(Ok(()))
+            }
+            End::Error => {
+                failed_once(self.row(lease.id));
+                Finish::Returned(Err(JobError::retry("no").into()))
+            }
+            End::Panic => {
+                failed_once(self.row(lease.id));
+                Finish::Panicked("no".to_owned())
+            }
+            End::Fail => {
+                self.row(lease.id).killed("failed");
+                Finish::Returned(Err(JobError::fail("no").into()))
+            }
+            End::Snooze => {
+                let row = self.row(lease.id);
+                row.back(row.hold.or(Some("later")));
+                row.attempts -= 1;
+                Finish::Returned(Err(JobError::Snooze(Duration::from_hours(1000)).into()))
+            }
+            End::HandBack => {
+                let row = self.row(lease.id);
+                row.back(row.hold);
+                row.attempts -= 1;
+                lease.stop(StopReason::Draining);
+                Finish::Dropped
+            }
+        };
+        // Longer than any run of the model, whatever is drawn.
+        let backoff = Backoff { base: Duration::from_hours(1_000_000), cap: Duration::from_hours(1_000_000) };
+        let ending = judge(finish, &lease, &backoff);
+        let mut batch = Batch::default();
+        batch.sort_in(Ended { lease, ending });
+        let mut link = Link::new("model", self.options.clone(), LEASE);
+        batch.write(&shared, &mut link).await.unwrap();
+    }
+
+    async fn crash(&mut self, process: usize) {
+        let gone = self.processes[process].worker().to_owned();
+        sqlx::query("UPDATE apalis.workers SET last_seen = now() - interval '1 h' WHERE id = $1")
+            .bind(&gone)
+            .execute(&mut self.db)
+            .await
+            .unwrap();
+        sqlx::query("UPDATE apalis.jobs SET lock_at = now() - interval '1 h' WHERE lock_by = $1 AND status = 'Running'")
+            .bind(&gone)
+            .execute(&mut self.db)
+            .await
+            .unwrap();
+        self.processes[process] = Process::start(&self.options, &mut self.db).await;
+    }
+
+    async fn rescue(&mut self, process: usize) {
+        let due = "SELECT id FROM apalis.jobs WHERE status = 'Pending' AND hold = 'later' AND run_at <= now()";
+        let due: Vec<String> = sqlx::query_scalar(due).fetch_all(&mut self.db).await.unwrap();
+        let Process { shared, link, .. } = &mut self.processes[process];
+        rescue::pass(shared, link).await.unwrap();
+        let alive: Vec<String> = self.processes.iter().map(|process| process.worker().to_owned()).collect();
+        for (id, row) in &mut self.model {
+            if due.contains(&id.to_string()) {
+                row.hold = None;
+            } else if row.is("Pending", Some("cancel")) {
+                row.killed("cancelled");
+            } else if row.owner.as_ref().is_some_and(|owner| !alive.contains(owner)) {
+                row.crashes += 1;
+                if row.hold == Some("cancel") {
+                    row.killed("cancelled");
+                } else if row.crashes >= MAX_CRASHES {
+                    row.killed("quarantined");
+                } else {
+                    row.back((row.crashes + 1 >= MAX_CRASHES).then_some("suspect"));
+                }
+            }
+        }
+    }
+
+    async fn control(&mut self, op: Op, id: JobId) {
+        let db = &mut self.db;
+        let row = self.model.get_mut(&id).unwrap();
+        match op {
+            Op::Cancel { .. } => {
+                let possible = ["Pending", "Running"].contains(&row.status);
+                assert_eq!(control::cancel(db, id).await.unwrap(), possible);
+                if possible {
+                    row.hold = Some("cancel");
+                }
+            }
+            Op::Retry { .. } => {
+                let possible = row.status == "Killed" && row.reason != Some("quarantined");
+                assert_eq!(control::retry(db, id).await.unwrap().is_some(), possible);
+                if possible {
+                    row.back(None);
+                    (row.attempts, row.crashes, row.reason) = (0, 0, None);
+                }
+            }
+            Op::Release { .. } => {
+                let possible = row.reason == Some("quarantined");
+                assert_eq!(control::release(db, id).await.unwrap().is_some(), possible);
+                if possible {
+                    row.back(Some("suspect"));
+                    (row.attempts, row.reason) = (row.crashes, None);
+                }
+            }
+            Op::Reprioritise { priority, .. } => {
+                let possible = row.status == "Pending";
+                assert_eq!(control::reprioritise(db, id, priority).await.unwrap(), possible);
+                if possible {
+                    row.priority = priority;
+                }
+            }
+            _ => unreachable!(),
+        }
+    }
+
+    /// Every row of the table.
+    async fn table(&mut self) -> HashMap<JobId, Row> {
+        #[derive(sqlx::FromRow)]
+        struct Read {
+            id: String,
+            status: String,
+            hold: Option<String>,
+            reason: Option<String>,
+            priority: i32,
+            attempts: i32,
+            crashes: i32,
+            fence: i32,
+            owner: Option<String>,
+            effects: i64,
+        }
+        let sql = "SELECT id, status, hold, reason, priority, attempts, crashes, fence,
+            CASE WHEN status = 'Running' THEN lock_by END AS owner,
+            (SELECT count(*) FROM effects WHERE job = jobs.id) AS effects FROM apalis.jobs";
+        let rows: Vec<Read> = sqlx::query_as(sql).fetch_all(&mut self.db).await.unwrap();
+        let word = |text: String| -> &'static str {
+            let words = ["Pending", "Running", "Done", "Killed", "later", "suspect", "cancel"];
+            let reasons = ["failed", "exhausted", "quarantined", "cancelled"];
+            words.into_iter().chain(reasons).find(|word| *word == text).unwrap()
+        };
+        let row = |read: Read| {
+            let row = Row {
+                status: word(read.status),
+                hold: read.hold.map(word),
+                reason: read.reason.map(word),
+                priority: read.priority,
+                attempts: read.attempts,
+                crashes: read.crashes,
+                fence: read.fence,
+                owner: read.owner,
+                effects: read.effects,
+            };
+            (read.id.parse().unwrap(), row)
+        };
+        rows.into_iter().map(row).collect()
+    }
+}
+
+#[test]
+fn every_interleaving_leaves_the_table_as_the_model_says() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let options: PgConnectOptions = runtime.block_on(async {
+        let options: PgConnectOptions = darkroom_dev::testing::database().await.parse().unwrap();
+        let pool = sqlx::PgPool::connect_with(options.clone()).await.unwrap();
+        crate::database::migrate(&pool).await.unwrap();
+        sqlx::raw_sql("CREATE TABLE effects (job text)").execute(&pool).await.unwrap();
+        // The rescue holds off until the server has been up for a lease.
+        let up = "SELECT pg_postmaster_start_time() < now() - $1";
+        while !sqlx::query_scalar(up).bind(2 * LEASE).fetch_one(&pool).await.unwrap_or(false) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        own_connections(options, false)
+    });
+    let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40);
+    let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
+    let checked = runner.run(&proptest::collection::vec(op(), 1..80), |ops| {
+        runtime.block_on(async {
+            let mut world = World::new(&options).await;
+            for (at, op) in ops.iter().enumerate() {
+                world.step(*op).await;
+                let table = world.table().await;
+                prop_assert_eq!(&table, &world.model, "after step {} of {:?}", at, ops);
+            }
+            Ok(())
+        })
+    });
+    if let Err(error) = checked {
+        panic!("{error}");
+    }
+}
+
+impl Shared {
+    /// As if the database had not failed for so long.
+    fn undisturbed_for(&self, time: Duration) {
+        let since = Instant::now().checked_sub(time).expect("the machine has been up for a while");
+        self.set_undisturbed_since(since);
+    }
+}
