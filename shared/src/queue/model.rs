@@ -57,19 +57,43 @@ enum End {
 /// Numbers choose among what there is at that moment.
 #[derive(Clone, Copy, Debug)]
 enum Op {
-    Enqueue { later: bool, priority: i32 },
-    Claim { process: usize, room: usize },
-    ClaimSuspect { process: usize },
-    End { lease: usize, how: End },
+    Enqueue {
+        later: bool,
+        priority: i32,
+    },
+    Claim {
+        process: usize,
+        room: usize,
+    },
+    ClaimSuspect {
+        process: usize,
+    },
+    End {
+        lease: usize,
+        how: End,
+    },
     /// The process is gone, or cut off for longer than a lease: what it held, it still believes to hold.
-    Crash { process: usize },
-    Rescue { process: usize },
+    Crash {
+        process: usize,
+    },
+    Rescue {
+        process: usize,
+    },
     /// All delays are over.
     TimePasses,
-    Cancel { job: usize },
-    Retry { job: usize },
-    Release { job: usize },
-    Reprioritise { job: usize, priority: i32 },
+    Cancel {
+        job: usize,
+    },
+    Retry {
+        job: usize,
+    },
+    Release {
+        job: usize,
+    },
+    Reprioritise {
+        job: usize,
+        priority: i32,
+    },
     Pause,
     Resume,
     Limit(Option<u16>),
@@ -229,7 +253,11 @@ impl World {
 
     /// How many more may run in all processes.
     fn room(&self) -> usize {
-        if self.paused { 0 } else { self.limit.map_or(usize::MAX, |limit| usize::from(limit).saturating_sub(self.running())) }
+        if self.paused {
+            0
+        } else {
+            self.limit.map_or(usize::MAX, |limit| usize::from(limit).saturating_sub(self.running()))
+        }
     }
 
     /// A job chosen by a number.
@@ -315,7 +343,9 @@ impl World {
     }
 
     async fn claim_suspect(&mut self, process: usize) {
-        let Some(id) = self.jobs.iter().copied().find(|id| self.model[id].is("Pending", Some("suspect"))) else { return };
+        let Some(id) = self.jobs.iter().copied().find(|id| self.model[id].is("Pending", Some("suspect"))) else {
+            return;
+        };
         let process = &self.processes[process];
         let (shared, worker) = (Arc::clone(&process.shared), process.worker().to_owned());
         let expected = usize::from(self.room() > 0);
@@ -354,7 +384,11 @@ impl World {
                 }
                 effect(&mut tx, lease.id).await.unwrap();
                 let commits = completed.is_ok() && matches!(how, End::Complete);
-                if commits { tx.commit().await.unwrap() } else { tx.rollback().await.unwrap() }
+                if commits {
+                    tx.commit().await.unwrap();
+                } else {
+                    tx.rollback().await.unwrap();
+                }
                 match completed {
                     Ok(()) if commits => {
                         let row = self.row(lease.id);
@@ -420,11 +454,13 @@ impl World {
             .execute(&mut self.db)
             .await
             .unwrap();
-        sqlx::query("UPDATE apalis.jobs SET lock_at = now() - interval '1 h' WHERE lock_by = $1 AND status = 'Running'")
-            .bind(&gone)
-            .execute(&mut self.db)
-            .await
-            .unwrap();
+        sqlx::query(
+            "UPDATE apalis.jobs SET lock_at = now() - interval '1 h' WHERE lock_by = $1 AND status = 'Running'",
+        )
+        .bind(&gone)
+        .execute(&mut self.db)
+        .await
+        .unwrap();
         self.processes[process] = Process::start(&self.options, &mut self.db).await;
     }
 
