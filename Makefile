@@ -8,10 +8,10 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test lint fmt openapi prepare bench up down clean debug
+.PHONY: help run env demo test lint fmt openapi prepare bench bench-queue up down clean debug
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 run: ## Run everything in this terminal: Postgres, S3, api, worker (PORT, DATA_DIR)
 	@$(CARGO) build --release --workspace --bins
@@ -47,6 +47,12 @@ prepare: ## Write .sqlx from the queries and the migrations
 bench: $(DEV) ## Measure uploads against the running stack
 	@eval "$$($(DEV) env)"; api=$$(pgrep -n -x darkroom-api); \
 	for what in latency burst slow; do python3 bench/upload.py $$what "http://$$BIND" "$$api" || exit 1; done
+
+bench-queue: ## Compare the queue with others, on a Postgres of its own with fsync on (ROUNDS, FULL=1, CHURN=5000000)
+	$(CARGO) build --release --workspace --bins --examples
+	PEERS=$(TARGET)/bench-queue QUEUE_BENCH=$(TARGET)/release/examples/queue_bench \
+	$(DEV) postgres --durable --set shared_buffers=1GB --set max_wal_size=4GB -- \
+	python3 bench/queue/run.py
 
 up: .env ## Run everything in containers
 	$(COMPOSE) up --build --detach --wait

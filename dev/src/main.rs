@@ -32,6 +32,12 @@ enum Command {
     Demo,
     /// Runs a command with an empty Postgres that is gone afterwards; its URL is in `DARKROOM_TEST_DATABASE_URL`.
     Postgres {
+        /// Data survives a crash of the machine: fsync on, as in production. For measuring.
+        #[arg(long)]
+        durable: bool,
+        /// A setting of the server, name=value. May be given again.
+        #[arg(long = "set", value_name = "NAME=VALUE")]
+        settings: Vec<String>,
         /// The command and its arguments.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
@@ -53,7 +59,7 @@ async fn main() -> ExitCode {
         Command::Run => run::run().await,
         Command::Env => run::print_env(),
         Command::Demo => demo::demo().await,
-        Command::Postgres { command } => throwaway::with_postgres(&command).await,
+        Command::Postgres { durable, settings, command } => throwaway::with_postgres(durable, settings, &command).await,
         Command::Prepare { check } => prepare::prepare(check).await,
     };
     done.unwrap_or_else(|error| failure(&error))

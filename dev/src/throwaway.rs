@@ -18,13 +18,13 @@ use tokio::{
 };
 
 /// Runs the command, and ends as it does. The cluster is gone when this returns, whatever became of the command.
-pub(crate) async fn with_postgres(command: &[OsString]) -> Result<ExitCode> {
+pub(crate) async fn with_postgres(durable: bool, settings: Vec<String>, command: &[OsString]) -> Result<ExitCode> {
     install::ensure()?;
     let (program, arguments) = command.split_first().context("no command is given")?;
     // In a terminal Ctrl-C reaches the command too: what is left to us is to wait for its end and clean up.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
-    let mut cluster = Cluster::throwaway().await?;
+    let mut cluster = Cluster::throwaway_with(durable, settings).await?;
     let mut child = Command::new(program)
         .args(arguments)
         .env(DATABASE_VARIABLE, cluster.url("postgres"))

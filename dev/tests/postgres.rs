@@ -68,6 +68,7 @@ async fn a_port_in_use_is_told_in_one_line() {
         port: Some(port),
         password: random_password(),
         durable: false,
+        settings: Vec::new(),
         log: None,
     };
     make_reachable(dir.path());
@@ -82,7 +83,7 @@ async fn data_of_another_version_is_told() {
     fs::create_dir(dir.path().join("pgdata")).unwrap();
     fs::write(dir.path().join("pgdata/PG_VERSION"), "9\n").unwrap();
     let options =
-        Options { dir: dir.path().into(), port: None, password: random_password(), durable: false, log: None };
+        Options { dir: dir.path().into(), port: None, password: random_password(), durable: false, settings: Vec::new(), log: None };
     let error = Cluster::start(options).await.err().expect("no Postgres 9").to_string();
     assert!(error.contains("was written by Postgres 9"), "{error}");
 }

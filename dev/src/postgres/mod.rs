@@ -47,6 +47,8 @@ pub struct Options {
     pub password: String,
     /// `false`: data survives a crash of Postgres, but not one of the machine. Several times faster: for tests.
     pub durable: bool,
+    /// Settings of the server, `name=value`, before which the cluster's own give way.
+    pub settings: Vec<String>,
     /// Where the server's log goes. `None`: nowhere, but its last lines are in the errors.
     pub log: Option<LogSink>,
 }
@@ -102,13 +104,19 @@ struct Server {
 impl Cluster {
     /// A cluster with nothing in it, in a temporary directory, that is gone when it is dropped.
     pub async fn throwaway() -> Result<Self> {
+        Self::throwaway_with(false, Vec::new()).await
+    }
+
+    /// The same, with these options.
+    pub async fn throwaway_with(durable: bool, settings: Vec<String>) -> Result<Self> {
         let account = Account::for_servers()?;
         let temporary = temporary_dir(account)?;
         let options = Options {
             dir: temporary.path().to_path_buf(),
             port: None,
             password: random_password(),
-            durable: false,
+            durable,
+            settings,
             log: None,
         };
         let mut cluster = Self::start(options).await?;
@@ -207,6 +215,7 @@ impl Cluster {
             // Not `synchronous_commit=off`: commits would be lost when Postgres is killed.
             settings.extend(["fsync=off", "full_page_writes=off"]);
         }
+        settings.extend(self.options.settings.iter().map(String::as_str));
         let spawned = guard::spawn(self.binaries.program("postgres"), "QUIT", |command| {
             command.arg("-D").arg(data_dir(&self.options.dir)).args(["-p", &self.port.to_string()]);
             command.args(settings.iter().flat_map(|setting| ["-c", setting]));

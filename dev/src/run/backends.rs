@@ -82,6 +82,7 @@ async fn start_cluster(data: &Data, terminal: &Terminal) -> Result<Cluster> {
         port: None,
         password: data.credentials().postgres_password.clone(),
         durable: true,
+        settings: Vec::new(),
         log: Some(sink(terminal.clone())),
     })
     .await

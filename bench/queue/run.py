@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""Compares Darkroom's queue with others, side by side on one Postgres. `make bench-queue` calls it.
+
+Every figure is the median of ROUNDS rounds (3), in which the systems take turns; every run has a database of its own and
+ANALYZEs it before it works. Darkroom, pg-boss, Procrastinate and apalis keep finished jobs, graphile-worker deletes them.
+
+    FULL=1     also with a million pending and a million finished jobs
+    CHURN=N    instead of all else: N jobs in twenty parts one after the other in one database, and the rate of each part
+    ONLY=a,b   only these sections: enqueue, drain, touch, latency, full
+
+From the environment: DARKROOM_TEST_DATABASE_URL (a superuser's), QUEUE_BENCH (the program of
+shared/examples/queue_bench.rs), PEERS (where node_modules and a Python venv are, or are to be).
+"""
+
+import itertools
+import json
+import os
+import pathlib
+import shutil
+import statistics
+import subprocess
+import sys
+
+HERE = pathlib.Path(__file__).parent
+ADMIN = os.environ["DARKROOM_TEST_DATABASE_URL"]
+PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+NAMES = (f"bench_{n}" for n in itertools.count(1))
+
+
+def install():
+    """Returns how each system is called."""
+    commands = {name: [os.environ["QUEUE_BENCH"], name] for name in ("darkroom", "apalis")}
+    PEERS.mkdir(parents=True, exist_ok=True)
+    if shutil.which("npm"):
+        for name in ("package.json", "graphile.mjs", "pgboss.mjs"):
+            shutil.copy(HERE / name, PEERS / name)
+        if not (PEERS / "node_modules").exists():
+            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=PEERS, check=True)
+        commands["graphile"] = ["node", str(PEERS / "graphile.mjs")]
+        commands["pg-boss"] = ["node", str(PEERS / "pgboss.mjs")]
+    else:
+        print("no npm: without graphile-worker and pg-boss")
+    venv = PEERS / "venv"
+    try:
+        if not venv.exists():
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+            packages = ["procrastinate>=3.5", "psycopg[binary]"]
+            subprocess.run([venv / "bin/pip", "install", "--quiet", *packages], check=True)
+        commands["procrastinate"] = [str(venv / "bin/python"), str(HERE / "procrastinate_bench.py")]
+    except subprocess.CalledProcessError:
+        print("no venv: without Procrastinate")
+    return commands
+
+
+COMMANDS = install()
+
+
+def psql(url, sql):
+    command = ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", url, "-c", sql]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+class Database:
+    """An empty database, prepared for a system, that is dropped in the end."""
+
+    def __init__(self, system):
+        self.system, self.name = system, next(NAMES)
+        psql(ADMIN, f"CREATE DATABASE {self.name}")
+        self.url = ADMIN.rsplit("/", 1)[0] + "/" + self.name
+
+    def __enter__(self):
+        self.run("prepare")
+        return self
+
+    def __exit__(self, *_):
+        psql(ADMIN, f"DROP DATABASE {self.name} WITH (FORCE)")
+
+    def run(self, *arguments):
+        command = [*COMMANDS[self.system], self.url, *map(str, arguments)]
+        ran = subprocess.run(command, check=True, capture_output=True, text=True)
+        return json.loads(ran.stdout.strip().splitlines()[-1])
+
+    def rate(self, *arguments):
+        """Jobs a second."""
+        answer = self.run(*arguments)
+        return answer["jobs"] / answer["seconds"]
+
+    def cost(self):
+        """WAL bytes, commits and dead rows so far. Sessions tell their counts when they end."""
+        while psql(ADMIN, f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{self.name}'") != "0":
+            pass
+        sql = """SELECT pg_current_wal_lsn() - '0/0',
+            (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()),
+            (SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables)"""
+        return [float(figure) for figure in psql(self.url, sql).split("|")]
+
+
+def show(title, unit, figures, base="darkroom"):
+    """A table: what each system did, and Darkroom's ratio to it. `figures`: (system, mode) to a list."""
+    print(f"\n### {title}\n\n| system | mode | {unit} | of the rounds | Darkroom is |\n|---|---|---|---|---|")
+    own = {mode: statistics.median(values) for (system, mode), values in figures.items() if system == base}
+    for (system, mode), values in figures.items():
+        middle = statistics.median(values)
+        against = own.get(mode) or max(own.values())
+        ratio = "" if system == base else f"{against / middle:.2f} ×"
+        rounds = " ".join(f"{value:,.0f}" for value in values)
+        print(f"| {system} | {mode} | {middle:,.0f} | {rounds} | {ratio} |", flush=True)
+
+
+def rounds(runs):
+    """Calls each of `runs`, a dict of (system, mode) to a function, ROUNDS times in turn."""
+    runs = {key: run for key, run in runs.items() if key[0] in COMMANDS}
+    figures = {key: [] for key in runs}
+    for _ in range(ROUNDS):
+        for key, run in runs.items():
+            figures[key].append(run())
+    return figures
+
+
+def enqueue(system, what, jobs):
+    def run():
+        with Database(system) as database:
+            return database.rate(what, jobs)
+    return run
+
+
+def drain(system, jobs, *mode, costs=None):
+    def run():
+        with Database(system) as database:
+            database.run("fill", jobs)
+            psql(database.url, "VACUUM ANALYZE")
+            before = database.cost()
+            rate = database.rate("drain", jobs, *mode)
+            if costs is not None:
+                costs[system, mode] = [(b - a) / jobs for a, b in zip(before, database.cost())]
+            return rate
+    return run
+
+
+def section_enqueue():
+    jobs = {"darkroom": 100_000, "graphile": 100_000, "pg-boss": 50_000, "procrastinate": 20_000, "apalis": 50_000}
+    runs = {(system, "1,000 a call"): enqueue(system, "fill", count) for system, count in jobs.items()}
+    show("Enqueue, many at once", "jobs/s", rounds(runs))
+    jobs = {"darkroom": 3000, "graphile": 3000, "pg-boss": 3000, "procrastinate": 1000}
+    runs = {(system, "one a transaction"): enqueue(system, "single", count) for system, count in jobs.items()}
+    show("Enqueue, one by one, one connection", "jobs/s", rounds(runs))
+
+
+def section_drain():
+    costs = {}
+    runs = {}
+    for mode, jobs, own, theirs in [
+        ("concurrency 1", 4000, (1, 0), (1, 0)),
+        ("concurrency 8", 20_000, (8, 0), (8, 0)),
+        ("concurrency 64", 60_000, (64, 0), (64, 0)),
+        ("concurrency 64, batched", 150_000, (64, 512), (64, 500)),
+    ]:
+        runs["darkroom", mode] = drain("darkroom", jobs, *own, costs=costs)
+        runs["graphile", mode] = drain("graphile", jobs if "batched" in mode else jobs // 3, *theirs, costs=costs)
+    runs["pg-boss", "4 loops, batches of 100"] = drain("pg-boss", 30_000, 4, 100, costs=costs)
+    runs["procrastinate", "concurrency 64"] = drain("procrastinate", 1500, 64, costs=costs)
+    runs["apalis", "batches of 100"] = drain("apalis", 20_000, 64, 100, costs=costs)
+    show("No-op jobs, until every end is durable", "jobs/s", rounds(runs))
+    print("\n| system | arguments of drain | WAL bytes a job | commits a job | rows updated or deleted a job |\n|---|---|---|---|---|")
+    for (system, mode), (wal, commits, dead) in costs.items():
+        print(f"| {system} | {' '.join(map(str, mode))} | {wal:,.0f} | {commits:.3f} | {dead:.2f} |")
+
+
+def section_touch():
+    runs = {}
+    for mode, own, theirs in [("concurrency 8", (8, 0), (8, 0)), ("concurrency 64", (64, 0), (64, 0))]:
+        runs["darkroom", mode] = drain("darkroom", 15_000, *own, "touch")
+        runs["graphile", mode] = drain("graphile", 10_000, *theirs, "touch")
+    show("Jobs that update one row (Darkroom: in the transaction that ends the job)", "jobs/s", rounds(runs))
+
+
+def section_latency():
+    print("\n### From the call of commit to the start of the handler\n")
+    print("| system | a job every | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|")
+    for gap, jobs in [(20, 500), (1, 5000)]:
+        for system in [name for name in ("darkroom", "graphile") if name in COMMANDS]:
+            with Database(system) as database:
+                waits = sorted(database.run("latency", jobs, gap)["waits_ms"])
+            p50, p99 = (waits[int(len(waits) * part)] for part in (0.5, 0.99))
+            print(f"| {system} | {gap} ms | {p50:.2f} | {p99:.2f} | {waits[-1]:.2f} |", flush=True)
+
+
+def section_full():
+    def beside(*others, jobs, mode):
+        def run():
+            with Database("darkroom") as database:
+                for other in others:
+                    database.run(*other)
+                if ("fill", 1_000_000) not in others:
+                    database.run("fill", jobs)
+                psql(database.url, "VACUUM ANALYZE")
+                return database.rate("drain", jobs, *mode)
+        return run
+
+    runs = {}
+    for name, jobs, mode in [("concurrency 64", 60_000, (64, 0)), ("batched", 150_000, (64, 512))]:
+        runs["darkroom", f"{name}, nothing else"] = beside(jobs=jobs, mode=mode)
+        runs["darkroom", f"{name}, a million pending"] = beside(("fill", 1_000_000), jobs=jobs, mode=mode)
+        runs["darkroom", f"{name}, a million for later"] = beside(("fill", 1_000_000, "later"), jobs=jobs, mode=mode)
+        runs["darkroom", f"{name}, a million finished"] = beside(("finished", 1_000_000), jobs=jobs, mode=mode)
+    figures = rounds(runs)
+    show("With a million other jobs", "jobs/s", figures)
+    print()
+    for (_, mode), values in figures.items():
+        alone = figures["darkroom", mode.split(",")[0] + ", nothing else"]
+        print(f"- {mode}: {statistics.median(values) / statistics.median(alone):.2f} of the empty table's")
+
+
+def churn(jobs):
+    part = jobs // 20
+    with Database("darkroom") as database:
+        rates = []
+        for _ in range(20):
+            database.run("fill", part)
+            rates.append(database.rate("drain", part, 64, 512))
+            print(f"{part * len(rates):,} jobs: {rates[-1]:,.0f} jobs/s", flush=True)
+        print(f"the last five parts ran at {statistics.median(rates[-5:]) / statistics.median(rates[:5]):.2f} of the first five")
+
+
+def main():
+    setting = "name IN ('fsync', 'synchronous_commit', 'shared_buffers', 'server_version')"
+    print(psql(ADMIN, f"SELECT string_agg(name || '=' || current_setting(name), ', ') FROM pg_settings WHERE {setting}"))
+    if jobs := os.environ.get("CHURN"):
+        return churn(int(jobs))
+    sections = ["enqueue", "drain", "touch", "latency"] + (["full"] if os.environ.get("FULL") else [])
+    for section in os.environ.get("ONLY", ",".join(sections)).split(","):
+        globals()[f"section_{section}"]()
+
+
+main()
