@@ -4,7 +4,7 @@ use std::{fs, net::TcpListener, process::Stdio};
 
 use darkroom_dev::{
     guard,
-    postgres::{Cluster, Options, Stop, random_password},
+    postgres::{CONNECTIONS, Cluster, Options, Stop, random_password},
 };
 use sqlx::{Connection as _, PgConnection};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -68,6 +68,7 @@ async fn a_port_in_use_is_told_in_one_line() {
         port: Some(port),
         password: random_password(),
         durable: false,
+        connections: CONNECTIONS,
         log: None,
     };
     make_reachable(dir.path());
@@ -81,8 +82,14 @@ async fn data_of_another_version_is_told() {
     let dir = tempfile::tempdir_in("/tmp").unwrap();
     fs::create_dir(dir.path().join("pgdata")).unwrap();
     fs::write(dir.path().join("pgdata/PG_VERSION"), "9\n").unwrap();
-    let options =
-        Options { dir: dir.path().into(), port: None, password: random_password(), durable: false, log: None };
+    let options = Options {
+        dir: dir.path().into(),
+        port: None,
+        password: random_password(),
+        durable: false,
+        connections: CONNECTIONS,
+        log: None,
+    };
     let error = Cluster::start(options).await.err().expect("no Postgres 9").to_string();
     assert!(error.contains("was written by Postgres 9"), "{error}");
 }

@@ -30,6 +30,9 @@ use crate::{
     port,
 };
 
+/// How many connections a cluster lets in, where nothing else is asked for.
+pub const CONNECTIONS: u16 = 300;
+
 /// The cluster's superuser.
 pub const USER: &str = "darkroom";
 
@@ -47,6 +50,8 @@ pub struct Options {
     pub password: String,
     /// `false`: data survives a crash of Postgres, but not one of the machine. Several times faster: for tests.
     pub durable: bool,
+    /// How many connections it lets in.
+    pub connections: u16,
     /// Where the server's log goes. `None`: nowhere, but its last lines are in the errors.
     pub log: Option<LogSink>,
 }
@@ -102,6 +107,11 @@ struct Server {
 impl Cluster {
     /// A cluster with nothing in it, in a temporary directory, that is gone when it is dropped.
     pub async fn throwaway() -> Result<Self> {
+        Self::throwaway_for(CONNECTIONS).await
+    }
+
+    /// The same, for so many connections.
+    pub async fn throwaway_for(connections: u16) -> Result<Self> {
         let account = Account::for_servers()?;
         let temporary = temporary_dir(account)?;
         let options = Options {
@@ -109,6 +119,7 @@ impl Cluster {
             port: None,
             password: random_password(),
             durable: false,
+            connections,
             log: None,
         };
         let mut cluster = Self::start(options).await?;
@@ -193,11 +204,12 @@ impl Cluster {
     }
 
     fn spawn(&self) -> Result<Server> {
+        let connections = format!("max_connections={}", self.options.connections);
         let mut settings = vec![
+            &connections,
             "listen_addresses=127.0.0.1",
             // None: the default directory belongs to another account, and a long path would not fit in an address.
             "unix_socket_directories=",
-            "max_connections=300",
             "log_checkpoints=off",
             "log_destination=stderr",
             "logging_collector=off",

@@ -82,6 +82,7 @@ async fn start_cluster(data: &Data, terminal: &Terminal) -> Result<Cluster> {
         port: None,
         password: data.credentials().postgres_password.clone(),
         durable: true,
+        connections: postgres::CONNECTIONS,
         log: Some(sink(terminal.clone())),
     })
     .await
