@@ -36,21 +36,24 @@ async fn a_server_without_a_free_connection_is_waited_for() {
     trial.upload_many(20).await;
     let hog = async {
         let mut taken = Vec::new();
-        let begin = Instant::now();
-        while begin.elapsed() < Duration::from_secs(6) {
+        let mut full_since: Option<Instant> = None;
+        while full_since.is_none_or(|since| since.elapsed() < Duration::from_secs(4)) {
             match PgConnection::connect(&trial.stack.database).await {
                 Ok(connection) => taken.push(connection),
-                // All are taken, and now those of the stack, too.
-                Err(_) => drop(sqlx::query(TERMINATE).execute(&mut taken[0]).await.unwrap()),
+                // All others are taken, and now those of the stack, too.
+                Err(_) => {
+                    full_since.get_or_insert_with(Instant::now);
+                    sqlx::query(TERMINATE).execute(&mut taken[0]).await.unwrap();
+                }
             }
         }
-        assert!(taken.len() > 40, "{} connections were to be had", taken.len());
     };
     tokio::join!(hog, trial.upload_many(60));
     trial.verdict().await;
 }
 
 #[tokio::test]
+#[ignore = "takes half a minute: make chaos"]
 async fn more_jobs_than_connections_take_turns() {
     let few = vec![("DATABASE_CONNECTIONS", "2".to_owned()), ("WORKER_CONCURRENCY", "16".to_owned())];
     let mut trial = Trial::start(Setup { workers: 2, settings: few, ..Setup::default() }).await;

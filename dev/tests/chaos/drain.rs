@@ -3,15 +3,15 @@
 use darkroom_dev::testing::stack::Setup;
 use rustix::process::Signal;
 
-use crate::trial::{Trial, large};
+use crate::trial::{LARGE, Trial, large};
 
 #[tokio::test]
 async fn two_replicas_that_drain_at_once_lose_no_attempt() {
-    // Shorter than a large picture takes: some is handed back in the middle.
-    let hasty = vec![("DRAIN_SECONDS", "1".to_owned())];
+    // What runs is handed back in the middle.
+    let hasty = vec![("DRAIN_SECONDS", "0".to_owned())];
     let mut trial = Trial::start(Setup { workers: 2, settings: hasty, ..Setup::default() }).await;
     for seed in 0..4 {
-        trial.offer(large(seed), &[]).await.unwrap();
+        trial.offer(large(seed), LARGE).await.unwrap();
     }
     trial.upload_many(40).await;
     trial.until("(SELECT count(*) >= 2 FROM apalis.jobs WHERE status = 'Running')").await;

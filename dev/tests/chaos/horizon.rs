@@ -18,12 +18,12 @@ async fn sessions_idle_in_a_transaction_hold_up_nothing_but_what_they_lock() {
     let mut locked = locker.begin().await.unwrap();
     sqlx::query("SELECT id FROM apalis.jobs WHERE status = 'Pending' FOR UPDATE").execute(&mut *locked).await.unwrap();
     trial.stack.queue_command(&["resume", "process-image"]).await;
-    trial.upload_many(300).await;
-    trial.finished(300).await;
+    trial.upload_many(100).await;
+    trial.finished(100).await;
     assert_eq!(trial.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Pending'").await, 5, "those locked");
 
     locked.rollback().await.unwrap();
-    trial.finished(305).await;
+    trial.finished(105).await;
     snapshot.rollback().await.unwrap();
     drop((historian, locker));
     trial.verdict().await;

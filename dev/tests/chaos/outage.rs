@@ -8,7 +8,7 @@ use darkroom_dev::{
 };
 use tokio::time::sleep;
 
-use crate::trial::{SMALL, Trial, large, small};
+use crate::trial::{LARGE, SMALL, Trial, large, small};
 
 const MOMENT: Duration = Duration::from_millis(500);
 
@@ -81,7 +81,7 @@ impl Outages {
     async fn busy(&mut self, how: Stop, away: Duration) {
         let Self { cluster, trial } = self;
         for seed in 0..2 {
-            trial.offer(large(seed), &[]).await.unwrap();
+            trial.offer(large(seed), LARGE).await.unwrap();
         }
         trial.until("(SELECT count(*) >= 1 FROM apalis.jobs WHERE status = 'Running')").await;
         let fault = async {

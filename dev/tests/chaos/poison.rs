@@ -2,12 +2,12 @@
 
 use darkroom_dev::testing::stack::Setup;
 
-use crate::trial::{SMALL, Trial, large, small};
+use crate::trial::{LARGE, SMALL, Trial, large, small};
 
 #[tokio::test]
 async fn a_job_whose_workers_die_is_quarantined_and_those_beside_it_are_not() {
     let mut trial = Trial::start(Setup::default()).await;
-    let poison = trial.offer(large(1), &[]).await.unwrap();
+    let poison = trial.offer(large(1), LARGE).await.unwrap();
     trial.expect(&poison, Some("crashed"));
     for seed in 0..20 {
         trial.offer(small(seed), SMALL).await.unwrap();

@@ -19,6 +19,9 @@ use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};
 /// A recipe of one small rendition: what is tried here is the house, not the codecs.
 pub(crate) const SMALL: &[(&str, &str)] = &[("width", "16"), ("format", "jpeg")];
 
+/// A recipe that takes a second or so with a large picture.
+pub(crate) const LARGE: &[(&str, &str)] = &[("width", "1600"), ("format", "webp")];
+
 /// Uploads on their way at once.
 const UPLOADS: usize = 8;
 
@@ -62,7 +65,7 @@ pub(crate) fn small(seed: usize) -> Vec<u8> {
     Jpeg::new(32, 24).encode_rgb(|x, y| [byte(seed), byte(seed / 256 + x as usize), byte(y as usize * 8)])
 }
 
-/// A picture that takes a second or more.
+/// A picture for [`LARGE`].
 pub(crate) fn large(seed: usize) -> Vec<u8> {
     Jpeg::new(4000, 3000).encode_rgb(|x, y| [byte(seed), byte(x as usize / 16), byte(y as usize / 16)])
 }
