@@ -137,13 +137,16 @@ impl Stack {
 
     /// Runs a command of the worker to its end.
     pub async fn worker_command(&self, arguments: &[&str]) -> ExitStatus {
-        self.worker_command_with(arguments, &[]).await
+        spawn("darkroom-worker", arguments, &self.env).process.wait().await.unwrap()
     }
 
-    /// The same, with these variables in its environment besides.
-    pub async fn worker_command_with(&self, arguments: &[&str], more: &[(&'static str, String)]) -> ExitStatus {
-        let env = [self.env.as_slice(), more].concat();
-        spawn("darkroom-worker", arguments, &env).process.wait().await.unwrap()
+    /// What the worker's command says of its failure, with these variables in its environment besides.
+    pub async fn failing_worker_command(&self, arguments: &[&str], more: &[(&'static str, String)]) -> String {
+        let mut command = Command::new(binary("darkroom-worker"));
+        command.args(arguments).env_clear().envs(self.env.iter().cloned()).envs(more.iter().cloned());
+        let output = command.output().await.unwrap();
+        assert!(!output.status.success(), "{arguments:?}: {output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
     /// What `darkroom-worker queue …` says, in JSON.

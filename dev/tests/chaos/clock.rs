@@ -64,6 +64,7 @@ async fn a_sweep_with_a_wrong_clock_takes_no_fresh_file_for_an_orphan() {
     let fresh = trial.stack.staging.join("01999999-9999-7999-8999-999999999999");
     std::fs::write(&fresh, "an upload").unwrap();
     // The bucket refuses its clock, after staging has been swept.
-    trial.stack.worker_command_with(&["sweep"], &ahead).await;
+    let told = trial.stack.failing_worker_command(&["sweep"], &ahead).await;
+    assert!(told.contains("RequestTimeTooSkewed"), "{told}");
     assert!(fresh.exists(), "it was removed within a second of being written");
 }
