@@ -8,7 +8,7 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test lint fmt openapi prepare bench bench-queue up down clean debug
+.PHONY: help run env demo test chaos lint fmt openapi prepare bench bench-queue up down clean debug
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -25,6 +25,11 @@ demo: $(DEV) ## Upload a picture to the running stack and show what becomes of i
 
 test: debug ## Run all tests, with a Postgres and S3 servers of their own
 	$(TARGET)/debug/darkroom-dev postgres -- $(CARGO) test --workspace --no-fail-fast
+
+chaos: debug ## Break things while they work, TIMES times over (TIMES=1, CHAOS_SEED)
+	@for n in $$(seq $(or $(TIMES),1)); do echo "chaos $$n of $(or $(TIMES),1)"; \
+	$(TARGET)/debug/darkroom-dev postgres -- \
+	$(CARGO) test --quiet --workspace --test chaos -- --include-ignored --test-threads=4 || exit 1; done
 
 lint: ## Check format, clippy, and that .sqlx and openapi.yaml are what the sources say
 	$(CARGO) fmt --all --check

@@ -3,6 +3,8 @@
 //! It is `s3s-fs`, which is made for tests. What it cannot do: keys over 162 bytes; an object `a` beside an object `a/b`;
 //! two writers of one key at once (their bytes mix). A put to a bucket that is not there makes it.
 
+mod fault;
+
 use std::{
     fs,
     net::Ipv4Addr,
@@ -15,10 +17,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo},
     server::{conn::auto, graceful::GracefulShutdown},
 };
-use s3s::{
-    auth::SimpleAuth,
-    service::{S3Service, S3ServiceBuilder},
-};
+use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
 use tokio::{
     net::TcpListener,
@@ -27,6 +26,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use self::fault::Fault;
+use self::fault::{Faulty, Switch};
 use crate::port;
 
 /// The region of every bucket here.
@@ -53,6 +54,7 @@ pub struct Options {
 pub struct Server {
     options: Options,
     port: u16,
+    switch: Switch,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -73,14 +75,21 @@ impl Server {
             .await
             .with_context(|| format!("the S3 server cannot listen on port {port}"))?;
         let (stop, stopped) = oneshot::channel();
-        let task = tokio::spawn(serve(listener, service.build(), stopped));
-        Ok(Self { options, port, stop, task })
+        let switch = Switch::default();
+        let service = Faulty { service: service.build(), switch: switch.clone() };
+        let task = tokio::spawn(serve(listener, service, stopped));
+        Ok(Self { options, port, switch, stop, task })
     }
 
     /// Makes a bucket unless it is there. `name` as in S3: lower-case letters, digits and `-`.
     pub fn create_bucket(&self, name: &str) -> Result<()> {
         let dir = self.options.root.join(name);
         fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))
+    }
+
+    /// Misbehaves from now on; `None`: no longer. What is being served is served to its end.
+    pub fn fail(&self, fault: impl Into<Option<Fault>>) {
+        self.switch.set(fault.into());
     }
 
     /// `http://127.0.0.1:<port>`, for `AWS_ENDPOINT_URL`.
@@ -118,7 +127,7 @@ impl Server {
     }
 }
 
-async fn serve(listener: TcpListener, service: S3Service, mut stopped: oneshot::Receiver<()>) {
+async fn serve(listener: TcpListener, service: Faulty, mut stopped: oneshot::Receiver<()>) {
     let http = auto::Builder::new(TokioExecutor::new());
     let graceful = GracefulShutdown::new();
     loop {
@@ -129,6 +138,9 @@ async fn serve(listener: TcpListener, service: S3Service, mut stopped: oneshot::
                     sleep(Duration::from_millis(10)).await;
                     continue;
                 };
+                if service.switch.get() == Some(Fault::Down) {
+                    continue;
+                }
                 socket
             }
             // Sent, or dropped with the server.

@@ -82,8 +82,14 @@ async fn data_of_another_version_is_told() {
     let dir = tempfile::tempdir_in("/tmp").unwrap();
     fs::create_dir(dir.path().join("pgdata")).unwrap();
     fs::write(dir.path().join("pgdata/PG_VERSION"), "9\n").unwrap();
-    let options =
-        Options { dir: dir.path().into(), port: None, password: random_password(), durable: false, settings: Vec::new(), log: None };
+    let options = Options {
+        dir: dir.path().into(),
+        port: None,
+        password: random_password(),
+        durable: false,
+        settings: Vec::new(),
+        log: None,
+    };
     let error = Cluster::start(options).await.err().expect("no Postgres 9").to_string();
     assert!(error.contains("was written by Postgres 9"), "{error}");
 }

@@ -10,7 +10,12 @@
 //! ```
 //!
 //! Each prints one line of JSON. A job does nothing, or with `touch` updates one row in the transaction that ends it.
-#![allow(clippy::unwrap_used, clippy::cast_precision_loss, missing_docs, reason = "a measurement that cannot go on says so by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    missing_docs,
+    reason = "a measurement that cannot go on says so by panicking"
+)]
 
 use std::{
     env,
@@ -58,7 +63,8 @@ async fn main() {
     let answer = match (*system, *what) {
         (_, "prepare") => {
             database::migrate(&pool).await.unwrap();
-            let rows = "CREATE TABLE touched (id bigint PRIMARY KEY, n bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
+            let rows =
+                "CREATE TABLE touched (id bigint PRIMARY KEY, n bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
                 INSERT INTO touched SELECT generate_series(0, 999)";
             sqlx::raw_sql(rows).execute(&pool).await.unwrap();
             if *system == "apalis" {
@@ -149,7 +155,8 @@ async fn drain(pool: &PgPool, url: &str, jobs: u64, concurrency: u64, ahead: u64
     let begin = Instant::now();
     let database = PgConnectOptions::from_str(url).unwrap();
     let supervisor = Supervisor::start(SupervisorOptions::default(), &database).unwrap();
-    let queue = QueueOptions::<Work>::new(usize::try_from(concurrency).unwrap()).prefetch(usize::try_from(ahead).unwrap());
+    let queue =
+        QueueOptions::<Work>::new(usize::try_from(concurrency).unwrap()).prefetch(usize::try_from(ahead).unwrap());
     let queue = supervisor.queue(queue);
     let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(Arc::clone(&shared)).build(run);
     let worker = tokio::spawn(worker.run_until(supervisor.draining()).boxed());
@@ -158,7 +165,8 @@ async fn drain(pool: &PgPool, url: &str, jobs: u64, concurrency: u64, ahead: u64
     supervisor.drain(Duration::from_mins(1)).await;
     let seconds = begin.elapsed().as_secs_f64();
     worker.await.unwrap().unwrap();
-    let done: i64 = sqlx::query_scalar("SELECT count(*) FROM apalis.jobs WHERE status = 'Running'").fetch_one(pool).await.unwrap();
+    let done: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM apalis.jobs WHERE status = 'Running'").fetch_one(pool).await.unwrap();
     assert_eq!(done, 0);
     json!({ "jobs": jobs, "seconds": seconds })
 }

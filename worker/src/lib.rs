@@ -129,6 +129,7 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
 fn supervisor_options(settings: &Settings) -> SupervisorOptions {
     let queue = &settings.queue;
     SupervisorOptions {
+        name: process_name(),
         lease: queue.lease,
         heartbeat: queue.lease / 6,
         pooler: settings.database.pooler,
@@ -137,6 +138,13 @@ fn supervisor_options(settings: &Settings) -> SupervisorOptions {
         thresholds: queue.thresholds,
         ..SupervisorOptions::default()
     }
+}
+
+/// `host-pid`: where an operator finds the process that the table names.
+fn process_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() { "worker" } else { host.trim() };
+    format!("{host}-{}", std::process::id())
 }
 
 async fn process_images(job: ProcessImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {

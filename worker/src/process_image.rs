@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use darkroom_shared::{
     catalog,
-    image::{Failed, Failure, FailureCode, ImageId, Ready, Recipe, Rendition},
+    image::{Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition},
     jobs::ProcessImage,
     queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease},
     staging::StagingError,
@@ -30,12 +30,10 @@ const PUTS: usize = 4;
 /// of the bucket, the disk or the database is the job's failure, and the queue tries again.
 pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
     let image = job.image;
-    let mut db = app.pool.acquire().await.map_err(JobError::retry)?;
-    let Some(processing) = catalog::start(&mut db, image).await.map_err(JobError::retry)? else {
+    let Some(processing) = start(app, image, lease).await? else {
         info!(%image, "finished or gone already, nothing to do");
         return Ok(());
     };
-    drop(db);
 
     let recipe = processing.recipe().clone();
     let outcome = tokio::select! {
@@ -51,9 +49,19 @@ pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Resu
         Ok(()) => remove_staged(app, image).await,
         // Without the lease, the image is another attempt's.
         Err(_) if lease.stop_reason().is_some() => {}
-        Err(_) => requeue(app, image).await,
+        Err(_) => requeue(app, image, lease).await,
     }
     saved
+}
+
+/// Takes the image up, if the lease is still held: an attempt that slept through its lease must not count itself, nor
+/// show an image as being processed that is not.
+async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Option<Processing>, JobError> {
+    let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
+    lease.hold(&mut tx).await?;
+    let processing = catalog::start(&mut tx, image).await.map_err(JobError::retry)?;
+    tx.commit().await.map_err(JobError::retry)?;
+    Ok(processing)
 }
 
 /// Why there are no renditions.
@@ -150,8 +158,13 @@ async fn save_failed(app: &App, failed: &Failed, lease: &Lease) -> Result<(), Jo
 }
 
 /// Between attempts an image is `queued` again. Best effort: `start` takes up a `processing` image as well.
-async fn requeue(app: &App, image: ImageId) {
-    let requeued = async { catalog::requeue(&mut *app.pool.acquire().await?, image).await };
+async fn requeue(app: &App, image: ImageId, lease: &Lease) {
+    let requeued = async {
+        let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
+        lease.hold(&mut tx).await?;
+        catalog::requeue(&mut tx, image).await.map_err(JobError::retry)?;
+        tx.commit().await.map_err(JobError::retry)
+    };
     if let Err(error) = requeued.await {
         warn!(%image, %error, "cannot put the image back to queued");
     }

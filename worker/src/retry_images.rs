@@ -1,7 +1,6 @@
 //! The periodic job that tries images again that failed because the bucket or the database was away for longer than a
 //! job's own attempts last. A later attempt may succeed, for as long as the upload is kept.
 
-use chrono::Utc;
 use darkroom_shared::{catalog, image::ImageId, jobs, queue::JobError};
 use tracing::info;
 
@@ -12,8 +11,8 @@ const BATCH: i64 = 1000;
 
 /// Brings such images back to `queued`, each with its job in one transaction. Returns how many.
 pub async fn retry_images(app: &App) -> Result<usize, JobError> {
-    let since = Utc::now() - app.orphan_age;
     let mut db = app.pool.acquire().await.map_err(JobError::retry)?;
+    let since = catalog::now(&mut db).await.map_err(JobError::retry)? - app.orphan_age;
     let images = catalog::unavailable(&mut db, since, BATCH).await.map_err(JobError::retry)?;
     drop(db);
     let mut brought_back = 0;

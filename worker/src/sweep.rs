@@ -39,7 +39,10 @@ pub struct Swept {
 
 /// Sweeps staging and the bucket once.
 pub async fn sweep(app: &App) -> Result<Swept, JobError> {
-    let before = Utc::now() - app.orphan_age;
+    // Not by this machine's clock, which may be wrong: what looks old is removed.
+    let mut db = app.pool.acquire().await.map_err(JobError::retry)?;
+    let before = catalog::now(&mut db).await.map_err(JobError::retry)? - app.orphan_age;
+    drop(db);
     let swept = Swept { staged: sweep_staging(app, before).await?, objects: sweep_bucket(app, before).await? };
     info!(staged = swept.staged, objects = swept.objects, "swept");
     Ok(swept)

@@ -202,10 +202,10 @@ impl Cluster {
 
     fn spawn(&self) -> Result<Server> {
         let mut settings = vec![
+            "max_connections=300",
             "listen_addresses=127.0.0.1",
             // None: the default directory belongs to another account, and a long path would not fit in an address.
             "unix_socket_directories=",
-            "max_connections=300",
             "log_checkpoints=off",
             "log_destination=stderr",
             "logging_collector=off",

@@ -6,4 +6,5 @@ mod crashes;
 mod lifecycle;
 mod operators;
 mod pictures;
-mod stack;
+
+use darkroom_dev::testing::stack;

@@ -146,6 +146,21 @@ impl Lease {
         Ok(())
     }
 
+    /// Checks in a transaction that the lease is held, and keeps it from passing to another until that ends. For what an
+    /// attempt writes before its job's end.
+    ///
+    /// # Errors
+    /// [`CompleteError::LeaseLost`]: roll back, the job is another's.
+    pub async fn hold(&self, tx: &mut PgConnection) -> Result<(), CompleteError> {
+        let sql = "SELECT FROM apalis.jobs WHERE id = $1 AND fence = $2 AND status = 'Running' FOR NO KEY UPDATE";
+        let held = sqlx::query(sql).bind(self.0.id.to_string()).bind(self.0.fence).fetch_optional(tx).await?;
+        if held.is_none() {
+            self.0.stop(StopReason::LeaseLost);
+            return Err(CompleteError::LeaseLost);
+        }
+        Ok(())
+    }
+
     /// Waits until the attempt should stop. A handler that goes on is dropped after
     /// [`SupervisorOptions::patience`](super::SupervisorOptions::patience).
     pub async fn stopped(&self) -> StopReason {

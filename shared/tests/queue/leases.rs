@@ -66,6 +66,8 @@ async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
             let reason = lease.stopped().await;
             let mut tx = pool.begin().await?;
             effect(&mut tx, &format!("{} by the zombie", note.name)).await?;
+            let refused = lease.hold(&mut tx).await.unwrap_err();
+            assert!(matches!(refused, CompleteError::LeaseLost));
             let refused = lease.complete(&mut tx).await.unwrap_err();
             assert!(matches!(refused, CompleteError::LeaseLost));
             tell.send(reason).unwrap();

@@ -1,0 +1,55 @@
+//! A disk that is full.
+
+use std::{path::Path, process::Command};
+
+use darkroom_dev::testing::stack::Setup;
+use tempfile::TempDir;
+
+use crate::trial::{SMALL, Trial, heavy};
+
+/// A disk of 2 MiB.
+struct Disk(TempDir);
+
+impl Disk {
+    /// `None` where this account may not mount one.
+    fn mount() -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(dir.path()).output();
+        mount.is_ok_and(|output| output.status.success()).then(|| Self(dir))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: processes that end with the test may have files open on it.
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_uploads_and_loses_none() {
+    let Some(disk) = Disk::mount() else {
+        eprintln!("SKIPPED: a small disk cannot be mounted here; run it as root");
+        return;
+    };
+    let staging = Some(disk.path().join("staging"));
+    let mut trial = Trial::start(Setup { workers: 1, staging, ..Setup::default() }).await;
+    trial.stack.queue_command(&["pause", "process-image"]).await;
+    let mut accepted = 0;
+    for seed in 0..10 {
+        // About 360 KB each.
+        accepted += usize::from(trial.offer(heavy(seed, 350), SMALL).await.is_some());
+    }
+    assert!((1..10).contains(&accepted), "{accepted} of 10 uploads of 360 KB fit on 2 MiB");
+    assert_eq!(trial.stack.staged().len(), accepted, "a refused upload leaves nothing behind");
+
+    trial.stack.queue_command(&["resume", "process-image"]).await;
+    trial.finished(accepted).await;
+    trial.stack.staging_is_empty().await;
+    assert!(trial.offer(heavy(11, 350), SMALL).await.is_some(), "there is room again");
+    trial.verdict().await;
+}
