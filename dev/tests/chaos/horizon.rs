@@ -20,7 +20,8 @@ async fn sessions_idle_in_a_transaction_hold_up_nothing_but_what_they_lock() {
     trial.stack.queue_command(&["resume", "process-image"]).await;
     trial.upload_many(100).await;
     trial.finished(100).await;
-    assert_eq!(trial.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Pending'").await, 5, "those locked");
+    let waiting = "count(*) FROM apalis.jobs WHERE job_type = 'process-image' AND status = 'Pending'";
+    assert_eq!(trial.value::<i64>(waiting).await, 5, "those locked");
 
     locked.rollback().await.unwrap();
     trial.finished(105).await;

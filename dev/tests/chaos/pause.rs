@@ -16,14 +16,14 @@ async fn a_zombie_changes_nothing() {
     let image = trial.offer(large(1), LARGE).await.unwrap();
     trial.until("(SELECT status = 'processing' FROM images)").await;
     trial.stack.workers[0].signal(Signal::STOP);
-    let owner: String = trial.value("lock_by FROM apalis.jobs").await;
+    let owner: String = trial.value("lock_by FROM apalis.jobs WHERE job_type = 'process-image'").await;
 
     // Another worker takes the job over, and the first wakes up while that one is at work.
     trial.stack.start_worker();
-    trial.until("(SELECT status = 'Running' AND fence = 2 FROM apalis.jobs)").await;
+    trial.until("(SELECT status = 'Running' AND fence = 2 FROM apalis.jobs WHERE job_type = 'process-image')").await;
     trial.stack.workers[0].signal(Signal::CONT);
     trial.settle().await;
-    let finisher: String = trial.value("lock_by FROM apalis.jobs").await;
+    let finisher: String = trial.value("lock_by FROM apalis.jobs WHERE job_type = 'process-image'").await;
     assert_ne!(finisher, owner, "the zombie has completed the job");
 
     // It renders one at a time: when it is done with the next image, it has tried everything with the first.
