@@ -75,10 +75,12 @@ settings! {
     MAX_PIXELS = Some("100000000"), "Most pixels of an image, summed over its frames.";
     MAX_FRAMES = Some("1000"), "Most frames of an animation.";
     WORKER_CONCURRENCY = Some("0"), "Images a worker renders at once; 0: as many as it has cores.";
-    RENDER_SECONDS = Some("60"), "Longest time one image may take to render.";
+    RENDER_SECONDS = Some("60"), "Longest time one image may take to render: to decode, resize and encode.";
+    RENDER_MEMORY_BYTES = Some("0"), "Memory that all images a worker renders at once may take, 268435456 or more; 0: three quarters of the machine's or the container's.";
+    RENDER_CHILD_IMAGES = Some("100"), "Images after which a render process is replaced, 1 to 1000000.";
     DRAIN_SECONDS = Some("30"), "How long running jobs and uploads may go on after SIGTERM.";
     LEASE_SECONDS = Some("6"), "How long a worker is believed alive after its last heartbeat, 3 to 60; the same in every process.";
-    MAX_CRASHES = Some("3"), "How many workers may die over a job before it is quarantined, 1 to 100.";
+    MAX_CRASHES = Some("3"), "How many workers or render processes may die over a job before it is quarantined, 1 to 100.";
     KEEP_DONE_SECONDS = Some("604800"), "How long finished jobs are kept.";
     KEEP_FAILED_SECONDS = Some("2592000"), "How long jobs that failed for good are kept, with their errors.";
     KEEP_JOBS = Some("1000000"), "Most jobs in the table; of more, the oldest that have ended go, whatever their age.";
@@ -202,6 +204,10 @@ pub struct Worker {
     pub concurrency: usize,
     /// Longest time for one image.
     pub render: Duration,
+    /// Memory of all images that are rendered at once, in bytes; `None`: by what the machine has.
+    pub render_memory: Option<u64>,
+    /// Images after which a render process is replaced.
+    pub child_images: u32,
     /// Grace for running jobs after SIGTERM.
     pub drain: Duration,
     /// Age from which an orphan is removed.
@@ -413,10 +419,24 @@ impl Reader<'_> {
             n => n,
         });
         let render = self.seconds(&RENDER_SECONDS, 1, 3600);
+        let memory = self.required(&RENDER_MEMORY_BYTES, |text| match text.parse::<u64>() {
+            Ok(0) => Ok(None),
+            // Less would not do for a photograph.
+            Ok(bytes) if bytes >= 256 << 20 => Ok(Some(bytes)),
+            _ => Err("0, or a whole number from 268435456".to_owned()),
+        });
+        let child_images = self.number(&RENDER_CHILD_IMAGES, 1, 1_000_000);
         let drain = self.seconds(&DRAIN_SECONDS, 0, 3600);
         // Not less than an hour: a slow upload and a long job must never look like orphans.
         let orphan = self.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
-        Some(Worker { concurrency: concurrency?, render: render?, drain: drain?, orphan: orphan? })
+        Some(Worker {
+            concurrency: concurrency?,
+            render: render?,
+            render_memory: memory?,
+            child_images: child_images?,
+            drain: drain?,
+            orphan: orphan?,
+        })
     }
 
     fn queue(&mut self) -> Option<Queue> {

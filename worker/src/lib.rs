@@ -8,11 +8,13 @@
 //! | [`retry_images`] | the periodic job that tries images again which an outage has failed |
 //! | [`sweep`] | the periodic job that removes what no image claims |
 //! | [`pipeline`] | from bytes to renditions; knows neither SQL nor S3 |
+//! | [`render`] | the child processes in which the pipeline runs |
 
 pub mod delete_image;
 pub mod pipeline;
 pub mod process_image;
 pub mod queue_command;
+pub mod render;
 pub mod retry_images;
 pub mod sweep;
 
@@ -27,6 +29,11 @@ use darkroom_shared::{
     staging::Staging,
 };
 use futures::FutureExt as _;
+use render::{
+    admission::{self, Admission},
+    pool::{Pool, PoolOptions},
+    process::Program,
+};
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
@@ -51,6 +58,12 @@ pub struct App {
     pub staging: Staging,
     /// What a picture may ask for.
     pub limits: pipeline::Limits,
+    /// Where pictures are rendered.
+    pub renderers: Pool,
+    /// Memory for pictures.
+    pub admission: Admission,
+    /// Longest time of one picture.
+    pub render: Duration,
     /// Age from which an orphan is removed.
     pub orphan_age: Duration,
 }
@@ -63,6 +76,17 @@ impl App {
             bucket: Bucket::new(&settings.bucket)?,
             staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
             limits: pipeline::Limits { header: settings.limits.into() },
+            renderers: Pool::start(PoolOptions {
+                program: Program::own()?,
+                size: settings.worker.concurrency,
+                orders: settings.worker.child_images,
+                deadline: settings.worker.render,
+            })?,
+            render: settings.worker.render,
+            admission: Admission::new(
+                settings.worker.render_memory.unwrap_or_else(admission::available),
+                settings.worker.concurrency,
+            ),
             orphan_age: settings.worker.orphan,
         }))
     }
@@ -72,6 +96,7 @@ impl App {
 /// a crash would: other workers notice within seconds.
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
     let mut stop = Stop::listen()?;
+    app.renderers.warm();
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
     let supervisor = Supervisor::start(supervisor_options(settings), &database)?;
 

@@ -12,7 +12,7 @@ use darkroom_shared::{
 use darkroom_worker::{
     App,
     queue_command::{self, QueueCommand},
-    run,
+    render, run,
     sweep::sweep,
 };
 
@@ -32,21 +32,27 @@ enum Command {
     Sweep,
     /// Look at the queue, and tell it what to do.
     Queue(QueueCommand),
+    /// Render what the worker that has started this process orders.
+    #[command(hide = true)]
+    RenderChild,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    match work(arguments.command.unwrap_or(Command::Run)).await {
-        Ok(code) => code,
-        Err(error) => {
-            // One line, causes included; a backtrace helps nobody who has to fix a setting.
-            eprintln!("darkroom-worker: {error:#}");
-            ExitCode::FAILURE
-        }
+fn main() -> ExitCode {
+    match Arguments::parse().command.unwrap_or(Command::Run) {
+        // Without a runtime: its threads would not be confined.
+        Command::RenderChild => render::child::main(),
+        command => match work(command) {
+            Ok(code) => code,
+            Err(error) => {
+                // One line, causes included; a backtrace helps nobody who has to fix a setting.
+                eprintln!("darkroom-worker: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
     }
 }
 
+#[tokio::main]
 async fn work(command: Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
@@ -64,5 +70,6 @@ async fn work(command: Command) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Queue(command) => queue_command::run(&pool, &settings.queue, command).await,
+        Command::RenderChild => unreachable!("main has taken it"),
     }
 }

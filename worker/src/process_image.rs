@@ -3,9 +3,11 @@
 //! Every step may be repeated after a crash: taking up is idempotent, objects are named by their content, and the
 //! transaction that makes the image ready also completes the job, guarded by the lease. The staged file goes last.
 
+use std::{io::Cursor, time::Duration};
+
 use bytes::Bytes;
 use darkroom_shared::{
-    catalog,
+    catalog, header,
     image::{Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition},
     jobs::ProcessImage,
     queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease},
@@ -20,11 +22,18 @@ use tracing::{info, warn};
 
 use crate::{
     App,
-    pipeline::{self, RenderError, Rendered},
+    pipeline::Rendered,
+    render::{
+        RenderFault,
+        admission::{self, NoRoom},
+        protocol::Order,
+    },
 };
 
 /// Renditions of one image on their way to the bucket at once.
 const PUTS: usize = 4;
+/// How long a large picture waits before it asks again for a place.
+const FULL: Duration = Duration::from_secs(1);
 
 /// Renders one image. A picture that cannot be rendered becomes `failed` at once, and that is a job well done; a fault
 /// of the bucket, the disk or the database is the job's failure, and the queue tries again.
@@ -37,7 +46,7 @@ pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Resu
 
     let recipe = processing.recipe().clone();
     let outcome = tokio::select! {
-        outcome = render(app, image, recipe) => outcome,
+        outcome = render(app, image, recipe, lease) => outcome,
         _ = lease.stopped() => return Err(JobError::Cancelled),
     };
     let saved = match outcome {
@@ -78,9 +87,9 @@ impl Fault {
     }
 }
 
-/// Renders in a blocking thread and puts each rendition into the bucket as soon as it is encoded. Returns the
+/// Renders in a child process and puts each rendition into the bucket as soon as it is encoded. Returns the
 /// renditions and the placeholder.
-async fn render(app: &App, image: ImageId, recipe: Recipe) -> Result<(Vec<Rendition>, Vec<u8>), Fault> {
+async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Result<(Vec<Rendition>, Vec<u8>), Fault> {
     let source = match app.staging.read(image).await {
         Ok(source) => source,
         Err(StagingError::Missing) => {
@@ -90,37 +99,56 @@ async fn render(app: &App, image: ImageId, recipe: Recipe) -> Result<(Vec<Rendit
         Err(error) => return Err(Fault::retry(error)),
     };
 
-    // Holds one rendition besides those on their way: the renderer waits rather than fill the memory.
+    let header =
+        header::read(&mut Cursor::new(&source), &app.limits.header).map_err(|error| match error.failure() {
+            Some(failure) => Fault::Picture(failure),
+            None => Fault::retry(error),
+        })?;
+    let needed = admission::estimate(&header, source.len() as u64, &recipe);
+    // A picture that ran out of its memory has another attempt with more, where there is more.
+    let needed = needed.max(needed.saturating_mul(lease.attempt().into()).min(app.admission.most()));
+    let _room = app.admission.room(needed).await.map_err(|no_room| match no_room {
+        NoRoom::Ever { .. } => {
+            warn!(%image, %no_room, "the picture is too large for this worker");
+            let detail = "Rendering this picture would take more memory than there is.".to_owned();
+            Fault::Picture(Failure { code: FailureCode::TooLarge, detail })
+        }
+        NoRoom::Now => Fault::Job(JobError::Snooze(FULL)),
+    })?;
+
+    // Holds one rendition besides those on their way: the child waits rather than fill the memory.
     let (encoded, renditions) = mpsc::channel(1);
-    let limits = app.limits;
-    let renderer = tokio::task::spawn_blocking(move || encode(&source, &recipe, &limits, &encoded));
+    let order = Order { recipe, limits: app.limits };
+    let rendered = async move { app.renderers.render(&order, &source, needed, &encoded).await };
     let stored = ReceiverStream::new(renditions)
         .map(|rendered| put(app, image, rendered))
         .buffer_unordered(PUTS)
-        .try_collect::<Vec<_>>()
-        .await;
+        .try_collect::<Vec<_>>();
+    let (rendered, stored) = tokio::join!(rendered, stored);
 
     // The bucket's fault goes first: with nobody to take its renditions, the renderer stopped because of it.
     let stored = stored.map_err(Fault::retry)?;
-    match renderer.await.map_err(Fault::retry)? {
-        Ok(report) => Ok((stored, report.placeholder)),
-        Err(error) => Err(match error.failure() {
-            Some(failure) => Fault::Picture(failure),
-            None => Fault::retry(error),
-        }),
+    rendered.map(|report| (stored, report.placeholder)).map_err(|fault| judge(fault, app.render))
+}
+
+/// What a fault means for the picture and its job.
+fn judge(fault: RenderFault, deadline: Duration) -> Fault {
+    match fault {
+        RenderFault::Refused { failure, cause } => {
+            info!(cause, "refused");
+            Fault::Picture(failure)
+        }
+        // It had the processor for most of the time, so it would take as long again.
+        RenderFault::TimedOut { processor, .. } if processor >= deadline / 2 => Fault::Picture(timed_out()),
+        RenderFault::Crashed { .. } | RenderFault::OutOfMemory { .. } => Fault::Job(JobError::crash(fault)),
+        RenderFault::TimedOut { .. } | RenderFault::Failed { .. } | RenderFault::NotTaken | RenderFault::Start(_) => {
+            Fault::retry(fault)
+        }
     }
 }
 
-/// Runs the pipeline; blocks.
-fn encode(
-    source: &[u8],
-    recipe: &Recipe,
-    limits: &pipeline::Limits,
-    encoded: &mpsc::Sender<Rendered>,
-) -> Result<pipeline::Report, RenderError> {
-    pipeline::render(source, recipe, limits, &mut |rendered| {
-        encoded.blocking_send(rendered).map_err(|_| "nobody takes it".into())
-    })
+fn timed_out() -> Failure {
+    Failure { code: FailureCode::TimedOut, detail: "Rendering this picture takes too long.".to_owned() }
 }
 
 async fn put(app: &App, image: ImageId, rendered: Rendered) -> Result<Rendition, darkroom_shared::bucket::BucketError> {
@@ -180,7 +208,11 @@ async fn remove_staged(app: &App, image: ImageId) {
 /// The job is given up: so is its image, in the same transaction. The staged file stays for as long as an orphan does,
 /// so that an operator can have the job tried again.
 pub async fn give_up(tx: &mut PgConnection, job: &ProcessImage, failure: &queue::Failure) -> Result<(), BoxError> {
+    let source = failure.source.as_deref().and_then(|source| source.downcast_ref::<RenderFault>());
     let (code, detail) = match (failure.reason, failure.kind) {
+        (_, ErrorKind::Error) if matches!(source, Some(RenderFault::TimedOut { .. })) => {
+            (FailureCode::TimedOut, "Rendering this picture takes too long.")
+        }
         (FailureReason::Cancelled, _) => (FailureCode::Cancelled, "It was cancelled."),
         (FailureReason::Quarantined, _) | (_, ErrorKind::Panic | ErrorKind::Crash) => {
             (FailureCode::Crashed, "Rendering this picture crashed again and again.")
@@ -191,4 +223,27 @@ pub async fn give_up(tx: &mut PgConnection, job: &ProcessImage, failure: &queue:
     let failed = Failed::given_up(job.image, Failure { code, detail: detail.to_owned() });
     catalog::save_failed(tx, &failed).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_picture_fails_and_a_slow_machine_tries_again() {
+        let deadline = Duration::from_mins(1);
+        let cut_off = |processor| judge(RenderFault::TimedOut { deadline, processor }, deadline);
+        assert!(matches!(cut_off(deadline / 2), Fault::Picture(Failure { code: FailureCode::TimedOut, .. })));
+        assert!(matches!(cut_off(deadline / 3), Fault::Job(JobError::Retry(_))));
+    }
+
+    #[test]
+    fn a_crash_of_the_child_is_a_crash_of_the_job() {
+        for fault in [
+            RenderFault::Crashed { evidence: "signal 11".to_owned() },
+            RenderFault::OutOfMemory { evidence: "signal 6".to_owned() },
+        ] {
+            assert!(matches!(judge(fault, Duration::ZERO), Fault::Job(JobError::Crash(_))));
+        }
+    }
 }

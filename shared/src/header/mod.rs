@@ -15,6 +15,8 @@ use std::{
     io::{self, BufRead, Seek},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     config::Limits,
     image::{Failure, FailureCode, SourceFormat},
@@ -22,7 +24,7 @@ use crate::{
 use input::Input;
 
 /// What a file may ask of us. Checked before decoding, and a bound on what decoding costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeaderLimits {
     /// Pixels.
     pub width: u32,

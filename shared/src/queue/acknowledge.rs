@@ -151,6 +151,7 @@ async fn write_again(conn: &mut PgConnection, ends: &[Again]) -> Result<u64, sql
             UPDATE apalis.jobs AS job
             SET status = 'Pending', run_at = now() + ended.delay * interval '1 microsecond',
                 attempts = ended.attempts, lock_by = NULL, lock_at = NULL,
+                crashes = job.crashes + CASE WHEN ended.kind = 'crash' THEN 1 ELSE 0 END,
                 hold = CASE WHEN job.hold IS NOT NULL THEN job.hold WHEN ended.delay > 0 THEN 'later' END,
                 errors = CASE WHEN ended.kind IS NULL THEN job.errors
                     ELSE queue_add_error(job.errors, job.attempts, job.lock_by, ended.kind, ended.message) END,

@@ -91,11 +91,11 @@ fn panic_message(panic: &(dyn Any + Send)) -> String {
 }
 
 /// Decides how the job goes on.
-pub(super) fn judge(finish: Finish, lease: &Held, backoff: &Backoff) -> Ending {
+pub(super) fn judge(finish: Finish, lease: &Held, backoff: &Backoff, max_crashes: u16) -> Ending {
     match finish {
         Finish::Returned(Ok(())) if lease.is_completed() => Ending::Settled,
         Finish::Returned(Ok(())) => Ending::Done,
-        Finish::Returned(Err(error)) => judge_error(error, lease, backoff),
+        Finish::Returned(Err(error)) => judge_error(error, lease, backoff, max_crashes),
         Finish::Panicked(message) => failed_once(AttemptError::new(ErrorKind::Panic, message), None, lease, backoff),
         Finish::PassedDeadline(deadline) => {
             let message = format!("ran longer than {deadline:?}");
@@ -105,7 +105,7 @@ pub(super) fn judge(finish: Finish, lease: &Held, backoff: &Backoff) -> Ending {
     }
 }
 
-fn judge_error(error: BoxError, lease: &Held, backoff: &Backoff) -> Ending {
+fn judge_error(error: BoxError, lease: &Held, backoff: &Backoff, max_crashes: u16) -> Ending {
     let error = match error.downcast::<JobError>() {
         Ok(error) => *error,
         // apalis' own word for it.
@@ -119,8 +119,14 @@ fn judge_error(error: BoxError, lease: &Held, backoff: &Backoff) -> Ending {
         }
         JobError::Cancelled => stopped(lease),
         // An attempt that was asked to stop ends in whatever error the stop provoked.
-        JobError::Retry(_) | JobError::Snooze(_) if lease.stop_reason().is_some() => stopped(lease),
+        JobError::Retry(_) | JobError::Crash(_) | JobError::Snooze(_) if lease.stop_reason().is_some() => {
+            stopped(lease)
+        }
         JobError::Snooze(delay) => Ending::Again { delay, counts: false, error: None },
+        JobError::Crash(source) => {
+            let error = AttemptError::new(ErrorKind::Crash, chain(&source));
+            crashed_once(error, source, lease, backoff, max_crashes)
+        }
         JobError::Retry(source) => {
             let error = AttemptError::new(ErrorKind::Error, chain(&source));
             failed_once(error, Some(source), lease, backoff)
@@ -152,6 +158,15 @@ fn failed_once(error: AttemptError, source: Option<BoxError>, lease: &Held, back
     Ending::Again { delay: backoff.draw(spent.unsigned_abs()), counts: true, error: Some(error) }
 }
 
+/// Another attempt, if one more crash is allowed. The worker lives, so the job need not run alone.
+fn crashed_once(error: AttemptError, source: BoxError, lease: &Held, backoff: &Backoff, max_crashes: u16) -> Ending {
+    let crashes = lease.crashes + 1;
+    if crashes >= max_crashes.into() {
+        return Ending::Failed { reason: FailureReason::Quarantined, error, source: Some(source) };
+    }
+    Ending::Again { delay: backoff.draw(crashes.unsigned_abs()), counts: true, error: Some(error) }
+}
+
 /// An error and its causes in one line.
 fn chain(error: &BoxError) -> String {
     let mut line = error.to_string();
@@ -178,7 +193,7 @@ mod tests {
     }
 
     fn judged(result: Result<(), BoxError>, lease: &Held) -> Ending {
-        judge(Finish::Returned(result), lease, &Backoff::default())
+        judge(Finish::Returned(result), lease, &Backoff::default(), 3)
     }
 
     #[test]
@@ -191,6 +206,20 @@ mod tests {
     #[test]
     fn crashed_attempts_do_not_use_up_the_attempts() {
         assert!(matches!(judged(Err("x".into()), &lease(4, 2, 3)), Ending::Again { .. }));
+    }
+
+    #[test]
+    fn a_crash_of_what_ran_the_job_is_quarantined_in_the_end() {
+        let Ending::Again { counts: true, error: Some(error), .. } =
+            judged(Err(JobError::crash("signal 11").into()), &lease(2, 1, 1))
+        else {
+            panic!()
+        };
+        assert_eq!((error.kind, error.message.as_str()), (ErrorKind::Crash, "signal 11"));
+        let Ending::Failed { reason, .. } = judged(Err(JobError::crash("signal 11").into()), &lease(3, 2, 9)) else {
+            panic!()
+        };
+        assert_eq!(reason, FailureReason::Quarantined);
     }
 
     #[test]

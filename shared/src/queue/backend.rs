@@ -158,7 +158,7 @@ where
         let attempt = tokio::spawn(async move {
             let limits = Limits { deadline: inbox.options.deadline, patience: shared.options.patience };
             let finish = run(handler, &lease, limits).await;
-            let ending = judge(finish, &lease, &inbox.options.backoff);
+            let ending = judge(finish, &lease, &inbox.options.backoff, shared.options.max_crashes);
             // The channel is bounded: ends that cannot be written for long keep their slots.
             shared.end(Ended { lease, ending }).await;
             if inbox.free() {

@@ -20,7 +20,7 @@ pub enum FailureReason {
     Failed,
     /// All attempts ended in an error, a panic or a deadline.
     Exhausted,
-    /// It ran while its worker died, again and again.
+    /// It ran while its worker, or what ran it for its worker, died, again and again.
     Quarantined,
     /// An operator cancelled it.
     Cancelled,
@@ -54,7 +54,7 @@ pub enum ErrorKind {
     Panic,
     /// It ran past its deadline.
     Deadline,
-    /// Its worker died or was cut off.
+    /// Its worker died or was cut off, or what ran it for its worker died.
     Crash,
     /// It was cancelled.
     Cancelled,

@@ -76,6 +76,10 @@ pub enum JobError {
     /// Something that will not pass: fail for good, now.
     #[error("{0}")]
     Fail(#[source] BoxError),
+    /// What ran the job for the handler died, as its worker might have: counted among its crashes, not its errors. Tried
+    /// again until there are as many as may be, then quarantined.
+    #[error("{0}")]
+    Crash(#[source] BoxError),
     /// Not yet: run again after this time. Not an error, and costs no attempt.
     #[error("snoozed for {0:?}")]
     Snooze(Duration),
@@ -88,6 +92,11 @@ impl JobError {
     /// A [`JobError::Retry`].
     pub fn retry(source: impl Into<BoxError>) -> Self {
         Self::Retry(source.into())
+    }
+
+    /// A [`JobError::Crash`].
+    pub fn crash(source: impl Into<BoxError>) -> Self {
+        Self::Crash(source.into())
     }
 
     /// A [`JobError::Fail`].

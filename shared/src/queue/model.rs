@@ -440,7 +440,7 @@ impl World {
         };
         // Longer than any run of the model, whatever is drawn.
         let backoff = Backoff { base: Duration::from_hours(1_000_000), cap: Duration::from_hours(1_000_000) };
-        let ending = judge(finish, &lease, &backoff);
+        let ending = judge(finish, &lease, &backoff, shared.options.max_crashes);
         let mut batch = Batch::default();
         batch.sort_in(Ended { lease, ending });
         let mut link = Link::new("model", self.options.clone(), LEASE);

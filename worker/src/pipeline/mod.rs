@@ -32,9 +32,10 @@ use darkroom_shared::{
     header::{self, HeaderError, HeaderLimits, Limit},
     image::{Failure, FailureCode, Recipe, RenditionFormat},
 };
+use serde::{Deserialize, Serialize};
 
 /// What a picture may ask for.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Limits {
     /// Checked again here: the upload may have been accepted under others.
     pub header: HeaderLimits,
@@ -56,7 +57,7 @@ pub struct Rendered {
 }
 
 /// What was learnt of the picture as a whole.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// A `ThumbHash` of the first frame.
     pub placeholder: Vec<u8>,

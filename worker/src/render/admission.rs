@@ -1,0 +1,159 @@
+//! How much memory a picture needs, told from its header, and when there is room for it.
+//!
+//! Every picture is granted its estimate, and its child cannot have more. A *small* one is granted at once: a quarter of
+//! the budget is set aside for as many small ones as run at once. The rest is the *lane* of the large ones: they wait
+//! there for memory, and no more of them than half of the places wait or run, so that small ones always find a place.
+//! So any mix of uploads stays under the budget.
+
+use darkroom_shared::{
+    header::Header,
+    image::{MAX_DIMENSION, Recipe, SourceFormat},
+};
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Memory is counted in these: a semaphore's permits are not enough to count bytes.
+const UNIT: u64 = 1 << 20;
+
+/// Room for pictures.
+#[derive(Debug)]
+pub struct Admission {
+    /// Up to here a picture is small, in bytes.
+    small: u64,
+    /// The large ones' memory, in bytes.
+    large: u64,
+    /// Of the large ones, in [`UNIT`]s.
+    memory: Semaphore,
+    /// Of the large ones.
+    places: Semaphore,
+}
+
+/// Room for one picture; given back when dropped.
+#[derive(Debug)]
+pub struct Room<'a> {
+    _permits: Option<(SemaphorePermit<'a>, SemaphorePermit<'a>)>,
+}
+
+/// Why there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoRoom {
+    /// There never will be.
+    #[error("rendering it needs {needed} bytes of memory, and pictures may have {available}")]
+    Ever {
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        available: u64,
+    },
+    /// Other large pictures have the places.
+    #[error("other large pictures are before it")]
+    Now,
+}
+
+impl Admission {
+    /// Room for this number of pictures at once in this number of bytes.
+    pub fn new(budget: u64, places: usize) -> Self {
+        let small = budget / 4 / places.max(1) as u64;
+        let large = budget - small * places.max(1) as u64;
+        let units = usize::try_from(large / UNIT).unwrap_or(Semaphore::MAX_PERMITS).min(Semaphore::MAX_PERMITS);
+        let places = Semaphore::new((places / 2).max(1));
+        Self { small, large, memory: Semaphore::new(units), places }
+    }
+
+    /// The most that one picture can have, in bytes.
+    pub fn most(&self) -> u64 {
+        self.large / UNIT * UNIT
+    }
+
+    /// Waits until there is room for a picture that needs so many bytes; does not wait for a place.
+    pub async fn room(&self, needed: u64) -> Result<Room<'_>, NoRoom> {
+        if needed <= self.small {
+            return Ok(Room { _permits: None });
+        }
+        if needed > self.most() {
+            return Err(NoRoom::Ever { needed, available: self.most() });
+        }
+        let place = self.places.try_acquire().map_err(|_| NoRoom::Now)?;
+        let units = u32::try_from(needed.div_ceil(UNIT)).unwrap_or(u32::MAX);
+        // Never closed. Fair: in the order of asking.
+        let memory = self.memory.acquire_many(units).await.map_err(|_| NoRoom::Now)?;
+        Ok(Room { _permits: Some((place, memory)) })
+    }
+}
+
+/// The memory that rendering takes at most, in bytes: that of a picture that is as bad as its header allows.
+///
+/// The figures behind it are measured (`worker/tests/render_process.rs` holds them against the pipeline).
+pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
+    let area = u64::from(header.width) * u64::from(header.height);
+    let output = largest_output(header, recipe);
+    let decoded = area * u64::from(header.bits_per_pixel.max(8)).div_ceil(8);
+    // A JPEG in passes is held whole as 16-bit coefficients, whatever its sampling.
+    let coefficients = if header.format == SourceFormat::Jpeg && header.scans > 1 { 2 * decoded } else { 0 };
+    let linear = match header.format {
+        SourceFormat::Jpeg => 6 * area,
+        SourceFormat::Png | SourceFormat::Webp | SourceFormat::Gif => 8 * area,
+    };
+    let moving = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
+    BASE + 2 * source + coefficients + decoded + linear + moving + OUTPUT * output
+}
+
+/// What any picture takes, in bytes: tables, profiles, the allocator's own.
+const BASE: u64 = 64 << 20;
+/// Bytes for a pixel of the largest rendition: its samples in linear light and coded, and what encoders hold.
+const OUTPUT: u64 = 48;
+
+fn largest_output(header: &Header, recipe: &Recipe) -> u64 {
+    let area = u64::from(header.width) * u64::from(header.height);
+    let (width, height) = match recipe {
+        Recipe::Standard => (u64::from(Recipe::FULL_WIDTH), u64::from(MAX_DIMENSION)),
+        Recipe::Resize(resize) => {
+            let side = |side: Option<std::num::NonZeroU32>| u64::from(side.map_or(MAX_DIMENSION, u32::from));
+            (side(resize.width), side(resize.height))
+        }
+    };
+    area.min(width * height)
+}
+
+/// Memory that pictures may have where no setting says it: three quarters of what the machine, or the container, has.
+pub fn available() -> u64 {
+    let number = |text: String| text.trim().parse::<u64>().ok();
+    let cgroup = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
+        .into_iter()
+        .find_map(|path| std::fs::read_to_string(path).ok().and_then(number));
+    let machine = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+        Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? << 10)
+    });
+    let least = [cgroup, machine].into_iter().flatten().min();
+    least.unwrap_or(DEFAULT_MEMORY) / 4 * 3
+}
+
+/// Where the system does not say.
+const DEFAULT_MEMORY: u64 = 4 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn large_pictures_leave_room_for_small_ones() {
+        let admission = Admission::new(4000 * UNIT, 4);
+        let first = admission.room(3000 * UNIT).await.unwrap();
+        let second = admission.room(300 * UNIT);
+        tokio::pin!(second);
+        assert!(futures::poll!(&mut second).is_pending(), "there is a place, and no memory");
+        assert_eq!(admission.room(300 * UNIT).await.err(), Some(NoRoom::Now), "half of the places are theirs");
+        let small: Vec<_> = futures::future::join_all((0..4).map(|_| admission.room(250 * UNIT))).await;
+        assert!(small.iter().all(Result::is_ok));
+        drop(first);
+        second.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_picture_that_can_never_fit_is_told_so() {
+        let admission = Admission::new(4000 * UNIT, 4);
+        let refused = admission.room(3001 * UNIT).await.err();
+        assert_eq!(refused, Some(NoRoom::Ever { needed: 3001 * UNIT, available: 3000 * UNIT }));
+        assert!(admission.room(3000 * UNIT).await.is_ok());
+    }
+}
