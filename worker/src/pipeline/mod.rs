@@ -18,6 +18,7 @@ mod colour;
 mod decode;
 mod dominant;
 mod encode;
+mod hdr;
 mod libjpeg;
 mod likeness;
 mod linear;

@@ -108,7 +108,7 @@ impl Job<'_> {
         let same_format = match self.header.format {
             SourceFormat::Jpeg => format == Jpeg,
             SourceFormat::Webp => format == Webp && self.metadata.lossy_webp,
-            SourceFormat::Png | SourceFormat::Gif => false,
+            _ => false,
         };
         let upright = self.metadata.orientation.swap((self.header.width, self.header.height));
         if same_format && target.formats == Formats::Pair && (target.width, target.height) == upright {
