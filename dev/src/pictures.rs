@@ -1,7 +1,11 @@
 //! Test pictures, made in code. The same arguments give the same bytes.
 #![allow(clippy::missing_panics_doc)] // writing into memory cannot fail
 
+mod avif;
+
 use std::io::Write as _;
+
+pub use avif::{Av1, Avif};
 
 use flate2::{Compression, write::ZlibEncoder};
 
@@ -39,6 +43,20 @@ impl Jpeg {
     pub fn cmyk(mut self) -> Self {
         self.sampling = vec![(1, 1); 4];
         self.with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")
+    }
+
+    /// The same as [`Self::cmyk`], but its first three components are YCbCr of the inverted cyan, magenta, yellow.
+    #[must_use]
+    pub fn ycck(mut self) -> Self {
+        self.sampling = vec![(1, 1); 4];
+        self.with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\x02")
+    }
+
+    /// Colour at half of the resolution from left to right.
+    #[must_use]
+    pub fn half_colour_across(mut self) -> Self {
+        self.sampling[0] = (2, 1);
+        self
     }
 
     /// Colour at half of the resolution in both directions.
@@ -246,6 +264,33 @@ pub fn png_with(
     file
 }
 
+/// A CMYK profile (ICC.1, lut8Type) of an odd printer: whatever ink there is, it looks like a gray of L* = 50.
+#[must_use]
+pub fn gray_ink_profile() -> Vec<u8> {
+    let mut table = b"mft1\0\0\0\0\x04\x03\x02\0".to_vec();
+    for i in 0..9 {
+        table.extend(if i % 4 == 0 { 0x1_0000_u32 } else { 0 }.to_be_bytes());
+    }
+    (0..4).for_each(|_| table.extend(0..=255));
+    for corner in 0..16 {
+        table.extend([if corner == 0 { 255 } else { 128 }, 128, 128]);
+    }
+    (0..3).for_each(|_| table.extend(0..=255));
+    let mut profile = vec![0; 128];
+    let length = 128 + 4 + 12 + table.len();
+    profile[..4].copy_from_slice(&u32::try_from(length).unwrap_or(0).to_be_bytes());
+    profile[8..12].copy_from_slice(&[2, 0x40, 0, 0]);
+    profile[12..24].copy_from_slice(b"prtrCMYKLab ");
+    profile[36..40].copy_from_slice(b"acsp");
+    profile[68..80].copy_from_slice(&[0, 0, 0xF6, 0xD6, 0, 1, 0, 0, 0, 0, 0xD3, 0x2D]);
+    profile.extend(1_u32.to_be_bytes());
+    profile.extend(b"A2B0");
+    profile.extend(144_u32.to_be_bytes());
+    profile.extend(u32::try_from(table.len()).unwrap_or(0).to_be_bytes());
+    profile.extend(table);
+    profile
+}
+
 /// The body of a PNG chunk with a name and compressed data: iCCP, zTXt.
 #[must_use]
 pub fn compressed_chunk(data: &[u8]) -> Vec<u8> {
@@ -261,6 +306,108 @@ pub fn webp(width: u32, height: u32, rgba: &[u8]) -> Vec<u8> {
         .encode(rgba, width, height, image_webp::ColorType::Rgba8)
         .expect("as many samples as the size asks for");
     file
+}
+
+/// A JPEG XL of [`corners`] at 32 × 16, lossless; with `holes`, of the alpha that [`Av1::Alpha`] has. Made by `cjxl`
+/// 0.7.0: `cjxl corners.png corners.jxl -d 0`.
+#[must_use]
+pub fn jxl(holes: bool) -> Vec<u8> {
+    avif::bytes(if holes {
+        "ff0ac3c182e24208081000bc004b386998ca83f72b4808809a999731c6e4058400383d0f000873f0174924eff70723ed0721b1bf5f470418\
+         d930f002"
+    } else {
+        "ff0ac341407121080201009c004b386998ca83f72b4808809a9917837881200036713d009cccfc451009fbfdfb01a6e1c00dbc20"
+    })
+}
+
+/// The same in the container, with a box of its own before the picture.
+#[must_use]
+pub fn jxl_container(kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+    let boxed = |kind: [u8; 4], body: &[u8]| {
+        [&u32::try_from(body.len() + 8).unwrap_or(0).to_be_bytes()[..], &kind, body].concat()
+    };
+    [
+        boxed(*b"JXL ", b"\r\n\x87\n"),
+        boxed(*b"ftyp", b"jxl \0\0\0\0jxl "),
+        boxed(kind, body),
+        boxed(*b"jxlc", &jxl(false)),
+    ]
+    .concat()
+}
+
+/// A bottom-up BMP of 24 bits a pixel.
+pub fn bmp(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
+    let mut rows = Vec::new();
+    for y in (0..height).rev() {
+        for x in 0..width {
+            let [r, g, b] = colour(x, y);
+            rows.extend([b, g, r]);
+        }
+        rows.resize(rows.len().next_multiple_of(4), 0);
+    }
+    let mut file = b"BM".to_vec();
+    for value in [54 + u32::try_from(rows.len()).unwrap_or(0), 0, 54, 40, width, height, 24 << 16 | 1, 0, 0, 0, 0, 0, 0]
+    {
+        file.extend(value.to_le_bytes());
+    }
+    file.extend(rows);
+    file
+}
+
+/// A little-endian TIFF of one uncompressed strip. Fields are a tag, and its values as SHORT.
+#[derive(Clone, Debug)]
+pub struct Tiff {
+    /// Pixels.
+    pub width: u16,
+    /// Pixels.
+    pub height: u16,
+    /// Channels of a pixel.
+    pub channels: u16,
+    /// Bits of a channel: 8, or 16 in little-endian order.
+    pub bits: u16,
+    /// PhotometricInterpretation: 1 for gray, 2 for RGB, 5 for CMYK.
+    pub photometric: u16,
+    /// More tags, each with one SHORT.
+    pub fields: Vec<(u16, u16)>,
+    /// More tags, each with bytes of its own type: 2 for text, 7 for anything.
+    pub blobs: Vec<(u16, u16, Vec<u8>)>,
+}
+
+impl Tiff {
+    /// The file of these samples.
+    #[must_use]
+    pub fn encode(&self, samples: &[u8]) -> Vec<u8> {
+        let mut heap: Vec<u8> = samples.to_vec();
+        let mut entries: Vec<(u16, u16, u32, Vec<u8>)> = Vec::new();
+        let mut short = |tag: u16, value: u16| entries.push((tag, 3, 1, value.to_le_bytes().to_vec()));
+        let (width, height, photometric) = (self.width, self.height, self.photometric);
+        for (tag, value) in
+            [(256, width), (257, height), (259, 1), (262, photometric), (277, self.channels), (278, height)]
+        {
+            short(tag, value);
+        }
+        self.fields.iter().for_each(|(tag, value)| short(*tag, *value));
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0);
+        entries.push((258, 3, self.channels.into(), self.bits.to_le_bytes().repeat(self.channels.into())));
+        entries.push((273, 4, 1, 8_u32.to_le_bytes().to_vec()));
+        entries.push((279, 4, 1, length(samples).to_le_bytes().to_vec()));
+        entries.extend(self.blobs.iter().map(|(tag, kind, body)| (*tag, *kind, length(body), body.clone())));
+        entries.sort_by_key(|entry| entry.0);
+        let mut directory = u16::try_from(entries.len()).unwrap_or(0).to_le_bytes().to_vec();
+        for (tag, kind, count, mut value) in entries {
+            if value.len() > 4 {
+                heap.resize(heap.len().next_multiple_of(2), 0);
+                let at = 8 + length(&heap);
+                heap.extend(value);
+                value = at.to_le_bytes().to_vec();
+            }
+            value.resize(4, 0);
+            directory.extend([&tag.to_le_bytes()[..], &kind.to_le_bytes(), &count.to_le_bytes(), &value].concat());
+        }
+        directory.extend([0; 4]);
+        heap.resize(heap.len().next_multiple_of(2), 0);
+        [&b"II*\0"[..], &(8 + length(&heap)).to_le_bytes(), &heap, &directory].concat()
+    }
 }
 
 /// A frame of a [`gif`].

@@ -107,6 +107,14 @@ words! {
         Webp = "webp",
         /// GIF 87a and 89a.
         Gif = "gif",
+        /// AVIF (AV1 Image File Format), a single still picture.
+        Avif = "avif",
+        /// JPEG XL (ISO/IEC 18181), its first frame.
+        Jxl = "jxl",
+        /// TIFF (revision 6.0), its first picture.
+        Tiff = "tiff",
+        /// BMP (Windows bitmap).
+        Bmp = "bmp",
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::sync::LazyLock;
 
-use darkroom_dev::pictures::{self, GifFrame, Jpeg};
+use darkroom_dev::pictures::{self, Av1, Avif, GifFrame, Jpeg, Tiff};
 use darkroom_shared::{
     header::HeaderLimits,
     image::{Fit, Quality, Recipe, RenditionFormat, Resize},
@@ -50,6 +50,13 @@ static PICTURES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
         pictures::webp(24, 16, &samples),
         rendered(&gif, &Recipe::Standard).pop().unwrap(),
         gif,
+        Avif::new(Av1::Half).with_alpha(false).turned(Some(1), Some(0)).encode(),
+        Avif::new(Av1::Ten).with_profile(&profile).encode(),
+        pictures::jxl(true),
+        pictures::jxl_container(*b"xml ", b"<x/>"),
+        pictures::bmp(24, 16, colour),
+        Tiff { width: 8, height: 4, channels: 3, bits: 8, photometric: 2, fields: vec![(274, 6)], blobs: Vec::new() }
+            .encode(&samples[..96]),
     ]
 });
 

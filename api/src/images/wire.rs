@@ -31,6 +31,10 @@ pub(crate) enum SourceFormat {
     Png,
     Webp,
     Gif,
+    Avif,
+    Jxl,
+    Tiff,
+    Bmp,
 }
 
 /// What a rendition is encoded as.

@@ -54,6 +54,10 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
         self.array().map(u32::from_be_bytes)
     }
 
+    pub(super) fn be64(&mut self) -> Result<u64, HeaderError> {
+        self.array().map(u64::from_be_bytes)
+    }
+
     pub(super) fn le16(&mut self) -> Result<u16, HeaderError> {
         self.array().map(u16::from_le_bytes)
     }
@@ -64,6 +68,28 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
 
     pub(super) fn le32(&mut self) -> Result<u32, HeaderError> {
         self.array().map(u32::from_le_bytes)
+    }
+
+    /// The next `count` bytes: a number that the caller has bounded.
+    pub(super) fn bytes(&mut self, count: usize) -> Result<Vec<u8>, HeaderError> {
+        let mut bytes = vec![0; count];
+        self.reader.read_exact(&mut bytes).map_err(|error| self.fault(error))?;
+        Ok(bytes)
+    }
+
+    /// How far the reader is.
+    pub(super) fn position(&mut self) -> Result<u64, HeaderError> {
+        self.reader.stream_position().map_err(HeaderError::Io)
+    }
+
+    /// Moves to a place counted from the reader's start. Past the end that succeeds, and the next read fails.
+    pub(super) fn move_to(&mut self, position: u64) -> Result<(), HeaderError> {
+        self.reader.seek(SeekFrom::Start(position)).map(drop).map_err(HeaderError::Io)
+    }
+
+    /// Moves to the end, and tells where that is.
+    pub(super) fn end(&mut self) -> Result<u64, HeaderError> {
+        self.reader.seek(SeekFrom::End(0)).map_err(HeaderError::Io)
     }
 
     /// Moves on by `count` bytes. Past the end that succeeds, and the next read fails.

@@ -4,10 +4,14 @@
 //! memory stays constant, and the time is bounded by the length of the file. A file that passes may still be broken
 //! inside; it cannot be larger than it says.
 
+pub mod avif;
+mod bmp;
 mod gif;
 mod input;
 mod jpeg;
+mod jxl;
 mod png;
+mod tiff;
 mod webp;
 
 use std::{
@@ -187,7 +191,7 @@ impl HeaderError {
 }
 
 fn unsupported(recognised: Option<&str>) -> String {
-    let readable = "JPEG, PNG, WebP and GIF are read";
+    let readable = "JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF and BMP are read";
     match recognised {
         Some(what) => format!("This is {what}; {readable}."),
         None => format!("This is not a known kind of picture; {readable}."),
@@ -216,9 +220,57 @@ pub fn read<R: BufRead + Seek>(reader: &mut R, limits: &HeaderLimits) -> Result<
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1A, b'\n', ..] => png::read(&mut input.of("PNG"), limits)?,
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => gif::read(&mut input.of("GIF"), limits)?,
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => webp::read(&mut input.of("WebP"), limits)?,
+        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', 0x0D, 0x0A, 0x87, 0x0A, ..] => {
+            jxl::read(&mut input.of("JPEG XL"), limits)?
+        }
+        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => tiff::read(&mut input.of("TIFF"), limits)?,
+        // Two letters alone are little: what is reserved must be zero, and the next header of a known length.
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, _, _, _, _, 12 | 40..=124, 0, ..] => {
+            bmp::read(&mut input.of("BMP"), limits)?
+        }
+        [_, _, _, _, b'f', b't', b'y', b'p', ..] => {
+            let brands = brands(&mut input)?;
+            let is_avif = |brand: &[u8; 4]| matches!(brand, b"avif" | b"avis");
+            match brands.first() {
+                _ if brands.iter().any(is_avif) => avif::read(&mut input.of("AVIF"), limits)?,
+                Some(major) => return unreadable(recognise_brand(major)),
+                None => return Err(HeaderError::Truncated { format: "image" }),
+            }
+        }
         other => return Err(HeaderError::Unsupported { recognised: recognise(other) }),
     };
     header.within(limits)
+}
+
+/// Reads how an AVIF is put together: for its decoder, from the same bytes that [`read`] has accepted.
+pub fn avif_layout<R: BufRead + Seek>(reader: &mut R) -> Result<avif::Layout, HeaderError> {
+    avif::layout(&mut Input::new(reader).of("AVIF"))
+}
+
+/// The brands of an `ftyp` box (ISO/IEC 14496-12, section 4.3), the major one first. Leaves the input where it was.
+fn brands<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<Vec<[u8; 4]>, HeaderError> {
+    const MAX: u32 = 64;
+    let start = input.position()?;
+    let words = input.be32()? / 4;
+    input.skip_whole(4)?;
+    let mut brands = Vec::new();
+    for word in 2..words.min(MAX) {
+        let brand = input.array()?;
+        // The second word is a version.
+        if word != 3 {
+            brands.push(brand);
+        }
+    }
+    input.move_to(start)?;
+    Ok(brands)
+}
+
+/// What a container of videos or of pictures holds, told by its major brand.
+fn recognise_brand(brand: &[u8; 4]) -> &'static str {
+    match brand {
+        b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => "a HEIC",
+        _ => "a video",
+    }
 }
 
 /// Names common files that are not read, so that the answer helps.
@@ -229,17 +281,10 @@ fn recognise(magic: &[u8]) -> Option<&'static str> {
         [] => "an empty file",
         [b'%', b'P', b'D', b'F', ..] => "a PDF",
         [b'P', b'K', 3, 4, ..] => "a ZIP archive or an office document",
-        [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "a TIFF or a camera's raw file",
-        [b'B', b'M', ..] => "a BMP",
+        [b'I', b'I', 43, 0, ..] | [b'M', b'M', 0, 43, ..] => "a BigTIFF",
         [b'8', b'B', b'P', b'S', ..] => "a Photoshop file",
         [0, 0, 1, 0, ..] => "an icon file",
-        [0xFF, 0x0A, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => "a JPEG XL",
         [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "a JPEG 2000",
-        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => match brand.get(..4)? {
-            b"avif" | b"avis" => "an AVIF",
-            b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => "a HEIC",
-            _ => "a video",
-        },
         [0x1A, 0x45, 0xDF, 0xA3, ..] => "a video",
         _ if text.starts_with(b"<svg") => "an SVG",
         _ if text.starts_with(b"<?xml") => "an SVG or another XML file",

@@ -1,5 +1,6 @@
 use std::io::Cursor;
 
+use darkroom_dev::pictures::{self, Av1, Avif};
 use proptest::prelude::*;
 
 use super::*;
@@ -114,8 +115,14 @@ fn gif_with(width: u16, height: u16, frames: &[(u16, u16)]) -> Vec<u8> {
     file
 }
 
+fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
+    let fields = fields.to_vec();
+    pictures::Tiff { width: 4, height: 2, channels: 3, bits: 8, photometric: 2, fields, blobs: Vec::new() }
+        .encode(&[7; 24])
+}
+
 fn valid_files() -> Vec<(Vec<u8>, Header)> {
-    use SourceFormat::{Gif, Jpeg, Png, Webp};
+    use SourceFormat::{Avif as AvifFile, Bmp, Gif, Jpeg, Jxl, Png, Tiff, Webp};
 
     let header = |format, width, height, frames, scans, bits_per_pixel| Header {
         format,
@@ -158,6 +165,13 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
         ),
         (gif_with(20, 10, &[(20, 10), (30, 30)]), header(Gif, 20, 10, 2, 1, 32)),
         (gif_with(0, 0, &[(7, 9)]), header(Gif, 7, 9, 1, 1, 32)),
+        (Avif::new(Av1::Half).encode(), header(AvifFile, 32, 16, 1, 1, 24)),
+        (Avif::new(Av1::Ten).with_alpha(true).encode(), header(AvifFile, 32, 16, 1, 1, 64)),
+        (Avif::new(Av1::Gray).with_exif(b"II*\0").turned(Some(1), None).encode(), header(AvifFile, 32, 16, 1, 1, 8)),
+        (pictures::jxl(false), header(Jxl, 32, 16, 1, 1, 128)),
+        (pictures::jxl_container(*b"xml ", b"<x/>"), header(Jxl, 32, 16, 1, 1, 128)),
+        (pictures::bmp(5, 3, |_, _| [1, 2, 3]), header(Bmp, 5, 3, 1, 1, 32)),
+        (tiff(&[]), header(Tiff, 4, 2, 1, 1, 24)),
     ]
 }
 
@@ -171,7 +185,7 @@ fn a_header_says_format_size_frames_and_scans() {
 #[test]
 fn a_file_cut_anywhere_is_refused_or_only_lacks_its_end_marker() {
     for (file, expected) in valid_files() {
-        for length in 12..file.len() {
+        for length in 16..file.len() {
             match read_bytes(&file[..length]) {
                 Err(HeaderError::Truncated { .. } | HeaderError::Broken(_)) => {}
                 // These formats are read up to the last whole scan, frame or chunk.
@@ -203,9 +217,9 @@ fn files_of_other_kinds_are_named_where_they_are_known() {
     for (bytes, what) in [
         (&b"%PDF-1.7 ......."[..], "a PDF"),
         (b"\n <svg xmlns=''/>", "an SVG"),
-        (b"II*\0............", "a TIFF or a camera's raw file"),
-        (b"\0\0\0\x18ftypheic....", "a HEIC"),
-        (b"\0\0\0\x18ftypavif....", "an AVIF"),
+        (b"II+\0............", "a BigTIFF"),
+        (b"\0\0\0\x18ftypheic....mif1heic", "a HEIC"),
+        (b"\0\0\0\x18ftypmp42....mp42isom", "a video"),
         (b"<!DOCTYPE html>..", "a web page"),
         (b"", "an empty file"),
     ] {
@@ -242,6 +256,48 @@ fn what_exceeds_a_limit_says_which_and_by_how_much() {
 }
 
 #[test]
+fn raw_files_and_tiffs_of_unread_kinds_are_named() {
+    for (field, what) in [
+        ((254, 1), "a camera's raw file"),
+        ((50_706, 1), "a camera's raw file"),
+        ((259, 7), "a TIFF that holds a JPEG"),
+    ] {
+        match read_bytes(&tiff(&[field])) {
+            Err(HeaderError::Unsupported { recognised }) => assert_eq!(recognised, Some(what)),
+            other => panic!("{what}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn the_size_of_a_jpeg_xl_is_the_upright_one() {
+    // Lowest bits first: small, height 16, width 32, not all default, extra fields, the orientation less one.
+    let with_orientation = |orientation: u32| {
+        let bits: u32 = 1 | 1 << 1 | 3 << 9 | 1 << 15 | (orientation - 1) << 16;
+        [&[0xFF, 0x0A], &bits.to_le_bytes()[..], &[0; 20]].concat()
+    };
+    for (orientation, expected) in [(1, (32, 16)), (4, (32, 16)), (5, (16, 32)), (8, (16, 32))] {
+        let header = read_bytes(&with_orientation(orientation)).unwrap();
+        assert_eq!((header.width, header.height), expected, "{orientation}");
+    }
+}
+
+#[test]
+fn an_avif_says_how_it_is_put_together() {
+    let profile = vec![7; 5_000];
+    let file = Avif::new(Av1::Twelve).with_alpha(true).with_profile(&profile).turned(Some(3), Some(1)).encode();
+    let layout = avif_layout(&mut Cursor::new(&file)).unwrap();
+    assert_eq!((layout.depth, layout.monochrome, layout.premultiplied), (12, false, true));
+    assert_eq!((layout.turns, layout.mirror), (3, Some(1)));
+    assert_eq!(layout.profile, Some(profile));
+    assert_eq!(layout.nclx, Some(avif::Nclx { primaries: 1, transfer: 13, matrix: 6, full_range: true }));
+    for (offset, length) in layout.colour.iter().chain(layout.alpha.iter().flatten()) {
+        let start = usize::try_from(*offset).unwrap();
+        assert!(file[start..start + usize::try_from(*length).unwrap()].starts_with(&[0x12, 0]), "no AV1 data there");
+    }
+}
+
+#[test]
 fn an_animation_must_hold_the_frames_it_declares_on_its_canvas() {
     let apng = |declared, frames: &[Vec<u8>]| png_with(9, 9, 8, 2, &[&[animation_control(declared)], frames].concat());
     let frame = frame_control(9, 9, 0);
@@ -259,7 +315,7 @@ fn every_refusal_is_a_sentence_and_has_a_code() {
     assert_eq!(failure.detail, "The picture has 1001 frames; at most 1000 are accepted.");
     let failure = read_bytes(b"%PDF-1.7").unwrap_err().failure().unwrap();
     assert_eq!(failure.code, FailureCode::UnsupportedFormat);
-    assert_eq!(failure.detail, "This is a PDF; JPEG, PNG, WebP and GIF are read.");
+    assert_eq!(failure.detail, "This is a PDF; JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF and BMP are read.");
 }
 
 proptest! {
@@ -274,6 +330,9 @@ proptest! {
     fn random_bytes_behind_a_magic_never_panic(
         magic in prop::sample::select(vec![
             &b"\xFF\xD8\xFF"[..], b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0",
+            b"\0\0\0\x14ftypavif\0\0\0\0avif", b"\0\0\0\x14ftypavif\0\0\0\0avif\0\0\0\x60meta\0\0\0\0",
+            b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", b"\xFF\x0A",
+            b"\0\0\0\x0CJXL \x0D\x0A\x87\x0A",
         ]),
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {

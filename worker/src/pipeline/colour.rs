@@ -1,14 +1,15 @@
 //! From the colours a file means to sRGB.
 
 use moxcms::{
-    Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout, ParsingOptions, ToneReprCurve,
-    Transform16BitExecutor, TransformOptions,
+    Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout, MatrixCoefficients,
+    ParsingOptions, ToneReprCurve, Transform16BitExecutor, TransformOptions,
 };
 use std::sync::Arc;
 
 use super::{
     RenderError,
     decode::Samples,
+    hdr::{Curve, ToneMap},
     linear,
     raster::{Channels, Raster},
 };
@@ -24,20 +25,49 @@ pub(crate) enum Space {
     Srgb,
     /// An ICC profile.
     Icc(Vec<u8>),
-    /// PNG's cICP chunk: ITU-T H.273 code points of primaries and of the transfer function.
+    /// Code points of ITU-T H.273, as in PNG's cICP chunk and AVIF's nclx property: primaries and transfer function.
     Cicp(CicpProfile),
+    /// High dynamic range.
+    Hdr(ToneMap),
     /// PNG's gAMA chunk, as the exponent that leads to light, and its cHRM chunk: white, red, green, blue.
     Gamma(f32, Option<[Chromaticity; 4]>),
 }
 
 impl Space {
+    /// From code points of ITU-T H.273. Television's curve (BT.709, and 2020's like it) is taken for sRGB's, as in
+    /// browsers: its pictures were made on screens that show them so. What is unknown or not said is sRGB's.
+    pub(crate) fn from_code_points(primaries: u16, transfer: u16) -> Self {
+        match transfer {
+            16 => return Self::Hdr(ToneMap { curve: Curve::Pq, primaries }),
+            18 => return Self::Hdr(ToneMap { curve: Curve::Hlg, primaries }),
+            _ => {}
+        }
+        let known = |code: u16, otherwise: u8| u8::try_from(code).ok().filter(|code| *code > 2).unwrap_or(otherwise);
+        let (primaries, transfer) = (known(primaries, 1), known(transfer, 13));
+        let transfer = if matches!(transfer, 6 | 14 | 15) { 13 } else { transfer };
+        match (primaries, transfer, primaries.try_into(), transfer.try_into()) {
+            (1, 13, ..) => Self::Srgb,
+            (_, _, Ok(color_primaries), Ok(transfer_characteristics)) => Self::Cicp(CicpProfile {
+                color_primaries,
+                transfer_characteristics,
+                matrix_coefficients: MatrixCoefficients::Identity,
+                full_range: true,
+            }),
+            _ => Self::Srgb,
+        }
+    }
+
     /// `None` for sRGB, and for a profile that cannot be used: then the picture counts as sRGB, as in browsers.
     fn profile(&self, gray: bool) -> Option<ColorProfile> {
         let wanted = if gray { DataColorSpace::Gray } else { DataColorSpace::Rgb };
         match self {
-            Self::Srgb => None,
+            Self::Srgb | Self::Hdr(_) => None,
             Self::Icc(bytes) => parse(bytes).filter(|profile| profile.color_space == wanted),
-            Self::Cicp(_) if gray => None,
+            Self::Cicp(cicp) if gray => {
+                let mut profile = ColorProfile::new_gray_with_gamma(2.2);
+                profile.gray_trc = ColorProfile::new_from_cicp(*cicp).red_trc;
+                Some(profile)
+            }
             Self::Cicp(cicp) => Some(ColorProfile::new_from_cicp(*cicp)),
             Self::Gamma(exponent, _) if gray => Some(ColorProfile::new_gray_with_gamma(*exponent)),
             Self::Gamma(exponent, chromaticities) => {
@@ -73,7 +103,14 @@ fn srgb(gray: bool) -> ColorProfile {
 
 /// Turns the values of one space into sRGB's. Made once per picture, used for every frame.
 pub(crate) struct ToSrgb {
-    transform: Option<Arc<Transform16BitExecutor>>,
+    conversion: Conversion,
+}
+
+enum Conversion {
+    /// It is sRGB already.
+    Nothing,
+    Profile(Arc<Transform16BitExecutor>),
+    ToneMap(ToneMap),
 }
 
 impl ToSrgb {
@@ -91,12 +128,23 @@ impl ToSrgb {
                 profile.create_transform_16bit(layout, &srgb(gray), layout, TransformOptions::default()).ok()
             })
             .filter(|transform| !changes_nothing(transform, channels));
-        Self { transform }
+        let conversion = match (space, transform) {
+            (Space::Hdr(tone_map), _) => Conversion::ToneMap(*tone_map),
+            (_, Some(transform)) => Conversion::Profile(transform),
+            (_, None) => Conversion::Nothing,
+        };
+        Self { conversion }
     }
 
     /// Converts a picture in linear light with premultiplied alpha.
     pub(crate) fn apply(&self, picture: Raster<u16>) -> Raster<u16> {
-        let Some(transform) = &self.transform else { return picture };
+        let transform = match &self.conversion {
+            Conversion::Nothing => return picture,
+            Conversion::ToneMap(tone_map) => {
+                return linear::from_coded(&Samples::Sixteen(tone_map.apply(&linear::to_16(&picture))));
+            }
+            Conversion::Profile(transform) => transform,
+        };
         let coded = linear::to_16(&picture);
         let mut converted = vec![0; coded.samples.len()];
         match transform.transform(&coded.samples, &mut converted) {

@@ -9,22 +9,28 @@
 //! | resize | [`resize`] | Lanczos; the largest size from the source, each next from the one before |
 //! | orient | [`orient`] | upright, once |
 //! | colour | [`colour`] | sRGB |
-//! | placeholder | [`placeholder`] | `ThumbHash` |
+//! | report | [`report`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
 //! | encode | [`encode`] | JPEG, PNG, WebP, without metadata |
 
 mod canvas;
 mod choose;
 mod colour;
 mod decode;
+mod dominant;
 mod encode;
+mod hdr;
 mod libjpeg;
+mod likeness;
 mod linear;
 mod orient;
 mod placeholder;
 mod plan;
 mod raster;
 mod render;
+mod report;
 mod resize;
+
+pub use report::Report;
 
 use std::{fmt::Display, io::Cursor};
 
@@ -54,13 +60,6 @@ pub struct Rendered {
     pub height: u32,
     /// The file.
     pub bytes: Vec<u8>,
-}
-
-/// What was learnt of the picture as a whole.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Report {
-    /// A `ThumbHash` of the first frame.
-    pub placeholder: Vec<u8>,
 }
 
 /// Why a rendition that was handed over could not be taken.

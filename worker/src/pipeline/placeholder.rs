@@ -1,20 +1,12 @@
 //! A blurred preview of a few bytes, shown while the picture loads.
 
-use super::{
-    RenderError, linear,
-    raster::Raster,
-    resize::{Region, resize},
-};
+use super::raster::Raster;
 
 /// The longer side of the picture the hash is made of, in pixels. `ThumbHash` keeps at most 7 waves a side, so 32
 /// pixels hold all it can; more only cost time.
-const SIDE: u32 = 32;
+pub(crate) const SIDE: u32 = 32;
 
-/// The `ThumbHash` (evanw.github.io/thumbhash) of a picture in linear light.
-pub(crate) fn thumb_hash(linear: &Raster<u16>) -> Result<Vec<u8>, RenderError> {
-    let longer = linear.width.max(linear.height);
-    let side = |length: u32| (length * SIDE.min(longer)).div_ceil(longer);
-    let (width, height) = (side(linear.width), side(linear.height));
-    let small = linear::to_8(&resize(linear, Region::whole(linear), width, height)?);
-    Ok(thumbhash::rgba_to_thumb_hash(width as usize, height as usize, &small.to_rgba()))
+/// The `ThumbHash` (evanw.github.io/thumbhash) of a small sRGB picture: at most 100 pixels a side.
+pub(crate) fn thumb_hash(small: &Raster<u8>) -> Vec<u8> {
+    thumbhash::rgba_to_thumb_hash(small.width as usize, small.height as usize, &small.to_rgba())
 }

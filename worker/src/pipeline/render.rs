@@ -14,7 +14,7 @@ use super::{
     colour::ToSrgb,
     decode::{self, Metadata, Samples, Still},
     encode::{self, encode},
-    linear, placeholder,
+    linear,
     plan::{Formats, Target},
     raster::Raster,
     resize::{Region, resize},
@@ -39,7 +39,7 @@ impl Job<'_> {
     pub(super) fn still(&self, emit: Emit<'_>) -> Result<Report, RenderError> {
         let still = decode::still(self.source, &self.header, &self.metadata, self.at_least(), self.scans)?;
         let mut picture = self.largest(still, None)?;
-        let placeholder = placeholder::thumb_hash(&picture)?;
+        let report = Report::of(&picture)?;
         let mut fallback = None;
         for target in &self.targets {
             picture = shrink(picture, target)?;
@@ -49,7 +49,7 @@ impl Job<'_> {
                 emit(rendered(target, format, bytes)).map_err(RenderError::Emit)?;
             }
         }
-        Ok(Report { placeholder })
+        Ok(report)
     }
 
     /// Renditions in WebP move; the others show the first frame.
@@ -68,7 +68,7 @@ impl Job<'_> {
             let transform = to_srgb.get_or_insert_with(|| ToSrgb::new(&self.metadata.space, frame.picture.channels));
             let mut picture = self.largest(Samples::Eight(frame.picture).into(), Some(transform))?;
             if first {
-                report = Some(Report { placeholder: placeholder::thumb_hash(&picture)? });
+                report = Some(Report::of(&picture)?);
             }
             for ((target, encoder), moving) in self.targets.iter().zip(&mut encoders).zip(&moving) {
                 picture = shrink(picture, target)?;
@@ -108,7 +108,7 @@ impl Job<'_> {
         let same_format = match self.header.format {
             SourceFormat::Jpeg => format == Jpeg,
             SourceFormat::Webp => format == Webp && self.metadata.lossy_webp,
-            SourceFormat::Png | SourceFormat::Gif => false,
+            _ => false,
         };
         let upright = self.metadata.orientation.swap((self.header.width, self.header.height));
         if same_format && target.formats == Formats::Pair && (target.width, target.height) == upright {

@@ -4,6 +4,8 @@ use crate::pipeline::orient::Orientation;
 
 /// Tag 274 of the first directory (CIPA DC-008-2019, section 4.6.4).
 const ORIENTATION: u16 = 274;
+/// What the channels beyond the colours are (TIFF 6.0, section 18).
+const EXTRA_SAMPLES: u16 = 338;
 /// The field type SHORT.
 const SHORT: u16 = 3;
 
@@ -11,10 +13,16 @@ const SHORT: u16 = 3;
 /// Whatever cannot be read means upright.
 pub(super) fn orientation(exif: &[u8]) -> Orientation {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    Orientation::from_tag(tag(tiff).unwrap_or(1))
+    Orientation::from_tag(tag(tiff, ORIENTATION).unwrap_or(1))
 }
 
-fn tag(tiff: &[u8]) -> Option<u16> {
+/// Whether a TIFF's fourth channel is alpha that its colours are multiplied by already.
+pub(super) fn has_premultiplied_alpha(tiff: &[u8]) -> bool {
+    tag(tiff, EXTRA_SAMPLES) == Some(1)
+}
+
+/// The first value of a tag of the first directory.
+fn tag(tiff: &[u8], wanted: u16) -> Option<u16> {
     let big_endian = match tiff.get(..4)? {
         b"MM\0*" => true,
         b"II*\0" => false,
@@ -35,7 +43,7 @@ fn tag(tiff: &[u8]) -> Option<u16> {
             let at = directory.checked_add(2 + 12 * entry)?;
             Some((short(at)?, short(at.checked_add(2)?)?, short(at.checked_add(8)?)?))
         })
-        .find_map(|(tag, kind, value)| (tag == ORIENTATION && kind == SHORT).then_some(value))
+        .find_map(|(tag, kind, value)| (tag == wanted && kind == SHORT).then_some(value))
 }
 
 #[cfg(test)]

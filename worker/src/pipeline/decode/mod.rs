@@ -1,9 +1,12 @@
 //! From a file's bytes to pixels, one format a file.
 
+mod avif;
 mod exif;
 mod gif;
 mod jpeg;
+mod jxl;
 mod png;
+mod through_image;
 mod webp;
 
 use darkroom_shared::{header::Header, image::SourceFormat};
@@ -18,12 +21,37 @@ pub(crate) enum Samples {
 }
 
 impl Samples {
+    /// The same with straight alpha, of samples whose colours were multiplied by it.
+    fn unmultiplied(self) -> Self {
+        match self {
+            Self::Eight(raster) => Self::Eight(unmultiply(raster, u8::MAX)),
+            Self::Sixteen(raster) => Self::Sixteen(unmultiply(raster, u16::MAX)),
+        }
+    }
+
     pub(crate) fn size(&self) -> (u32, u32) {
         match self {
             Self::Eight(raster) => (raster.width, raster.height),
             Self::Sixteen(raster) => (raster.width, raster.height),
         }
     }
+}
+
+fn unmultiply<T: Copy + Into<u32> + TryFrom<u32>>(mut raster: Raster<T>, top: T) -> Raster<T> {
+    if raster.channels.has_alpha() {
+        for pixel in raster.samples.chunks_exact_mut(raster.channels.count()) {
+            if let Some((alpha, colours)) = pixel.split_last_mut()
+                && (*alpha).into() > 0
+            {
+                let alpha: u32 = (*alpha).into();
+                for colour in colours {
+                    let straight = ((*colour).into() * top.into() + alpha / 2) / alpha;
+                    *colour = straight.try_into().unwrap_or(top);
+                }
+            }
+        }
+    }
+    raster
 }
 
 /// What is kept of a file's metadata: what is needed to show its pixels rightly. Nothing else is read, so nothing else
@@ -70,7 +98,10 @@ pub(crate) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, Render
         SourceFormat::Jpeg => Ok(jpeg::metadata(bytes)),
         SourceFormat::Png => png::metadata(bytes),
         SourceFormat::Webp => Ok(webp::metadata(bytes)),
-        SourceFormat::Gif => Ok(Metadata::default()),
+        SourceFormat::Gif | SourceFormat::Bmp => Ok(Metadata::default()),
+        SourceFormat::Avif => avif::metadata(bytes),
+        SourceFormat::Jxl => jxl::metadata(bytes, header),
+        SourceFormat::Tiff => through_image::tiff_metadata(bytes),
     }
 }
 
@@ -87,6 +118,10 @@ pub(crate) fn still(
         SourceFormat::Jpeg => jpeg::decode(bytes, header, metadata, at_least, scans),
         SourceFormat::Png => png::decode(bytes, header).map(Still::from),
         SourceFormat::Webp => webp::decode(bytes, header).map(Still::from),
+        SourceFormat::Avif => avif::decode(bytes, header).map(Still::from),
+        SourceFormat::Jxl => jxl::decode(bytes, header).map(Still::from),
+        SourceFormat::Tiff => through_image::decode_tiff(bytes, header).map(Still::from),
+        SourceFormat::Bmp => through_image::decode_bmp(bytes, header).map(Still::from),
         SourceFormat::Gif => {
             let mut frames = gif::animation(bytes, header)?.frames;
             let frame = frames.next().unwrap_or_else(|| Err(RenderError::broken("GIF", "no frame")))?;
@@ -101,7 +136,7 @@ pub(crate) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animatio
         SourceFormat::Gif => gif::animation(bytes, header),
         SourceFormat::Png => png::animation(bytes, header),
         SourceFormat::Webp => webp::animation(bytes, header),
-        SourceFormat::Jpeg => Err(RenderError::bug("a JPEG has one frame")),
+        other => Err(RenderError::bug(format!("a {other} has one frame"))),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{Cursor, ErrorKind};
 
 use darkroom_shared::header::Header;
-use moxcms::{Chromaticity, CicpProfile, MatrixCoefficients};
+use moxcms::Chromaticity;
 use png::{
     BitDepth, BlendOp, ColorType, Decoder, DecodingError, DisposeOp, Info, Limits, Reader, SourceChromaticities,
     Transformations,
@@ -49,16 +49,8 @@ pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
 
 /// The order of precedence is the standard's (W3C PNG, third edition, section 4.3).
 fn space(info: &Info<'_>) -> Space {
-    if let Some(cicp) = info.coding_independent_code_points
-        && let (Ok(color_primaries), Ok(transfer_characteristics)) =
-            (cicp.color_primaries.try_into(), cicp.transfer_function.try_into())
-    {
-        return Space::Cicp(CicpProfile {
-            color_primaries,
-            transfer_characteristics,
-            matrix_coefficients: MatrixCoefficients::Identity,
-            full_range: cicp.is_video_full_range_image,
-        });
+    if let Some(cicp) = info.coding_independent_code_points {
+        return Space::from_code_points(cicp.color_primaries.into(), cicp.transfer_function.into());
     }
     if let Some(profile) = &info.icc_profile {
         return Space::Icc(profile.to_vec());

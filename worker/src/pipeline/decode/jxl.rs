@@ -1,0 +1,73 @@
+//! JPEG XL through jxl-oxide, which is written in Rust without unsafe parts of its own format code.
+
+use darkroom_shared::{
+    header::Header,
+    image::{Failure, FailureCode},
+};
+use jxl_oxide::{AllocTracker, JxlImage, JxlThreadPool, PixelFormat};
+
+use super::{Metadata, Samples, check_size};
+use crate::pipeline::{
+    RenderError,
+    colour::{MAX_PROFILE, Space},
+    raster::{Channels, Raster},
+};
+
+/// What the decoder may allocate: floats for each channel, some of them twice, and tables.
+const BYTES_PER_PIXEL: u64 = 80;
+const BESIDE: u64 = 256 << 20;
+
+fn open(bytes: &[u8], header: &Header) -> Result<JxlImage, RenderError> {
+    let limit = usize::try_from(header.pixels() * BYTES_PER_PIXEL + BESIDE).unwrap_or(usize::MAX);
+    let builder = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(AllocTracker::with_limit(limit));
+    let image = builder.read(bytes).map_err(|error| RenderError::broken("JPEG XL", error))?;
+    check_size(header, (image.width(), image.height()), "JPEG XL")?;
+    Ok(image)
+}
+
+/// The orientation is applied by the decoder.
+pub(super) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, RenderError> {
+    let image = open(bytes, header)?;
+    let space = match image.rendered_cicp() {
+        Some([primaries, transfer, ..]) => Space::from_code_points(primaries.into(), transfer.into()),
+        None => Some(image.rendered_icc()).filter(|p| p.len() <= MAX_PROFILE).map_or(Space::Srgb, Space::Icc),
+    };
+    Ok(Metadata { space, ..Metadata::default() })
+}
+
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
+    let image = open(bytes, header)?;
+    let channels = match image.pixel_format() {
+        PixelFormat::Gray => Channels::Gray,
+        PixelFormat::Graya => Channels::GrayAlpha,
+        PixelFormat::Rgb => Channels::Rgb,
+        PixelFormat::Rgba => Channels::Rgba,
+        PixelFormat::Cmyk | PixelFormat::Cmyka => {
+            let detail = "This is a JPEG XL in CMYK, which is not read.".to_owned();
+            let failure = Failure { code: FailureCode::UnsupportedFormat, detail };
+            return Err(RenderError::Faulty { failure, cause: "CMYK".to_owned() });
+        }
+    };
+    if image.num_loaded_keyframes() == 0 {
+        return Err(RenderError::truncated("JPEG XL", "no frame"));
+    }
+    let render = image.render_frame(0).map_err(|error| RenderError::broken("JPEG XL", error))?;
+    let mut stream = render.stream();
+    if (stream.width(), stream.height()) != (header.width, header.height)
+        || stream.channels() as usize != channels.count()
+    {
+        return Err(RenderError::broken("JPEG XL", "it has two sizes"));
+    }
+    let metadata = &image.image_header().metadata;
+    let samples = if metadata.bit_depth.bits_per_sample() > 8 {
+        let mut raster = Raster::<u16>::new(header.width, header.height, channels);
+        stream.write_to_buffer(&mut raster.samples);
+        Samples::Sixteen(raster)
+    } else {
+        let mut raster = Raster::<u8>::new(header.width, header.height, channels);
+        stream.write_to_buffer(&mut raster.samples);
+        Samples::Eight(raster)
+    };
+    let premultiplied = metadata.ec_info.iter().find(|channel| channel.is_alpha()).and_then(|c| c.alpha_associated());
+    Ok(if premultiplied == Some(true) { samples.unmultiplied() } else { samples })
+}
