@@ -29,6 +29,10 @@ const PALETTE: usize = 256;
 /// A PNG may have so many times the bytes of the JPEG. Screenshots need 0.5 to 4 times as many.
 const AT_MOST: usize = 5;
 
+/// Up to so many pixels a PNG is always tried where the smallest file is wanted: it costs little, and icons, whatever
+/// their look, are often smallest so.
+const TINY: u64 = 1 << 17;
+
 /// What is in JPEG's place for those who cannot show WebP: PNG where the picture is transparent, or where it is a flat
 /// graphic, because JPEG smears letters; JPEG for all else. `source` is what the picture came from.
 pub(crate) fn fallback(
@@ -57,7 +61,8 @@ pub(crate) fn smallest(
     quality: Quality,
 ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
     use RenditionFormat::{Jpeg, Png, Webp};
-    let candidates: &[RenditionFormat] = match (picture.is_transparent(), is_flat(picture, source)) {
+    let tiny = u64::from(picture.width) * u64::from(picture.height) <= TINY;
+    let candidates: &[RenditionFormat] = match (picture.is_transparent(), tiny || is_flat(picture, source)) {
         (true, false) => &[Webp],
         (true, true) => &[Webp, Png],
         (false, false) => &[Webp, Jpeg],

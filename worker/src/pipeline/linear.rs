@@ -4,6 +4,7 @@
 //! resized as 16-bit linear light with premultiplied alpha. The curve is sRGB's (IEC 61966-2-1) whatever the profile:
 //! profiles differ from it by little, and since the same curve leads back, a colour that is not mixed with others
 //! comes back exactly; the profile is applied to the smaller picture afterwards.
+#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
 use std::sync::LazyLock;
 
@@ -50,6 +51,80 @@ pub(crate) fn from_coded(coded: &Samples) -> Raster<u16> {
         Samples::Eight(raster) => linearise(raster, &FROM_8, |alpha| u16::from(alpha) * 257),
         Samples::Sixteen(raster) => linearise(raster, &FROM_16, |alpha| alpha),
     }
+}
+
+/// How a row of samples becomes linear light with premultiplied alpha, 0 to 65,535, for a resize.
+pub(crate) trait Linearise<T> {
+    /// `N` samples a pixel; the last of two or four is alpha.
+    fn row<const N: usize>(&self, samples: &[T], linear: &mut [f32]);
+}
+
+/// Samples that are linear and premultiplied.
+pub(crate) struct Linear;
+
+impl Linearise<u16> for Linear {
+    #[inline(always)]
+    fn row<const N: usize>(&self, samples: &[u16], linear: &mut [f32]) {
+        for (to, from) in linear.iter_mut().zip(samples) {
+            *to = f32::from(*from);
+        }
+    }
+}
+
+/// Coded samples of 8 bits, with straight alpha.
+pub(crate) struct Coded8([f32; 256]);
+
+impl Coded8 {
+    pub(crate) fn new() -> Self {
+        Self(std::array::from_fn(|i| f32::from(FROM_8[i])))
+    }
+}
+
+impl Linearise<u8> for Coded8 {
+    #[inline(always)]
+    fn row<const N: usize>(&self, samples: &[u8], linear: &mut [f32]) {
+        look_up::<N, u8>(samples, linear, |value| self.0[usize::from(value)], |alpha| f32::from(alpha) * 257.0);
+    }
+}
+
+/// Coded samples of 16 bits, with straight alpha.
+pub(crate) struct Coded16;
+
+impl Linearise<u16> for Coded16 {
+    #[inline(always)]
+    fn row<const N: usize>(&self, samples: &[u16], linear: &mut [f32]) {
+        let table = FROM_16.as_slice();
+        look_up::<N, u16>(samples, linear, |value| f32::from(table[usize::from(value)]), f32::from);
+    }
+}
+
+#[inline(always)]
+fn look_up<const N: usize, T: Copy>(
+    samples: &[T],
+    linear: &mut [f32],
+    light: impl Fn(T) -> f32,
+    alpha: impl Fn(T) -> f32,
+) {
+    if N % 2 == 1 {
+        for (to, from) in linear.iter_mut().zip(samples) {
+            *to = light(*from);
+        }
+        return;
+    }
+    for (to, from) in linear.chunks_exact_mut(N).zip(samples.chunks_exact(N)) {
+        let opacity = alpha(from[N - 1]);
+        for (to, from) in to.iter_mut().zip(&from[..N - 1]) {
+            *to = light(*from) * opacity / 65_535.0;
+        }
+        to[N - 1] = opacity;
+    }
+}
+
+/// To the nearest of 16 bits; what overshoots is cut off.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // clamped
+pub(crate) fn round(value: f32) -> u16 {
+    (value.clamp(0.0, 65_535.0) + 0.5) as u16
 }
 
 fn linearise<T: Copy + Default + Into<u16>>(

@@ -5,8 +5,7 @@
 //! | look | `darkroom_shared::header` | format, size, frames; refuses what is too large |
 //! | plan | [`plan`] | the recipe becomes a list of sizes |
 //! | decode | [`decode`] | pixels as the file has them; animations are composed on a [`canvas`] |
-//! | linearise | [`linear`] | 16-bit linear light, premultiplied |
-//! | resize | [`resize`] | Lanczos; the largest size from the source, each next from the one before |
+//! | resize | [`resize`] | Lanczos in 16-bit linear light, premultiplied ([`linear`]); the largest size from the source, each next from the one before |
 //! | orient | [`orient`] | upright, once |
 //! | colour | [`colour`] | sRGB |
 //! | report | [`report`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |

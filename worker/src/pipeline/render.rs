@@ -17,7 +17,7 @@ use super::{
     linear,
     plan::{Formats, Target},
     raster::Raster,
-    resize::{Region, resize},
+    resize::{Region, resize, resize_coded},
 };
 
 /// The steps below the standard quality of 80 for a source that is as small already. Lower ones show.
@@ -134,8 +134,6 @@ impl Job<'_> {
     fn largest(&self, still: Still, to_srgb: Option<&ToSrgb>) -> Result<Raster<u16>, RenderError> {
         let target = &self.targets[0];
         let orientation = self.metadata.orientation;
-        let stored = linear::from_coded(&still.samples);
-        drop(still.samples);
         // Regions lie in the middle, so mirroring does not move them.
         let (left, top) = orientation.swap((target.region.left, target.region.top));
         let (width, height) = orientation.swap((target.region.width, target.region.height));
@@ -143,7 +141,9 @@ impl Job<'_> {
         let region =
             Region { left: left * scale.0, top: top * scale.1, width: width * scale.0, height: height * scale.1 };
         let (width, height) = orientation.swap((target.width, target.height));
-        let picture = orientation.apply(resize(&stored, region, width, height)?);
+        let resized = resize_coded(&still.samples, region, width, height)?;
+        drop(still);
+        let picture = orientation.apply(resized);
         Ok(match to_srgb {
             Some(to_srgb) => to_srgb.apply(picture),
             None => ToSrgb::new(&self.metadata.space, picture.channels).apply(picture),

@@ -1,12 +1,14 @@
-//! Resampling with Lanczos' kernel of three lobes.
-
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-};
+//! Resampling with Lanczos' kernel of three lobes, in linear light.
+//!
+//! Rows are turned into linear light as they are needed, so nothing but the result is ever held in it: for each row of
+//! the result, the rows under its kernel are weighted and added, then the columns of that one row. Floating point
+//! without fused operations, so that the same picture comes out of every processor.
+#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
 use super::{
     RenderError,
+    decode::Samples,
+    linear::{self, Linearise},
     raster::{Channels, Raster},
 };
 
@@ -26,31 +28,240 @@ impl Region {
     }
 }
 
-/// Makes `region` of `source` a picture of `width` × `height`. Expects linear light and premultiplied alpha.
+/// Makes `region` of a picture in linear light with premultiplied alpha one of `width` × `height`.
 pub(crate) fn resize(
     source: &Raster<u16>,
     region: Region,
     width: u32,
     height: u32,
 ) -> Result<Raster<u16>, RenderError> {
-    if region == Region::whole(source) && (width, height) == (source.width, source.height) {
+    if is_all(source, region, width, height) {
         return Ok(source.clone());
     }
-    let kind = match source.channels {
-        Channels::Gray => PixelType::U16,
-        Channels::GrayAlpha => PixelType::U16x2,
-        Channels::Rgb => PixelType::U16x3,
-        Channels::Rgba => PixelType::U16x4,
-    };
-    let view = ImageRef::new(source.width, source.height, bytemuck::cast_slice(&source.samples), kind)
-        .map_err(RenderError::bug)?;
-    let mut resized = Raster::new(width, height, source.channels);
-    let mut target = Image::from_slice_u8(width, height, bytemuck::cast_slice_mut(&mut resized.samples), kind)
-        .map_err(RenderError::bug)?;
-    let options = ResizeOptions::new()
-        .resize_alg(ResizeAlg::Convolution(FilterType::Lanczos3))
-        .crop(region.left, region.top, region.width, region.height)
-        .use_alpha(false);
-    Resizer::new().resize(&view, &mut target, &options).map_err(RenderError::bug)?;
-    Ok(resized)
+    resample(source, &linear::Linear, region, width, height)
+}
+
+/// The same of coded samples with straight alpha.
+pub(crate) fn resize_coded(
+    source: &Samples,
+    region: Region,
+    width: u32,
+    height: u32,
+) -> Result<Raster<u16>, RenderError> {
+    match source {
+        Samples::Eight(raster) if is_all(raster, region, width, height) => Ok(linear::from_coded(source)),
+        Samples::Sixteen(raster) if is_all(raster, region, width, height) => Ok(linear::from_coded(source)),
+        Samples::Eight(raster) => resample(raster, &linear::Coded8::new(), region, width, height),
+        Samples::Sixteen(raster) => resample(raster, &linear::Coded16, region, width, height),
+    }
+}
+
+/// Whether nothing is to be done.
+fn is_all<T>(source: &Raster<T>, region: Region, width: u32, height: u32) -> bool {
+    region == Region::whole(source) && (width, height) == (source.width, source.height)
+}
+
+fn resample<T: Copy>(
+    source: &Raster<T>,
+    linearise: &impl Linearise<T>,
+    region: Region,
+    width: u32,
+    height: u32,
+) -> Result<Raster<u16>, RenderError> {
+    if width == 0 || height == 0 || region.width <= 0.0 || region.height <= 0.0 {
+        return Err(RenderError::bug("a picture without pixels"));
+    }
+    let columns = Kernel::new(region.left, region.width, source.width, width);
+    let rows = Kernel::new(region.top, region.height, source.height, height);
+    let mut result = Raster::new(width, height, source.channels);
+    match source.channels {
+        Channels::Gray => dispatch::<1, T>(source, linearise, &columns, &rows, &mut result.samples),
+        Channels::GrayAlpha => dispatch::<2, T>(source, linearise, &columns, &rows, &mut result.samples),
+        Channels::Rgb => dispatch::<3, T>(source, linearise, &columns, &rows, &mut result.samples),
+        Channels::Rgba => dispatch::<4, T>(source, linearise, &columns, &rows, &mut result.samples),
+    }
+    Ok(result)
+}
+
+/// Which samples of a line make which of another, and with what weights.
+struct Kernel {
+    /// For each result: the first sample, and where its weights are.
+    taps: Vec<(usize, std::ops::Range<usize>)>,
+    weights: Vec<f32>,
+}
+
+impl Kernel {
+    // Positions are within a picture, whose sides are a few ten thousand pixels.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn new(start: f64, extent: f64, length: u32, results: u32) -> Self {
+        let scale = extent / f64::from(results);
+        // Enlarging, the kernel is as wide as the source's pixels; reducing, as the result's.
+        let stretch = scale.max(1.0);
+        let last = f64::from(length);
+        let (mut taps, mut weights) = (Vec::new(), Vec::new());
+        for i in 0..results {
+            let centre = start + (f64::from(i) + 0.5) * scale;
+            let first = (centre - 3.0 * stretch).floor().clamp(0.0, last - 1.0);
+            let end = (centre + 3.0 * stretch).ceil().clamp(first + 1.0, last);
+            let (first, end) = (first as u32, end as u32);
+            let of = |j: u32| lanczos((f64::from(j) + 0.5 - centre) / stretch);
+            let sum: f64 = (first..end).map(of).sum();
+            let from = weights.len();
+            weights.extend((first..end).map(|j| (of(j) / sum) as f32));
+            taps.push((first as usize, from..weights.len()));
+        }
+        Self { taps, weights }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (usize, &[f32])> {
+        self.taps.iter().map(|(first, range)| (*first, &self.weights[range.clone()]))
+    }
+
+    /// The most samples that one result is made of.
+    fn longest(&self) -> usize {
+        self.taps.iter().map(|(_, range)| range.len()).max().unwrap_or(1)
+    }
+}
+
+fn lanczos(x: f64) -> f64 {
+    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
+    if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 }
+}
+
+/// Runs [`convolve`] with the widest vectors there are.
+fn dispatch<const N: usize, T: Copy>(
+    source: &Raster<T>,
+    linearise: &impl Linearise<T>,
+    columns: &Kernel,
+    rows: &Kernel,
+    result: &mut [u16],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        #[target_feature(enable = "avx2")]
+        fn avx2<const N: usize, T: Copy>(
+            source: &Raster<T>,
+            linearise: &impl Linearise<T>,
+            columns: &Kernel,
+            rows: &Kernel,
+            result: &mut [u16],
+        ) {
+            convolve::<N, T>(source, linearise, columns, rows, result);
+        }
+        #[allow(unsafe_code)]
+        // SAFETY: the processor has AVX2.
+        unsafe {
+            avx2::<N, T>(source, linearise, columns, rows, result);
+        };
+        return;
+    }
+    convolve::<N, T>(source, linearise, columns, rows, result);
+}
+
+/// Samples that are added at a time: they stay in registers.
+const BLOCK: usize = 32;
+
+#[inline(always)]
+fn convolve<const N: usize, T: Copy>(
+    source: &Raster<T>,
+    linearise: &impl Linearise<T>,
+    columns: &Kernel,
+    rows: &Kernel,
+    result: &mut [u16],
+) {
+    let row_length = source.width as usize * N;
+    // What is over is only there to make whole blocks, and whole pixels of four samples.
+    let stride = (row_length + 4).next_multiple_of(BLOCK);
+    let held = rows.longest();
+    let mut ring = vec![0.0_f32; held * stride];
+    let mut linearised = 0;
+    // Where in the ring the rows under the kernel are.
+    let mut starts = Vec::with_capacity(held);
+    let mut line = vec![0.0_f32; stride];
+    let result_length = columns.taps.len() * N;
+    for ((first, weights), result) in rows.iter().zip(result.chunks_exact_mut(result_length)) {
+        linearised = linearised.max(first);
+        while linearised < first + weights.len() {
+            let row = &source.samples[linearised * row_length..][..row_length];
+            linearise.row::<N>(row, &mut ring[linearised % held * stride..][..row_length]);
+            linearised += 1;
+        }
+        starts.clear();
+        starts.extend((first..first + weights.len()).map(|y| y % held * stride));
+        for (block, sums) in line.chunks_exact_mut(BLOCK).enumerate() {
+            let mut sum = [0.0_f32; BLOCK];
+            for (start, weight) in starts.iter().zip(weights) {
+                let row = &ring[start + block * BLOCK..][..BLOCK];
+                for (sum, sample) in sum.iter_mut().zip(row) {
+                    *sum += weight * sample;
+                }
+            }
+            sums.copy_from_slice(&sum);
+        }
+        for ((first, weights), pixel) in columns.iter().zip(result.chunks_exact_mut(N)) {
+            let samples = &line[first * N..];
+            // Two sums, because each addition waits for the one before; four samples, because a vector has as many.
+            let mut even = [0.0_f32; 4];
+            let mut odd = [0.0_f32; 4];
+            let add = |sum: &mut [f32; 4], j: usize| {
+                let samples = &samples[j * N..][..if N == 3 { 4 } else { N }];
+                for (sum, sample) in sum.iter_mut().zip(samples) {
+                    *sum += weights[j] * sample;
+                }
+            };
+            let mut j = 0;
+            while j + 1 < weights.len() {
+                add(&mut even, j);
+                add(&mut odd, j + 1);
+                j += 2;
+            }
+            if j < weights.len() {
+                add(&mut even, j);
+            }
+            for (i, sample) in pixel.iter_mut().enumerate() {
+                *sample = linear::round(even[i] + odd[i]);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn gray(width: u32, height: u32, samples: Vec<u16>) -> Raster<u16> {
+        Raster { width, height, channels: Channels::Gray, samples }
+    }
+
+    #[test]
+    fn one_colour_stays_that_colour_at_any_size() {
+        for value in [0, 1, 19, 20, 32_767, 65_534, 65_535] {
+            let source = gray(37, 23, vec![value; 37 * 23]);
+            for (width, height) in [(1, 1), (5, 23), (36, 22), (50, 99)] {
+                let resized = resize(&source, Region::whole(&source), width, height).unwrap();
+                assert!(resized.samples.iter().all(|sample| *sample == value), "{value} {width}x{height}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_channel_is_resized_alike() {
+        let samples: Vec<u16> = (0..31 * 17_u32).map(|i| u16::try_from(i * 7919 % 65_536).unwrap()).collect();
+        let alone = gray(31, 17, samples.clone());
+        let expected = resize(&alone, Region::whole(&alone), 9, 5).unwrap().samples;
+        for channels in [Channels::GrayAlpha, Channels::Rgb, Channels::Rgba] {
+            let samples = samples.iter().flat_map(|s| std::iter::repeat_n(*s, channels.count())).collect();
+            let resized = resize(&alone.with(channels, samples), Region::whole(&alone), 9, 5).unwrap();
+            for (pixel, expected) in resized.pixels().zip(&expected) {
+                assert!(pixel.iter().all(|sample| sample == expected), "{channels:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_region_is_cut_out_exactly() {
+        let source = gray(40, 1, (0..40).map(|x| if x < 20 { 0 } else { 60_000 }).collect());
+        let right = resize(&source, Region { left: 30.0, top: 0.0, width: 10.0, height: 1.0 }, 5, 1).unwrap();
+        assert_eq!(right.samples, [60_000; 5]);
+    }
 }

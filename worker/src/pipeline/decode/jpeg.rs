@@ -59,8 +59,8 @@ fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// Decodes, at a half, a quarter or an eighth of the size where that still has at least twice the samples that are
-/// wanted: the following resize then cannot tell the difference.
+/// Decodes, at a half, a quarter or an eighth of the size where that still has [`ENOUGH`] times the samples a side that
+/// are wanted.
 pub(super) fn decode(
     bytes: &[u8],
     header: &Header,
@@ -91,9 +91,14 @@ pub(super) fn decode(
     }
 }
 
+/// So many times the samples a side leave the resize enough to work with. Decoded at a half of its size, a photograph of
+/// 1.89 times the samples wanted loses 0.2 of its SSIMULACRA2 score as a JPEG of quality 80, and takes two thirds of the
+/// time to decode.
+const ENOUGH: f64 = 1.8;
+
 /// In how many eighths of its size to decode.
 fn eighths(header: &Header, at_least: (f64, f64)) -> u32 {
-    let enough = |length: u32, n: u32, wanted: f64| f64::from(length) * f64::from(n) / 8.0 >= 2.0 * wanted;
+    let enough = |length: u32, n: u32, wanted: f64| f64::from(length) * f64::from(n) / 8.0 >= ENOUGH * wanted;
     [1, 2, 4]
         .into_iter()
         .find(|n| enough(header.width, *n, at_least.0) && enough(header.height, *n, at_least.1))

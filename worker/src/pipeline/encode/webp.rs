@@ -33,12 +33,14 @@ fn config(quality: Quality) -> Result<WebPConfig, RenderError> {
 struct Picture(WebPPicture);
 
 impl Picture {
-    fn new(raster: &Raster<u8>) -> Result<Self, RenderError> {
+    /// An animation may code a frame without loss, and needs its colours exactly; else libwebp is given what it codes,
+    /// luminance and half of the colour, which saves a pass.
+    fn new(raster: &Raster<u8>, exact: bool) -> Result<Self, RenderError> {
         let picture = WebPPicture::new().map_err(|()| RenderError::bug("libwebp has another version"))?;
         let mut picture = Self(picture);
         picture.0.width = c_int::try_from(raster.width).map_err(RenderError::bug)?;
         picture.0.height = c_int::try_from(raster.height).map_err(RenderError::bug)?;
-        picture.0.use_argb = 1;
+        picture.0.use_argb = exact.into();
         let expanded;
         let (samples, import): (&[u8], unsafe extern "C" fn(_, _, _) -> _) = match raster.channels {
             Channels::Rgb => (&raster.samples, WebPPictureImportRGB),
@@ -71,7 +73,7 @@ impl Drop for Picture {
 /// Lossy, with alpha where the picture has it.
 pub(super) fn encode(raster: &Raster<u8>, quality: Quality) -> Result<Vec<u8>, RenderError> {
     let config = config(quality)?;
-    let mut picture = Picture::new(raster)?;
+    let mut picture = Picture::new(raster, false)?;
     // SAFETY: zeroes are valid, and the next call fills it in.
     let mut writer: WebPMemoryWriter = unsafe { zeroed() };
     // SAFETY: a valid pointer.
@@ -125,7 +127,7 @@ impl Animation {
 
     /// Adds a frame of the animation's size, shown for this long, but for four and a half hours at most.
     pub(crate) fn add(&mut self, raster: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError> {
-        let mut picture = Picture::new(raster)?;
+        let mut picture = Picture::new(raster, true)?;
         // SAFETY: valid pointers; the picture is copied.
         let added = unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.0, self.elapsed, &raw const self.config) };
         if added == 0 {
