@@ -258,6 +258,17 @@ pub struct Source {
     pub sha256: [u8; 32],
 }
 
+/// What rendering an image has taught of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// A `ThumbHash`.
+    pub placeholder: Vec<u8>,
+    /// The colour that most of it has, in sRGB: red, green, blue.
+    pub dominant_colour: [u8; 3],
+    /// A difference hash (dHash): pictures that look alike differ in few of its bits.
+    pub perceptual_hash: u64,
+}
+
 /// A rendition that lies in the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
@@ -293,10 +304,10 @@ impl Processing {
         &self.recipe
     }
 
-    /// All renditions are in the bucket. `placeholder` is a `ThumbHash` of the picture.
+    /// All renditions are in the bucket.
     #[must_use]
-    pub fn ready(self, renditions: Vec<Rendition>, placeholder: Vec<u8>) -> Ready {
-        Ready { id: self.id, renditions, placeholder }
+    pub fn ready(self, renditions: Vec<Rendition>, facts: Facts) -> Ready {
+        Ready { id: self.id, renditions, facts }
     }
 
     /// It cannot be rendered, and another attempt would not help.
@@ -311,7 +322,7 @@ impl Processing {
 pub struct Ready {
     pub(crate) id: ImageId,
     pub(crate) renditions: Vec<Rendition>,
-    pub(crate) placeholder: Vec<u8>,
+    pub(crate) facts: Facts,
 }
 
 impl Ready {

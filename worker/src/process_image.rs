@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use darkroom_shared::{
     catalog,
-    image::{Failed, Failure, FailureCode, ImageId, Ready, Recipe, Rendition},
+    image::{Facts, Failed, Failure, FailureCode, ImageId, Ready, Recipe, Rendition},
     jobs::ProcessImage,
     queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease},
     staging::StagingError,
@@ -43,7 +43,7 @@ pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Resu
         _ = lease.stopped() => return Err(JobError::Cancelled),
     };
     let saved = match outcome {
-        Ok((renditions, placeholder)) => save_ready(app, &processing.ready(renditions, placeholder), lease).await,
+        Ok((renditions, facts)) => save_ready(app, &processing.ready(renditions, facts), lease).await,
         Err(Fault::Picture(failure)) => save_failed(app, &processing.failed(failure), lease).await,
         Err(Fault::Job(error)) => Err(error),
     };
@@ -70,9 +70,8 @@ impl Fault {
     }
 }
 
-/// Renders in a blocking thread and puts each rendition into the bucket as soon as it is encoded. Returns the
-/// renditions and the placeholder.
-async fn render(app: &App, image: ImageId, recipe: Recipe) -> Result<(Vec<Rendition>, Vec<u8>), Fault> {
+/// Renders in a blocking thread and puts each rendition into the bucket as soon as it is encoded.
+async fn render(app: &App, image: ImageId, recipe: Recipe) -> Result<(Vec<Rendition>, Facts), Fault> {
     let source = match app.staging.read(image).await {
         Ok(source) => source,
         Err(StagingError::Missing) => {
@@ -95,7 +94,7 @@ async fn render(app: &App, image: ImageId, recipe: Recipe) -> Result<(Vec<Rendit
     // The bucket's fault goes first: with nobody to take its renditions, the renderer stopped because of it.
     let stored = stored.map_err(Fault::retry)?;
     match renderer.await.map_err(Fault::retry)? {
-        Ok(report) => Ok((stored, report.placeholder)),
+        Ok(report) => Ok((stored, report.into())),
         Err(error) => Err(match error.failure() {
             Some(failure) => Fault::Picture(failure),
             None => Fault::retry(error),
