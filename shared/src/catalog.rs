@@ -54,6 +54,10 @@ pub struct Image {
     pub failure: Option<Failure>,
     /// `ThumbHash`, once rendered.
     pub placeholder: Option<Vec<u8>>,
+    /// The colour that most of it has, in sRGB, once rendered; `None` if an older worker did it.
+    pub dominant_colour: Option<[u8; 3]>,
+    /// Difference hash, once rendered; `None` if an older worker did it.
+    pub perceptual_hash: Option<u64>,
     /// When it was accepted, by the database's clock.
     pub created_at: DateTime<Utc>,
     /// When the latest attempt began.
@@ -111,7 +115,8 @@ pub async fn get(db: &mut PgConnection, id: ImageId) -> Result<Option<Image>, Ca
     let row = sqlx::query_as!(
         Row,
         "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
-                source_sha256, attempts, failure_code, failure_detail, placeholder, created_at, started_at, finished_at
+                source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
+                created_at, started_at, finished_at
          FROM images WHERE id = $1 AND status <> 'deleting'",
         id.0
     )
@@ -127,7 +132,8 @@ pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, 
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
-                source_sha256, attempts, failure_code, failure_detail, placeholder, created_at, started_at, finished_at
+                source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
+                created_at, started_at, finished_at
          FROM images
          WHERE status <> 'deleting'
            AND ($1::text[] IS NULL OR title_grams @> $1)
@@ -204,10 +210,14 @@ pub async fn revive(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogE
 /// attempt may write is the lease's to say, in the same transaction.
 pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, CatalogError> {
     let done = sqlx::query!(
-        "UPDATE images SET status = 'ready', placeholder = $2, finished_at = clock_timestamp()
+        "UPDATE images SET status = 'ready', placeholder = $2, dominant_colour = $3, perceptual_hash = $4,
+                finished_at = clock_timestamp()
          WHERE id = $1 AND status IN ('queued', 'processing')",
         ready.id.0,
-        ready.placeholder,
+        ready.facts.placeholder,
+        &ready.facts.dominant_colour,
+        // The same bits; Postgres has no unsigned integers.
+        ready.facts.perceptual_hash.cast_signed(),
     );
     if done.execute(&mut *db).await?.rows_affected() == 0 {
         return Ok(false);
@@ -297,6 +307,8 @@ struct Row {
     failure_code: Option<String>,
     failure_detail: Option<String>,
     placeholder: Option<Vec<u8>>,
+    dominant_colour: Option<Vec<u8>>,
+    perceptual_hash: Option<i64>,
     created_at: DateTime<Utc>,
     started_at: Option<DateTime<Utc>>,
     finished_at: Option<DateTime<Utc>>,
@@ -325,6 +337,8 @@ impl TryFrom<Row> for Image {
             attempts: unsigned(row.attempts)?,
             failure,
             placeholder: row.placeholder,
+            dominant_colour: row.dominant_colour.map(colour).transpose()?,
+            perceptual_hash: row.perceptual_hash.map(i64::cast_unsigned),
             created_at: row.created_at,
             started_at: row.started_at,
             finished_at: row.finished_at,
@@ -338,6 +352,10 @@ fn word<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, C
 
 fn hash(bytes: Vec<u8>) -> Result<[u8; 32], CatalogError> {
     bytes.try_into().map_err(|_| CatalogError::Row("a hash has the wrong length".to_owned()))
+}
+
+fn colour(bytes: Vec<u8>) -> Result<[u8; 3], CatalogError> {
+    bytes.try_into().map_err(|_| CatalogError::Row("a colour has the wrong length".to_owned()))
 }
 
 fn out_of_range(_: std::num::TryFromIntError) -> CatalogError {

@@ -10,7 +10,7 @@
 //!
 //! The database repeats this law with CHECK constraints and guarded updates (`migrations/`, [`crate::catalog`]).
 
-use std::{fmt, num::NonZeroU32, str::FromStr};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
@@ -80,6 +80,10 @@ macro_rules! words {
     };
 }
 
+mod recipe;
+
+pub use recipe::{Blur, Colour, Crop, Fit, MAX_DIMENSION, Position, Quality, Recipe, Resize, Rotation, Sharpen};
+
 words! {
     /// Where an image stands in its life.
     Status, "status" {
@@ -143,18 +147,6 @@ impl RenditionFormat {
 }
 
 words! {
-    /// How a picture is brought to a requested width and height.
-    Fit, "fit" {
-        /// The whole picture, inside the box; the aspect ratio is kept.
-        Inside = "inside",
-        /// The box is filled; what sticks out is cut off evenly on both sides.
-        Cover = "cover",
-        /// Exactly the box; the aspect ratio is not kept.
-        Fill = "fill",
-    }
-}
-
-words! {
     /// Why an image failed, as a word a program can test.
     FailureCode, "failure code" {
         /// Not a picture in a format that can be read.
@@ -163,6 +155,8 @@ words! {
         BrokenImage = "broken_image",
         /// More pixels, frames or bytes than the limits allow.
         TooLarge = "too_large",
+        /// What was asked for cannot be made of this picture.
+        Unsatisfiable = "unsatisfiable",
         /// Rendering it took longer than the limit allows.
         TimedOut = "timed_out",
         /// Rendering it crashed again and again.
@@ -255,82 +249,6 @@ pub fn grams(folded: &str) -> Vec<String> {
     grams
 }
 
-/// An encoder's quality from 1 (smallest file) to 100 (best picture).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(try_from = "u8", into = "u8")]
-pub struct Quality(u8);
-
-impl Quality {
-    /// What is used where nothing is asked for.
-    pub const DEFAULT: Self = Self(80);
-
-    /// `None` outside of 1 to 100.
-    #[must_use]
-    pub const fn new(value: u8) -> Option<Self> {
-        match value {
-            1..=100 => Some(Self(value)),
-            _ => None,
-        }
-    }
-
-    /// The value, 1 to 100.
-    #[must_use]
-    pub const fn get(self) -> u8 {
-        self.0
-    }
-}
-
-impl TryFrom<u8> for Quality {
-    type Error = UnknownWord;
-
-    fn try_from(value: u8) -> Result<Self, UnknownWord> {
-        Self::new(value).ok_or_else(|| UnknownWord { what: "quality", got: value.to_string() })
-    }
-}
-
-impl From<Quality> for u8 {
-    fn from(quality: Quality) -> Self {
-        quality.0
-    }
-}
-
-/// The largest width or height that can be asked for, in pixels.
-pub const MAX_DIMENSION: u32 = 16_384;
-
-/// What to render of an image. Stored with it, so an image means the same after an upgrade.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "recipe", rename_all = "snake_case")]
-pub enum Recipe {
-    /// The optimised original (at most [`Recipe::FULL_WIDTH`] wide) and the [`Recipe::WIDTHS`] below its width, each
-    /// in WebP and in JPEG, or in PNG in JPEG's place where the source is transparent or a flat graphic.
-    Standard,
-    /// Exactly one rendition, named `resized`.
-    Resize(Resize),
-}
-
-impl Recipe {
-    /// The greatest width of the rendition `full`, in pixels.
-    pub const FULL_WIDTH: u32 = 2560;
-    /// The widths of the smaller renditions, in pixels, largest first.
-    pub const WIDTHS: [u32; 3] = [1600, 800, 320];
-}
-
-/// One rendition as a client asks for it. A missing side follows from the other and the aspect ratio; with neither,
-/// the size stays. The picture is never enlarged.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Resize {
-    /// Pixels, at most [`MAX_DIMENSION`].
-    pub width: Option<NonZeroU32>,
-    /// Pixels, at most [`MAX_DIMENSION`].
-    pub height: Option<NonZeroU32>,
-    /// How the picture is brought to that size.
-    pub fit: Fit,
-    /// `None`: the worker chooses what suits the picture.
-    pub format: Option<RenditionFormat>,
-    /// The encoder's quality.
-    pub quality: Quality,
-}
-
 /// What an upload's header and its bytes say of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -346,6 +264,17 @@ pub struct Source {
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
+}
+
+/// What rendering an image has taught of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// A `ThumbHash`.
+    pub placeholder: Vec<u8>,
+    /// The colour that most of it has, in sRGB: red, green, blue.
+    pub dominant_colour: [u8; 3],
+    /// A difference hash (dHash): pictures that look alike differ in few of its bits.
+    pub perceptual_hash: u64,
 }
 
 /// A rendition that lies in the bucket.
@@ -383,10 +312,10 @@ impl Processing {
         &self.recipe
     }
 
-    /// All renditions are in the bucket. `placeholder` is a `ThumbHash` of the picture.
+    /// All renditions are in the bucket.
     #[must_use]
-    pub fn ready(self, renditions: Vec<Rendition>, placeholder: Vec<u8>) -> Ready {
-        Ready { id: self.id, renditions, placeholder }
+    pub fn ready(self, renditions: Vec<Rendition>, facts: Facts) -> Ready {
+        Ready { id: self.id, renditions, facts }
     }
 
     /// It cannot be rendered, and another attempt would not help.
@@ -401,7 +330,7 @@ impl Processing {
 pub struct Ready {
     pub(crate) id: ImageId,
     pub(crate) renditions: Vec<Rendition>,
-    pub(crate) placeholder: Vec<u8>,
+    pub(crate) facts: Facts,
 }
 
 impl Ready {

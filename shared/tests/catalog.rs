@@ -5,7 +5,9 @@ use darkroom_shared::{
     catalog::{self, Filter, NewImage},
     config::Database,
     database,
-    image::{Failure, FailureCode, ImageId, Recipe, Rendition, RenditionFormat, Source, SourceFormat, Status, Title},
+    image::{
+        Facts, Failure, FailureCode, ImageId, Recipe, Rendition, RenditionFormat, Source, SourceFormat, Status, Title,
+    },
 };
 use sqlx::{PgConnection, PgPool};
 
@@ -34,6 +36,10 @@ fn rendition(name: &str) -> Rendition {
     }
 }
 
+fn facts() -> Facts {
+    Facts { placeholder: vec![1], dominant_colour: [0, 128, 255], perceptual_hash: u64::MAX - 4 }
+}
+
 async fn titles(db: &mut PgConnection, part: &str) -> Vec<String> {
     let filter = Filter { title: Some(part.to_owned()), limit: 100, ..Filter::default() };
     catalog::list(db, &filter).await.unwrap().into_iter().map(|image| image.title).collect()
@@ -46,12 +52,13 @@ async fn an_image_goes_from_queued_to_ready_once() {
     let id = accept(&mut db, "a").await;
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Queued);
 
-    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], vec![1]);
+    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], facts());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Processing);
     assert!(catalog::save_ready(&mut db, &ready).await.unwrap());
 
     let image = catalog::get(&mut db, id).await.unwrap().unwrap();
     assert_eq!((image.status, image.attempts, image.placeholder), (Status::Ready, 1, Some(vec![1])));
+    assert_eq!((image.dominant_colour, image.perceptual_hash), (Some([0, 128, 255]), Some(u64::MAX - 4)));
     assert!(image.finished_at.unwrap() >= image.started_at.unwrap());
     assert_eq!(catalog::renditions(&mut db, id).await.unwrap(), [rendition("w800.webp")]);
 
@@ -92,7 +99,7 @@ async fn an_attempt_without_its_lease_cannot_keep_an_image_from_becoming_ready()
     let id = accept(&mut db, "a").await;
     let rightful = catalog::start(&mut db, id).await.unwrap().unwrap();
     assert!(catalog::requeue(&mut db, id).await.unwrap(), "the other one gives up, and does not know better");
-    assert!(catalog::save_ready(&mut db, &rightful.ready(vec![rendition("w800.webp")], vec![1])).await.unwrap());
+    assert!(catalog::save_ready(&mut db, &rightful.ready(vec![rendition("w800.webp")], facts())).await.unwrap());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Ready);
 }
 
@@ -109,7 +116,7 @@ async fn a_deleted_image_is_hidden_at_once_and_then_gone() {
     assert!(!catalog::mark_deleting(&mut db, id).await.unwrap());
     assert!(catalog::get(&mut db, id).await.unwrap().is_none());
     assert!(titles(&mut db, "a").await.is_empty());
-    let ready = processing.ready(vec![rendition("full.webp")], vec![1]);
+    let ready = processing.ready(vec![rendition("full.webp")], facts());
     assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "the attempt that was under way comes too late");
 
     catalog::forget(&mut db, id).await.unwrap();

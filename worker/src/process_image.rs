@@ -8,7 +8,7 @@ use std::{io::Cursor, time::Duration};
 use bytes::Bytes;
 use darkroom_shared::{
     catalog, header,
-    image::{Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition},
+    image::{Facts, Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition},
     jobs::ProcessImage,
     queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease},
     staging::StagingError,
@@ -50,7 +50,7 @@ pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Resu
         _ = lease.stopped() => return Err(JobError::Cancelled),
     };
     let saved = match outcome {
-        Ok((renditions, placeholder)) => save_ready(app, &processing.ready(renditions, placeholder), lease).await,
+        Ok((renditions, facts)) => save_ready(app, &processing.ready(renditions, facts), lease).await,
         Err(Fault::Picture(failure)) => save_failed(app, &processing.failed(failure), lease).await,
         Err(Fault::Job(error)) => Err(error),
     };
@@ -87,9 +87,8 @@ impl Fault {
     }
 }
 
-/// Renders in a child process and puts each rendition into the bucket as soon as it is encoded. Returns the
-/// renditions and the placeholder.
-async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Result<(Vec<Rendition>, Vec<u8>), Fault> {
+/// Renders in a child process and puts each rendition into the bucket as soon as it is encoded.
+async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Result<(Vec<Rendition>, Facts), Fault> {
     let source = match app.staging.read(image).await {
         Ok(source) => source,
         Err(StagingError::Missing) => {
@@ -128,7 +127,7 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
 
     // The bucket's fault goes first: with nobody to take its renditions, the renderer stopped because of it.
     let stored = stored.map_err(Fault::retry)?;
-    rendered.map(|report| (stored, report.placeholder)).map_err(|fault| judge(fault, app.render))
+    rendered.map(|report| (stored, report.into())).map_err(|fault| judge(fault, app.render))
 }
 
 /// What a fault means for the picture and its job.

@@ -63,8 +63,7 @@ static PICTURES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
 /// One of the pipeline's own files.
 fn made(samples: &[u8], format: RenditionFormat) -> Vec<u8> {
     let source = pictures::png(24, 16, ColorType::Rgba, BitDepth::Eight, samples);
-    let resize =
-        Resize { width: None, height: None, fit: Fit::Inside, format: Some(format), quality: Quality::DEFAULT };
+    let resize = Resize { format: Some(format), ..Resize::default() };
     rendered(&source, &Recipe::Resize(resize)).remove(0)
 }
 

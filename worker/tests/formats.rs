@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used)] // helpers of tests
 
 use darkroom_dev::pictures::{self, Av1, Avif, Jpeg, Rgb, Tiff, corners};
-use darkroom_shared::image::{Failure, FailureCode, Fit, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_shared::image::{Failure, FailureCode, Quality, Recipe, RenditionFormat, Resize};
 use darkroom_worker::pipeline::{Limits, Rendered, render};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
 fn try_as(source: &[u8], format: RenditionFormat) -> Result<Rendered, Failure> {
     let quality = Quality::new(100).unwrap();
-    let resize = Resize { width: None, height: None, fit: Fit::Inside, format: Some(format), quality };
+    let resize = Resize { format: Some(format), quality, ..Resize::default() };
     let mut renditions = Vec::new();
     let result = render(source, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
         renditions.push(rendition);

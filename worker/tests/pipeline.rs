@@ -28,7 +28,8 @@ fn failure(source: &[u8]) -> Failure {
 
 fn recipe(width: u32, height: u32, fit: Fit, format: Option<RenditionFormat>) -> Recipe {
     let quality = Quality::new(100).unwrap();
-    Recipe::Resize(Resize { width: width.try_into().ok(), height: height.try_into().ok(), fit, format, quality })
+    let (width, height) = (width.try_into().ok(), height.try_into().ok());
+    Recipe::Resize(Resize { width, height, fit, format, quality, ..Resize::default() })
 }
 
 /// What a reader sees of a source, without the losses of an output format.

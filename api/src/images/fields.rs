@@ -1,8 +1,16 @@
 //! The fields of the upload form: their meaning, their limits, and how the spec describes them.
 
-use std::{fmt::Display, num::NonZeroU32, str::FromStr};
+use std::{
+    fmt::Display,
+    num::{NonZeroU32, NonZeroU64},
+    ops::RangeInclusive,
+    str::FromStr,
+};
 
-use darkroom_shared::image::{Fit, MAX_DIMENSION, Quality, Recipe, RenditionFormat, Resize, Title};
+use darkroom_shared::image::{
+    Blur, Colour, Crop, Fit, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize, Rotation, Sharpen,
+    Title,
+};
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 
 use crate::error::ApiError;
@@ -13,6 +21,8 @@ pub(super) const FILE: &str = "file";
 const LANE_MAX: usize = 100;
 /// The word of `format` that leaves the choice to the worker.
 const AUTO: &str = "auto";
+/// The largest `max_bytes`: more than any rendition has.
+const MAX_BYTES: NonZeroU64 = NonZeroU64::new(1_000_000_000).expect("not zero");
 
 /// What the text fields of a form ask for.
 #[derive(Debug, Default)]
@@ -20,16 +30,33 @@ pub(super) struct Fields {
     pub(super) title: Option<Title>,
     /// Whose upload it is, for fairness.
     pub(super) lane: Option<String>,
-    width: Option<NonZeroU32>,
-    height: Option<NonZeroU32>,
-    fit: Option<Fit>,
-    format: Option<Format>,
-    quality: Option<Quality>,
+    wish: Wish,
     seen: Vec<&'static str>,
 }
 
+/// What a client asks for of its one rendition.
+#[derive(Debug, Default, PartialEq)]
+struct Wish {
+    width: Option<NonZeroU32>,
+    height: Option<NonZeroU32>,
+    fit: Option<Fit>,
+    position: Option<Position>,
+    enlarge: Option<bool>,
+    crop: Option<Crop>,
+    rotate: Option<Rotation>,
+    flip: Option<bool>,
+    flop: Option<bool>,
+    grayscale: Option<bool>,
+    blur: Option<Blur>,
+    sharpen: Option<Sharpen>,
+    background: Option<Colour>,
+    format: Option<Format>,
+    quality: Option<Quality>,
+    max_bytes: Option<NonZeroU64>,
+}
+
 /// What a rendition is to be encoded as.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Format {
     Auto,
     Fixed(RenditionFormat),
@@ -61,45 +88,122 @@ impl Fields {
                 return Err(wrong(format!("must be at most {LANE_MAX} characters without control characters")));
             }
             "lane" => self.lane = Some(text.to_owned()),
-            "width" => self.width = Some(dimension(text).map_err(wrong)?),
-            "height" => self.height = Some(dimension(text).map_err(wrong)?),
-            "fit" => self.fit = Some(word(text, Fit::ALL).map_err(wrong)?),
+            name => self.wish.set(name, text).map_err(wrong)?,
+        }
+        Ok(())
+    }
+
+    /// What to render: what was asked for, or else the standard set.
+    pub(super) fn recipe(&self) -> Result<Recipe, ApiError> {
+        if self.wish == Wish::default() {
+            return Ok(Recipe::Standard);
+        }
+        let problem = |(field, reason): (_, &str)| ApiError::Field { field, reason: reason.to_owned() };
+        self.wish.agrees().map_err(problem)?;
+        Ok(Recipe::Resize(self.wish.resize()))
+    }
+}
+
+impl Wish {
+    fn set(&mut self, name: &str, text: &str) -> Result<(), String> {
+        match name {
+            "width" => self.width = Some(dimension(text)?),
+            "height" => self.height = Some(dimension(text)?),
+            "fit" => self.fit = Some(word(text, Fit::ALL)?),
+            "position" => self.position = Some(word(text, Position::ALL)?),
+            "enlarge" => self.enlarge = Some(boolean(text)?),
+            "crop" => self.crop = Some(crop(text)?),
+            "rotate" => self.rotate = Some(word(text, Rotation::ALL)?),
+            "flip" => self.flip = Some(boolean(text)?),
+            "flop" => self.flop = Some(boolean(text)?),
+            "grayscale" => self.grayscale = Some(boolean(text)?),
+            "blur" => self.blur = Some(number(text, Blur::new, &Blur::RANGE)?),
+            "sharpen" => self.sharpen = Some(number(text, Sharpen::new, &Sharpen::RANGE)?),
+            "background" => {
+                let colour = text.parse().map_err(|_| "must be a colour as #rrggbb or #rgb".to_owned())?;
+                self.background = Some(colour);
+            }
             "format" if text == AUTO => self.format = Some(Format::Auto),
             "format" => {
-                let format = word(text, RenditionFormat::ALL).map_err(|reason| wrong(format!("{reason}, {AUTO}")))?;
+                let format = word(text, RenditionFormat::ALL).map_err(|reason| format!("{reason}, {AUTO}"))?;
                 self.format = Some(Format::Fixed(format));
             }
             "quality" => {
                 let quality = text.parse().ok().and_then(Quality::new);
-                self.quality = Some(quality.ok_or_else(|| wrong("must be a whole number from 1 to 100".to_owned()))?);
+                self.quality = Some(quality.ok_or_else(|| "must be a whole number from 1 to 100".to_owned())?);
+            }
+            "max_bytes" => {
+                let bytes = text.parse().ok().filter(|bytes| *bytes <= MAX_BYTES);
+                self.max_bytes = Some(bytes.ok_or_else(|| format!("must be a whole number from 1 to {MAX_BYTES}"))?);
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// What to render: what was asked for, or else the standard set.
-    pub(super) fn recipe(&self) -> Recipe {
-        let &Self { width, height, fit, format, quality, .. } = self;
-        if width.is_none() && height.is_none() && fit.is_none() && format.is_none() && quality.is_none() {
-            return Recipe::Standard;
+    /// Refuses wishes that make no sense together: a field that says nothing is more often a mistake than meant.
+    fn agrees(&self) -> Result<(), (&'static str, &'static str)> {
+        let boxed = self.width.is_some() && self.height.is_some();
+        match (self.position, self.fit) {
+            (Some(Position::Attention), fit) if fit != Some(Fit::Cover) => {
+                return Err(("position", "attention needs fit=cover."));
+            }
+            (Some(_), Some(Fit::Cover | Fit::Contain)) if boxed => {}
+            (Some(_), _) => return Err(("position", "needs fit=cover or fit=contain, a width and a height.")),
+            (None, _) => {}
         }
-        Recipe::Resize(Resize {
-            width,
-            height,
-            fit: fit.unwrap_or(Fit::Inside),
-            format: match format {
+        Ok(())
+    }
+
+    fn resize(&self) -> Resize {
+        let highest = if self.max_bytes.is_some() { Quality::MAX } else { Quality::DEFAULT };
+        let is = |wish: Option<bool>| wish == Some(true);
+        Resize {
+            width: self.width,
+            height: self.height,
+            fit: self.fit.unwrap_or(Fit::Inside),
+            position: self.position.unwrap_or_default(),
+            enlarge: is(self.enlarge),
+            crop: self.crop,
+            rotate: self.rotate,
+            flip: is(self.flip),
+            flop: is(self.flop),
+            grayscale: is(self.grayscale),
+            blur: self.blur,
+            sharpen: self.sharpen,
+            background: self.background,
+            format: match self.format {
                 None | Some(Format::Auto) => None,
                 Some(Format::Fixed(format)) => Some(format),
             },
-            quality: quality.unwrap_or(Quality::DEFAULT),
-        })
+            quality: self.quality.unwrap_or(highest),
+            max_bytes: self.max_bytes,
+        }
     }
 }
 
 fn dimension(text: &str) -> Result<NonZeroU32, String> {
     let side = text.parse::<NonZeroU32>().ok().filter(|side| side.get() <= MAX_DIMENSION);
     side.ok_or_else(|| format!("must be a whole number from 1 to {MAX_DIMENSION}"))
+}
+
+fn boolean(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be true or false".to_owned())
+}
+
+fn number<T>(text: &str, new: fn(f32) -> Option<T>, range: &RangeInclusive<f32>) -> Result<T, String> {
+    let value = text.parse().ok().and_then(new);
+    value.ok_or_else(|| format!("must be a number from {} to {}", range.start(), range.end()))
+}
+
+fn crop(text: &str) -> Result<Crop, String> {
+    let crop = || {
+        let mut numbers = text.split(',').map(|number| number.trim().parse::<u32>().ok());
+        let (x, y) = (numbers.next()??, numbers.next()??);
+        let (width, height) = (NonZeroU32::new(numbers.next()??)?, NonZeroU32::new(numbers.next()??)?);
+        numbers.next().is_none().then_some(Crop { x, y, width, height })
+    };
+    crop().ok_or_else(|| "must be x,y,width,height: four whole numbers, width and height at least 1".to_owned())
 }
 
 fn word<T: FromStr + Display>(text: &str, all: &[T]) -> Result<T, String> {
@@ -131,27 +235,87 @@ const FIELDS: &[Field] = &[
     ),
     (
         "width",
-        "Width of the rendition, in pixels. Any of `width`, `height`, `fit`, `format` and `quality` asks for exactly \
-         one rendition, named `resized`; with none of them the standard set is made. The picture is never enlarged.",
+        "Width of the rendition, in pixels. Any of this field and those that follow asks for exactly one rendition, \
+         named `resized`; with none of them the standard set is made.",
         side,
     ),
     ("height", "Height of the rendition, in pixels. A missing side follows from the other.", side),
     (
         "fit",
         "How the picture is brought to `width` and `height`. `inside`: the whole picture, inside the box. `cover`: \
-         the box is filled, and what sticks out is cut off. `fill`: exactly the box, distorted if need be. Default: \
-         `inside`.",
+         the box is filled, and what sticks out is cut off. `contain`: the whole picture, inside the box, and the rest \
+         of the box is filled up with `background`. `fill`: exactly the box, distorted if need be. Default: `inside`.",
         || words(Fit::ALL, None),
+    ),
+    (
+        "position",
+        "With `fit=cover`: which part of the picture stays; `attention` finds the part that draws the eye, by its \
+         edges, strong colours and skin. With `fit=contain`: where in the box the picture lies. Default: `centre`.",
+        || words(Position::ALL, None),
+    ),
+    (
+        "enlarge",
+        "Whether a picture that is smaller than asked for is enlarged. Default: `false`; then the rendition is smaller \
+         than asked for, but for the box of `fit=contain`. No rendition is enlarged beyond 32 million pixels, frames of \
+         an animation counted together.",
+        boolean_schema,
+    ),
+    (
+        "crop",
+        "The part of the picture to use, as `x,y,width,height` in pixels of the upright picture; what sticks out of it \
+         is left out. All other fields then speak of that part.",
+        || MetaSchema { pattern: Some(r"^\d+,\d+,\d+,\d+$".to_owned()), ..MetaSchema::new("string") },
+    ),
+    (
+        "rotate",
+        "Turns the upright picture clockwise by so many degrees. `width` and `height` are those after the turn.",
+        || words(Rotation::ALL, None),
+    ),
+    ("flip", "Whether top and bottom change places, after the turn.", boolean_schema),
+    ("flop", "Whether left and right change places, after the turn.", boolean_schema),
+    ("grayscale", "Whether only the brightness is kept.", boolean_schema),
+    (
+        "blur",
+        "Blurs by a Gaussian with this standard deviation, in pixels of the rendition; mixed as light mixes.",
+        || range(&Blur::RANGE),
+    ),
+    ("sharpen", "Sharpens edges by this much; 0.5 is gentle, 1 well visible. Colours stay.", || range(&Sharpen::RANGE)),
+    (
+        "background",
+        "What a transparent picture, and the box of `fit=contain`, is laid on: `#rrggbb` or `#rgb`, with or without \
+         the `#`. Default: it stays transparent; in JPEG, white.",
+        || MetaSchema { pattern: Some("^#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$".to_owned()), ..MetaSchema::new("string") },
     ),
     ("format", "What the rendition is encoded as; `auto`, the default: whatever suits the picture.", || {
         words(RenditionFormat::ALL, Some(AUTO))
     }),
-    ("quality", "Quality of the encoding, from 1 (smallest file) to 100 (best picture). Default: 80.", || MetaSchema {
-        minimum: Some(1.0),
-        maximum: Some(100.0),
-        ..MetaSchema::new_with_format("integer", "int32")
-    }),
+    (
+        "quality",
+        "Quality of the encoding, from 1 (smallest file) to 100 (best picture). Default: 80. With `max_bytes`: \
+         the highest that is tried; default: 100.",
+        || MetaSchema { minimum: Some(1.0), maximum: Some(100.0), ..MetaSchema::new_with_format("integer", "int32") },
+    ),
+    (
+        "max_bytes",
+        "The file has at most so many bytes, and the highest quality for which that is so. The image fails as \
+         `unsatisfiable` if it would be larger at the lowest quality.",
+        || MetaSchema { minimum: Some(1.0), maximum: Some(1e9), ..MetaSchema::new_with_format("integer", "int64") },
+    ),
 ];
+
+fn boolean_schema() -> MetaSchema {
+    MetaSchema::new("boolean")
+}
+
+fn range(range: &RangeInclusive<f32>) -> MetaSchema {
+    // Through decimals, so that 0.3 is not written as 0.30000001.
+    let bound = |value: &f32| value.to_string().parse().ok();
+    MetaSchema {
+        minimum: bound(range.start()),
+        maximum: bound(range.end()),
+        ..MetaSchema::new_with_format("number", "float")
+    }
+}
 
 fn side() -> MetaSchema {
     MetaSchema {
@@ -189,7 +353,7 @@ mod tests {
             let name = read.expect(name)?;
             read.set(name, text)?;
         }
-        Ok(read.recipe())
+        read.recipe()
     }
 
     #[test]
@@ -197,17 +361,41 @@ mod tests {
         assert_eq!(recipe(&[("title", "x"), ("width", "")]).unwrap(), Recipe::Standard);
     }
 
+    fn wish(fields: &[(&'static str, &str)]) -> Resize {
+        match recipe(fields) {
+            Ok(Recipe::Resize(resize)) => resize,
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
     fn one_wish_makes_one_rendition() {
-        let asked = Resize {
-            width: None,
-            height: None,
-            fit: Fit::Inside,
-            format: Some(RenditionFormat::Webp),
-            quality: Quality::DEFAULT,
-        };
-        assert_eq!(recipe(&[("format", "webp")]).unwrap(), Recipe::Resize(asked.clone()));
-        assert_eq!(recipe(&[("format", "auto")]).unwrap(), Recipe::Resize(Resize { format: None, ..asked }));
+        let asked = Resize { format: Some(RenditionFormat::Webp), ..Resize::default() };
+        assert_eq!(wish(&[("format", "webp")]), asked);
+        assert_eq!(wish(&[("format", "auto")]), Resize::default());
+        assert_eq!(wish(&[("flip", "false")]), Resize::default());
+    }
+
+    #[test]
+    fn every_field_reaches_the_recipe() {
+        let part = Crop { x: 10, y: 0, width: NonZeroU32::MIN, height: NonZeroU32::new(40).unwrap() };
+        let size = [("width", "3"), ("height", "4"), ("fit", "cover")];
+        assert_eq!(wish(&[size[0], size[1], size[2], ("position", "top-left")]).position, Position::TopLeft);
+        assert_eq!(wish(&[("position", "attention"), size[0], size[1], size[2]]).position, Position::Attention);
+        assert_eq!(wish(&[("crop", "10, 0,1,40")]).crop, Some(part));
+        assert_eq!(wish(&[("rotate", "270")]).rotate, Some(Rotation::ThreeQuarters));
+        assert!(wish(&[("flip", "true")]).flip && wish(&[("flop", "true")]).flop);
+        assert!(wish(&[("grayscale", "true")]).grayscale && wish(&[("enlarge", "true")]).enlarge);
+        assert_eq!(wish(&[("blur", "2.5")]).blur, Blur::new(2.5));
+        assert_eq!(wish(&[("sharpen", "1")]).sharpen, Sharpen::new(1.0));
+        assert_eq!(wish(&[("background", "#00ff00")]).background, Some(Colour([0, 255, 0])));
+        assert_eq!(wish(&[("quality", "7")]).quality.get(), 7);
+    }
+
+    #[test]
+    fn a_searched_quality_may_be_the_highest_unless_it_is_bounded() {
+        let by_bytes = wish(&[("max_bytes", "5000")]);
+        assert_eq!((by_bytes.max_bytes, by_bytes.quality), (NonZeroU64::new(5000), Quality::MAX));
     }
 
     #[test]
@@ -218,14 +406,40 @@ mod tests {
             ("width", "-1"),
             ("height", "1.5"),
             ("height", "99999999999999999999"),
-            ("fit", "contain"),
-            ("format", "avif"),
+            ("fit", "outside"),
+            ("position", "middle"),
+            ("enlarge", "yes"),
+            ("crop", "1,2,3"),
+            ("crop", "1,2,3,4,5"),
+            ("crop", "0,0,0,1"),
+            ("crop", "-1,0,1,1"),
+            ("rotate", "45"),
+            ("flip", "1"),
+            ("blur", "0"),
+            ("blur", "NaN"),
+            ("sharpen", "5.1"),
+            ("background", "red"),
+            ("format", "bmp"),
             ("quality", "0"),
             ("quality", "101"),
+            ("max_bytes", "0"),
             ("title", "  "),
             ("lane", "a\nb"),
         ] {
             assert!(matches!(recipe(&[(name, text)]), Err(ApiError::Field { .. })), "{name}={text}");
+        }
+    }
+
+    #[test]
+    fn wishes_that_make_no_sense_together_are_refused() {
+        let size = [("width", "3"), ("height", "4")];
+        for fields in [
+            &[("position", "top")][..],
+            &[("position", "top"), ("fit", "cover"), ("width", "3")],
+            &[("position", "top"), ("fit", "fill"), size[0], size[1]],
+            &[("position", "attention"), ("fit", "contain"), size[0], size[1]],
+        ] {
+            assert!(matches!(recipe(fields), Err(ApiError::Field { .. })), "{fields:?}");
         }
     }
 

@@ -55,7 +55,9 @@ impl Images {
     ///
     /// Stores the file and answers at once; a worker renders it. Without a wish the standard set is made: the
     /// optimised picture, at most 2560 pixels wide, and widths of 320, 800 and 1600, never enlarged, each in WebP and
-    /// in JPEG or PNG. Any of `width`, `height`, `fit`, `format` and `quality` asks for exactly one rendition.
+    /// in JPEG or PNG. Any other field but `title` and `lane` asks for exactly one rendition. It is made in this order:
+    /// turn upright, `crop`, `rotate`, `flip` and `flop`, resize, `grayscale`, `blur`, `sharpen`, fill up the box, lay on
+    /// the `background`, encode.
     ///
     /// Once this has answered 202 the image is safe: it will end as `ready`, or as `failed` with a reason.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]

@@ -7,7 +7,7 @@ use darkroom_shared::{
     catalog::{self, NewImage},
     config::Limits,
     header::{self, Header, HeaderError, HeaderLimits},
-    image::{ImageId, Source, Title},
+    image::{ImageId, Recipe, Source, Title},
     jobs::{ProcessImage, process_image_options},
     queue,
     staging::{Received, Staging},
@@ -30,6 +30,7 @@ const TELLING: usize = 64;
 pub(super) struct Upload {
     file: File,
     fields: Fields,
+    recipe: Recipe,
 }
 
 struct File {
@@ -52,7 +53,8 @@ pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiErro
         }
     }
     let file = file.ok_or_else(|| ApiError::Form(format!("The field {FILE} is missing.")))?;
-    Ok(Upload { file, fields })
+    let recipe = fields.recipe()?;
+    Ok(Upload { file, fields, recipe })
 }
 
 async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) -> Result<File, ApiError> {
@@ -93,7 +95,7 @@ fn judge_beginning(chunk: &[u8], limits: &HeaderLimits) -> Result<(), ApiError> 
 /// A crash in between, or a commit of unknown outcome, leaves a staged file that perhaps no image claims. It is not
 /// removed here, because perhaps one does; the sweep knows.
 pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
-    let Upload { file: File { received, header, name }, fields } = upload;
+    let Upload { file: File { received, header, name }, fields, recipe } = upload;
     let source = Source {
         format: header.format,
         width: header.width,
@@ -103,7 +105,6 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
         sha256: received.sha256,
     };
     let id = ImageId::now();
-    let recipe = fields.recipe();
     let lane = fields.lane;
     let title = fields.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
     let image = NewImage { id, title, recipe, source };

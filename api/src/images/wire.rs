@@ -140,6 +140,14 @@ pub(crate) struct ImageDetail {
     renditions: Vec<Rendition>,
     /// Once ready: a `ThumbHash` (<https://evanw.github.io/thumbhash/>) in base64, to show while a rendition loads.
     placeholder: Option<String>,
+    /// Once ready: the colour that most of the picture has, as `#rrggbb` in sRGB; a background for where it will appear.
+    #[oai(validator(pattern = "^#[0-9a-f]{6}$"))]
+    dominant_colour: Option<String>,
+    /// Once ready: a difference hash (dHash) of 64 bits, in hexadecimal. The number of bits in which two differ says how
+    /// unlike their pictures are: 0 for copies, up to about 10 for the same picture resized or compressed, about 32 for
+    /// pictures that have nothing in common.
+    #[oai(validator(pattern = "^[0-9a-f]{16}$"))]
+    perceptual_hash: Option<String>,
     /// How often a worker has begun to render it.
     attempts: u32,
     /// Once failed: why.
@@ -232,11 +240,27 @@ impl ImageDetail {
     pub(super) fn new(image: catalog::Image, renditions: Vec<Rendition>) -> Self {
         let took = image.started_at.zip(image.finished_at).map(|(from, to)| (to - from).num_milliseconds());
         let placeholder = image.placeholder.as_ref().map(|hash| BASE64_STANDARD.encode(hash));
+        let dominant_colour = image.dominant_colour.map(|colour| image::Colour(colour).to_string());
+        let perceptual_hash = image.perceptual_hash.map(|hash| format!("{hash:016x}"));
         let error = image.failure.clone().map(|failure| Failure { code: code(failure.code), detail: failure.detail });
         let attempts = image.attempts;
         let Image { id, title, status, source, created_at, links } = image.into();
         let processing_ms = took.and_then(|ms| ms.try_into().ok());
-        Self { id, title, status, source, created_at, links, renditions, placeholder, attempts, error, processing_ms }
+        Self {
+            id,
+            title,
+            status,
+            source,
+            created_at,
+            links,
+            renditions,
+            placeholder,
+            dominant_colour,
+            perceptual_hash,
+            attempts,
+            error,
+            processing_ms,
+        }
     }
 
     /// Whether another look will show something else.
@@ -291,6 +315,8 @@ impl Example for ImageDetail {
                 sha256: "0a1b2c3d4e5f60718293a4b5c6d7e8f90a1b2c3d4e5f60718293a4b5c6d7e8f9".to_owned(),
             }],
             placeholder: Some("1QcSHQRnh493V4dIh4eXh1h4kJUI".to_owned()),
+            dominant_colour: Some("#4a6b8c".to_owned()),
+            perceptual_hash: Some("3c3e1e1c7c3c1c18".to_owned()),
             attempts: 1,
             error: None,
             processing_ms: Some(412),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use darkroom_shared::{
     catalog,
-    image::{Failure, FailureCode, ImageId, Rendition, RenditionFormat},
+    image::{Facts, Failure, FailureCode, ImageId, Rendition, RenditionFormat},
 };
 use reqwest::Method;
 use serde_json::json;
@@ -25,7 +25,8 @@ async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
     api.app.bucket.put(image, &rendition, Bytes::from_static(bytes)).await.unwrap();
     let mut db = api.db().acquire().await.unwrap();
     let processing = catalog::start(&mut db, image).await.unwrap().unwrap();
-    assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], vec![1, 2, 3])).await.unwrap());
+    let facts = Facts { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
+    assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], facts)).await.unwrap());
 }
 
 #[tokio::test]
@@ -41,6 +42,7 @@ async fn an_image_shows_how_it_comes_along() {
         (&json!("queued"), &json!(0), &json!([]))
     );
     assert!(queued.get("error").is_none() && queued.get("placeholder").is_none());
+    assert!(queued.get("dominant_colour").is_none() && queued.get("perceptual_hash").is_none());
 
     render(&api, &id, b"webp").await;
     let ready = api.get(&path).await;
@@ -50,6 +52,7 @@ async fn an_image_shows_how_it_comes_along() {
         (&ready["status"], &ready["placeholder"], &ready["attempts"]),
         (&json!("ready"), &json!("AQID"), &json!(1))
     );
+    assert_eq!((&ready["dominant_colour"], &ready["perceptual_hash"]), (&json!("#01abff"), &json!("00000000000000f0")));
     assert!(ready["processing_ms"].is_u64());
     let rendition = &ready["renditions"][0];
     assert_eq!(

@@ -69,7 +69,32 @@ async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
     let wished_before = json!({
         "recipe": "resize", "width": null, "height": 5, "fit": "inside", "format": null, "quality": 80,
     });
-    for (form, recipe) in [(file(png(9, 9)), json!({ "recipe": "standard" })), (wish, wished), (before, wished_before)]
+    let fields = [
+        ("fit", "contain"),
+        ("width", "40"),
+        ("height", "30"),
+        ("position", "top-left"),
+        ("enlarge", "true"),
+        ("crop", "1,2,3,4"),
+        ("rotate", "90"),
+        ("flip", "true"),
+        ("flop", "true"),
+        ("grayscale", "true"),
+        ("blur", "1.5"),
+        ("sharpen", "0.5"),
+        ("background", "#fff"),
+        ("max_bytes", "9000"),
+    ];
+    let all = fields.into_iter().fold(file(png(9, 9)), |form, (name, value)| form.text(name, value));
+    let wished_all = json!({
+        "recipe": "resize", "width": 40, "height": 30, "fit": "contain", "position": "top-left", "enlarge": true,
+        "crop": { "x": 1, "y": 2, "width": 3, "height": 4 }, "rotate": "90", "flip": true, "flop": true,
+        "grayscale": true, "blur": 1.5, "sharpen": 0.5, "background": "#ffffff", "format": null, "quality": 100,
+        "max_bytes": 9000,
+    });
+    let none = file(png(9, 9));
+    for (form, recipe) in
+        [(none, json!({ "recipe": "standard" })), (wish, wished), (before, wished_before), (all, wished_all)]
     {
         let id: uuid::Uuid = api.post(form).await.json()["id"].as_str().unwrap().parse().unwrap();
         let stored: serde_json::Value =
@@ -105,8 +130,14 @@ async fn a_field_out_of_range_is_named() {
         ("width", "0".to_owned()),
         ("width", "16385".to_owned()),
         ("height", "ten".to_owned()),
-        ("fit", "contain".to_owned()),
-        ("format", "avif".to_owned()),
+        ("fit", "outside".to_owned()),
+        ("position", "top".to_owned()),
+        ("crop", "0,0,5".to_owned()),
+        ("rotate", "45".to_owned()),
+        ("blur", "0".to_owned()),
+        ("background", "red".to_owned()),
+        ("max_bytes", "0".to_owned()),
+        ("format", "bmp".to_owned()),
         ("quality", "101".to_owned()),
     ] {
         let answer = api.post(file(png(1, 1)).text(field, value.clone())).await;

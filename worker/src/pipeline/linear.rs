@@ -182,6 +182,13 @@ fn code<T: Copy>(linear: &Raster<u16>, table: &[T], narrow: impl Fn(u16) -> T) -
     linear.with(linear.channels, samples)
 }
 
+/// The light of a coded value, both 0 to 1.
+// The curve in the precision of its argument.
+#[allow(clippy::cast_possible_truncation)]
+pub(crate) fn light(coded: f32) -> f32 {
+    decode(coded.into()) as f32
+}
+
 // A product of two 16-bit fractions is one too.
 #[allow(clippy::cast_possible_truncation)]
 fn multiply(colour: u16, alpha: u16) -> u16 {

@@ -3,24 +3,31 @@
 //! | step | file | |
 //! |---|---|---|
 //! | look | `darkroom_shared::header` | format, size, frames; refuses what is too large |
-//! | plan | [`plan`] | the recipe becomes a list of sizes |
+//! | plan | [`plan`] | the recipe becomes a list of sizes, and what is to be done besides |
 //! | decode | [`decode`] | pixels as the file has them; animations are composed on a [`canvas`] |
 //! | resize | [`resize`] | Lanczos in 16-bit linear light, premultiplied ([`linear`]); the largest size from the source, each next from the one before |
+//! | frame | [`attention`] | where asked for: which part draws the eye |
 //! | orient | [`orient`] | upright, once |
 //! | colour | [`colour`] | sRGB |
+//! | effects | [`effects`] | where asked for: grayscale, blur, sharpen |
+//! | mount | [`mount`] | where asked for: a box around the picture, a background behind it |
 //! | report | [`report`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
+//! | search | [`search`] | where asked for: the quality that meets a number of bytes |
 //! | encode | [`encode`] | JPEG, PNG, WebP, without metadata |
 
+mod attention;
 mod canvas;
 mod choose;
 mod colour;
 mod decode;
 mod dominant;
+mod effects;
 mod encode;
 mod hdr;
 mod libjpeg;
 mod likeness;
 mod linear;
+mod mount;
 mod orient;
 mod placeholder;
 mod plan;
@@ -28,13 +35,14 @@ mod raster;
 mod render;
 mod report;
 mod resize;
+mod search;
 
 pub use report::Report;
 
 use std::{fmt::Display, io::Cursor};
 
 use darkroom_shared::{
-    header::{self, HeaderError, HeaderLimits, Limit},
+    header::{self, Header, HeaderError, HeaderLimits, Limit},
     image::{Failure, FailureCode, Recipe, RenditionFormat},
 };
 use serde::{Deserialize, Serialize};
@@ -111,6 +119,11 @@ impl RenderError {
         Self::Faulty { failure: Failure { code: FailureCode::BrokenImage, detail }, cause: cause.to_string() }
     }
 
+    fn unsatisfiable(detail: impl Into<String>) -> Self {
+        let failure = Failure { code: FailureCode::Unsatisfiable, detail: detail.into() };
+        Self::Faulty { failure, cause: "by recipe".to_owned() }
+    }
+
     fn too_large(limit: Limit, max: u64) -> Self {
         HeaderError::TooLarge { limit, max, found: max + 1 }.into()
     }
@@ -131,7 +144,19 @@ pub fn render(
     let header = header::read(&mut Cursor::new(source), &limits.header)?;
     let metadata = decode::metadata(source, &header)?;
     let (width, height) = metadata.orientation.swap((header.width, header.height));
-    let targets = plan::plan(recipe, width, height);
-    let job = render::Job { source, header, metadata, targets, scans: limits.header.scans };
+    let plan = plan::plan(recipe, width, height, header.frames)?;
+    let job = render::Job { source, header, metadata, plan, scans: limits.header.scans };
     if header.is_animated() { job.animation(emit) } else { job.still(emit) }
+}
+
+/// The pixels of the largest rendition that a recipe makes of a picture, whichever way up that is. 0 where it makes none.
+pub(crate) fn largest_output(header: &Header, recipe: &Recipe) -> u64 {
+    let area = |width, height| {
+        let plan = plan::plan(recipe, width, height, header.frames);
+        plan.map_or(0, |plan| {
+            let (width, height) = plan.mount.sides((plan.targets[0].width, plan.targets[0].height));
+            u64::from(width) * u64::from(height)
+        })
+    };
+    area(header.width, header.height).max(area(header.height, header.width))
 }

@@ -1,6 +1,8 @@
-//! Turning a picture upright, as its EXIF orientation says.
+//! Turning a picture upright, as its EXIF orientation says, and further, as a recipe asks.
 
-use super::raster::Raster;
+use darkroom_shared::image::Rotation;
+
+use super::{raster::Raster, resize::Region};
 
 /// How the stored picture must be turned to be upright: the EXIF orientation tag (CIPA DC-008, tag 274).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,6 +29,44 @@ impl Orientation {
             _ => (false, false, false),
         };
         Self { transpose, mirror, flip }
+    }
+
+    /// What a recipe asks for: a turn clockwise, then top and bottom change places (`flip`), and left and right (`flop`).
+    pub(crate) fn asked(rotate: Option<Rotation>, flip: bool, flop: bool) -> Self {
+        let turned = Self::from_tag(match rotate {
+            None => 1,
+            Some(Rotation::Quarter) => 6,
+            Some(Rotation::Half) => 3,
+            Some(Rotation::ThreeQuarters) => 8,
+        });
+        turned.then(Self { transpose: false, mirror: flop, flip })
+    }
+
+    /// This, and then another on top of it, in one.
+    pub(crate) fn then(self, next: Self) -> Self {
+        let (mirror, flip) = if next.transpose { (self.flip, self.mirror) } else { (self.mirror, self.flip) };
+        Self { transpose: self.transpose ^ next.transpose, mirror: mirror ^ next.mirror, flip: flip ^ next.flip }
+    }
+
+    /// What undoes this.
+    fn inverse(self) -> Self {
+        let (mirror, flip) = if self.transpose { (self.flip, self.mirror) } else { (self.mirror, self.flip) };
+        Self { transpose: self.transpose, mirror, flip }
+    }
+
+    /// Where a part of a picture of `size` lies afterwards.
+    pub(crate) fn place(self, part: Region, size: (f64, f64)) -> Region {
+        let size = self.swap(size);
+        let (left, top) = self.swap((part.left, part.top));
+        let (width, height) = self.swap((part.width, part.height));
+        let left = if self.mirror { size.0 - left - width } else { left };
+        let top = if self.flip { size.1 - top - height } else { top };
+        Region { left, top, width, height }
+    }
+
+    /// Where a part of what is afterwards a picture of `size` lies before.
+    pub(crate) fn find(self, part: Region, size: (f64, f64)) -> Region {
+        self.inverse().place(part, size)
     }
 
     /// The upright sides of what is stored with these, and the other way round.
@@ -63,6 +103,8 @@ impl Orientation {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, clippy::float_cmp)] // whole numbers
+
     use super::*;
     use crate::pipeline::raster::Channels;
 
@@ -85,6 +127,33 @@ mod tests {
         ] {
             let turned = Orientation::from_tag(tag).apply(stored.clone());
             assert_eq!((turned.width, turned.samples.as_slice()), (width, &upright[..]), "tag {tag}");
+        }
+    }
+
+    #[test]
+    fn two_turns_in_one_are_the_two_after_each_other() {
+        let stored = Raster { width: 3, height: 2, channels: Channels::Gray, samples: vec![1, 2, 3, 4, 5, 6] };
+        for (first, second) in (1..=8).flat_map(|first| (1..=8).map(move |second| (first, second))) {
+            let (first, second) = (Orientation::from_tag(first), Orientation::from_tag(second));
+            let (apart, together) =
+                (second.apply(first.apply(stored.clone())), first.then(second).apply(stored.clone()));
+            assert_eq!((apart.width, apart.samples), (together.width, together.samples), "{first:?} {second:?}");
+        }
+    }
+
+    #[test]
+    fn a_part_is_found_where_its_pixels_come_from() {
+        let stored = Raster { width: 3, height: 2, channels: Channels::Gray, samples: vec![1, 2, 3, 4, 5, 6] };
+        for tag in 1..=8 {
+            let orientation = Orientation::from_tag(tag);
+            let upright = orientation.apply(stored.clone());
+            let part = Region { left: 1.0, top: 1.0, width: 1.0, height: 1.0 };
+            let size = orientation.swap((3.0, 2.0));
+            let found = orientation.find(part, size);
+            let is = |x: f64, y: f64| found.left == x && found.top == y;
+            let index = (0..6_u8).find(|i| is(f64::from(i % 3), f64::from(i / 3))).map(usize::from);
+            assert_eq!(stored.samples[index.unwrap()], upright.samples[upright.width as usize + 1], "tag {tag}");
+            assert_eq!(orientation.place(found, (3.0, 2.0)), part, "tag {tag}");
         }
     }
 }

@@ -1,11 +1,34 @@
 //! From a recipe to the list of renditions to make.
 
-use darkroom_shared::image::{Fit, Quality, Recipe, RenditionFormat, Resize};
+use std::num::NonZeroU64;
 
-use super::resize::Region;
+use darkroom_shared::image::{Crop, Fit, Position, Quality, Recipe, RenditionFormat, Resize};
+
+use super::{
+    RenderError,
+    effects::Effects,
+    mount::{Mat, Mount},
+    orient::Orientation,
+    resize::Region,
+};
 
 /// No rendition has a longer side, in pixels: WebP's bound (RFC 9649, section 2.7). Longer pictures are made smaller.
 pub(crate) const MAX_SIDE: u32 = 16_383;
+
+/// All that a recipe asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// How the upright source is turned.
+    pub(crate) turn: Orientation,
+    /// At least one, largest first; all but the first show the same part of the source as the first.
+    pub(crate) targets: Vec<Target>,
+    /// The part of the turned source in which the targets' region is moved to where the eye is drawn.
+    pub(crate) attention: Option<Region>,
+    pub(crate) effects: Effects,
+    pub(crate) mount: Mount,
+    /// How many bytes a file may have.
+    pub(crate) max_bytes: Option<NonZeroU64>,
+}
 
 /// The formats of a [`Target`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,65 +41,140 @@ pub(crate) enum Formats {
     Smallest,
 }
 
-/// One size to make, in each of its formats. Sizes are upright.
+/// One size to make, in each of its formats. Sizes are those of the turned picture.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
     /// The rendition's name without its ending.
     pub(crate) name: String,
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// The part of the upright source that is shown.
+    /// The part of the turned source that is shown.
     pub(crate) region: Region,
     pub(crate) formats: Formats,
     pub(crate) quality: Quality,
 }
 
-/// The targets of a recipe for a source of this upright size, largest first, never larger than the source.
-pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32) -> Vec<Target> {
+/// The plan of a recipe for a source of this upright size and number of frames.
+pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Result<Plan, RenderError> {
     let source = (width, height);
     match recipe {
         Recipe::Standard => {
             let full = standard("full".to_owned(), source, Recipe::FULL_WIDTH.min(width));
             let smaller = Recipe::WIDTHS.into_iter().filter(|w| *w < full.width);
             let smaller: Vec<_> = smaller.map(|w| standard(format!("w{w}"), source, w)).collect();
-            std::iter::once(full).chain(smaller).collect()
+            Ok(Plan {
+                turn: Orientation::default(),
+                targets: std::iter::once(full).chain(smaller).collect(),
+                attention: None,
+                effects: Effects::default(),
+                mount: Mount::default(),
+                max_bytes: None,
+            })
         }
-        Recipe::Resize(resize) => vec![resized(resize, source)],
+        Recipe::Resize(resize) => resized(resize, source, frames),
     }
 }
 
 fn standard(name: String, source: (u32, u32), width: u32) -> Target {
-    let (width, height) = inside(source, Some(width), None);
+    let bounds = Bounds { source, enlarge: false, room: u64::MAX };
+    let (width, height) = bounds.inside(Some(width), None);
     Target { name, width, height, region: whole(source), formats: Formats::Pair, quality: Quality::DEFAULT }
 }
 
-fn resized(resize: &Resize, source: (u32, u32)) -> Target {
+fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, RenderError> {
+    let turn = Orientation::asked(resize.rotate, resize.flip, resize.flop);
+    let (part, size) = match resize.crop {
+        Some(crop) => cropped(crop, upright)?,
+        None => (whole(upright), upright),
+    };
+    // All that follows is of the turned part.
+    let part = turn.place(part, (upright.0.into(), upright.1.into()));
+    let source = turn.swap(size);
+    let pixels = u64::from(source.0) * u64::from(source.1);
+    let room = pixels.max(Recipe::MAX_ENLARGED / u64::from(frames.max(1)));
+    let bounds = Bounds { source, enlarge: resize.enlarge, room };
+
     let sides = (resize.width.map(u32::from), resize.height.map(u32::from));
-    let ((width, height), region) = match (resize.fit, sides) {
+    let mut region = part;
+    let mut mat = None;
+    let (width, height) = match (resize.fit, sides) {
         (Fit::Cover, (Some(width), Some(height))) => {
-            let size = shrink_to((width, height), source);
-            (size, centred(source, size))
+            let size = bounds.exactly((width, height));
+            region = largest_part(part, size, resize.position.shares());
+            size
         }
-        (Fit::Fill, (Some(width), Some(height))) => (shrink_to((width, height), source), whole(source)),
-        (_, (width, height)) => (inside(source, width, height), whole(source)),
+        (Fit::Fill, (Some(width), Some(height))) => bounds.exactly((width, height)),
+        (Fit::Contain, (Some(width), Some(height))) => {
+            let (width, height) = bounds.roomy((width.min(MAX_SIDE), height.min(MAX_SIDE)));
+            mat = Some(Mat { width, height, shares: resize.position.shares() });
+            bounds.inside(Some(width), Some(height))
+        }
+        (_, (width, height)) => bounds.inside(width, height),
     };
     let formats = resize.format.map_or(Formats::Smallest, Formats::One);
-    Target { name: "resized".to_owned(), width, height, region, formats, quality: resize.quality }
+    let name = "resized".to_owned();
+    Ok(Plan {
+        turn,
+        targets: vec![Target { name, width, height, region, formats, quality: resize.quality }],
+        attention: (resize.position == Position::Attention).then_some(part),
+        effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
+        mount: Mount { mat, background: resize.background.map(|colour| colour.0) },
+        max_bytes: resize.max_bytes,
+    })
 }
 
-/// The source made to fit into a box, of which either side may be open.
-fn inside(source: (u32, u32), width: Option<u32>, height: Option<u32>) -> (u32, u32) {
-    let width = width.unwrap_or(MAX_SIDE).min(MAX_SIDE);
-    let height = height.unwrap_or(MAX_SIDE).min(MAX_SIDE);
-    let ratio = (f64::from(width) / f64::from(source.0)).min(f64::from(height) / f64::from(source.1)).min(1.0);
-    (scale(source.0, ratio).min(width), scale(source.1, ratio).min(height))
+/// The part of the upright source that a crop shows, and its sides.
+fn cropped(crop: Crop, upright: (u32, u32)) -> Result<(Region, (u32, u32)), RenderError> {
+    let side = |start: u32, length: u32, end: u32| match end.saturating_sub(start).min(length) {
+        0 => Err(RenderError::unsatisfiable("The crop lies outside of the picture.")),
+        length => Ok(length),
+    };
+    let width = side(crop.x, crop.width.get(), upright.0)?;
+    let height = side(crop.y, crop.height.get(), upright.1)?;
+    let part = Region { left: crop.x.into(), top: crop.y.into(), width: width.into(), height: height.into() };
+    Ok((part, (width, height)))
 }
 
-/// A box with the aspect ratio asked for, as large as asked for but nowhere larger than the source.
-fn shrink_to(asked: (u32, u32), source: (u32, u32)) -> (u32, u32) {
-    let limit = (source.0.min(MAX_SIDE), source.1.min(MAX_SIDE));
-    let ratio = (f64::from(limit.0) / f64::from(asked.0)).min(f64::from(limit.1) / f64::from(asked.1)).min(1.0);
-    (scale(asked.0, ratio).min(limit.0), scale(asked.1, ratio).min(limit.1))
+/// How large a rendition may become.
+struct Bounds {
+    /// What is shown of the source, in pixels.
+    source: (u32, u32),
+    enlarge: bool,
+    /// Pixels of a rendition at most.
+    room: u64,
+}
+
+impl Bounds {
+    /// The source made to fit into a box, of which either side may be open.
+    fn inside(&self, width: Option<u32>, height: Option<u32>) -> (u32, u32) {
+        let most = if self.enlarge && (width.is_some() || height.is_some()) { f64::INFINITY } else { 1.0 };
+        let width = width.unwrap_or(MAX_SIDE).min(MAX_SIDE);
+        let height = height.unwrap_or(MAX_SIDE).min(MAX_SIDE);
+        let source = self.source;
+        let ratio = (f64::from(width) / f64::from(source.0)).min(f64::from(height) / f64::from(source.1)).min(most);
+        self.roomy((scale(source.0, ratio).min(width), scale(source.1, ratio).min(height)))
+    }
+
+    /// A box with the aspect ratio asked for, as large as asked for, and nowhere larger than the source unless it is to
+    /// be enlarged.
+    fn exactly(&self, asked: (u32, u32)) -> (u32, u32) {
+        let source = if self.enlarge { (MAX_SIDE, MAX_SIDE) } else { self.source };
+        let limit = (source.0.min(MAX_SIDE), source.1.min(MAX_SIDE));
+        let ratio = (f64::from(limit.0) / f64::from(asked.0)).min(f64::from(limit.1) / f64::from(asked.1)).min(1.0);
+        self.roomy((scale(asked.0, ratio).min(limit.0), scale(asked.1, ratio).min(limit.1)))
+    }
+
+    /// The same shape with no more pixels than there is room for.
+    // A number of pixels is exact enough as a float.
+    #[allow(clippy::cast_precision_loss)]
+    fn roomy(&self, (width, height): (u32, u32)) -> (u32, u32) {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels <= self.room {
+            return (width, height);
+        }
+        let ratio = (self.room as f64 / pixels as f64).sqrt();
+        (scale(width, ratio), scale(height, ratio))
+    }
 }
 
 // Both are at most the length, and lengths fit.
@@ -89,30 +187,38 @@ fn whole((width, height): (u32, u32)) -> Region {
     Region { left: 0.0, top: 0.0, width: width.into(), height: height.into() }
 }
 
-/// The largest part of the source with the aspect ratio of `size`, in its middle.
-fn centred(source: (u32, u32), size: (u32, u32)) -> Region {
-    let (width, height) = (f64::from(source.0), f64::from(source.1));
-    let ratio = (width / f64::from(size.0)).min(height / f64::from(size.1));
-    let part = ((f64::from(size.0) * ratio).min(width), (f64::from(size.1) * ratio).min(height));
-    Region { left: (width - part.0) / 2.0, top: (height - part.1) / 2.0, width: part.0, height: part.1 }
+/// The largest part of `area` with the aspect ratio of `size`; `shares` of what is left over lie left of it and above.
+fn largest_part(area: Region, size: (u32, u32), shares: (f64, f64)) -> Region {
+    let ratio = (area.width / f64::from(size.0)).min(area.height / f64::from(size.1));
+    let width = (f64::from(size.0) * ratio).min(area.width);
+    let height = (f64::from(size.1) * ratio).min(area.height);
+    let left = area.left + (area.width - width) * shares.0;
+    let top = area.top + (area.height - height) * shares.1;
+    Region { left, top, width, height }
 }
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use darkroom_shared::image::{FailureCode, Rotation};
+
     use super::*;
 
     fn sizes(recipe: &Recipe, width: u32, height: u32) -> Vec<(String, u32, u32)> {
-        plan(recipe, width, height).into_iter().map(|t| (t.name, t.width, t.height)).collect()
+        let targets = plan(recipe, width, height, 1).unwrap().targets;
+        targets.into_iter().map(|t| (t.name, t.width, t.height)).collect()
     }
 
-    fn resize(width: u32, height: u32, fit: Fit) -> Recipe {
-        Recipe::Resize(Resize {
-            width: width.try_into().ok(),
-            height: height.try_into().ok(),
-            fit,
-            format: None,
-            quality: Quality::DEFAULT,
-        })
+    /// The size of the one target for a source of 2725 × 2225, and the box it lies in.
+    fn size(resize: Resize) -> ((u32, u32), Option<(u32, u32)>) {
+        let plan = plan(&Recipe::Resize(resize), 2725, 2225, 1).unwrap();
+        let target = &plan.targets[0];
+        ((target.width, target.height), plan.mount.mat.map(|mat| (mat.width, mat.height)))
+    }
+
+    fn resize(width: u32, height: u32, fit: Fit) -> Resize {
+        Resize { width: width.try_into().ok(), height: height.try_into().ok(), fit, ..Resize::default() }
     }
 
     #[test]
@@ -143,14 +249,54 @@ mod tests {
             (2_725, 16_000, Fit::Fill, (379, 2225)),
             (300, 0, Fit::Cover, (300, 245)),
         ] {
-            let target = &plan(&resize(width, height, fit), 2725, 2225)[0];
-            assert_eq!((target.width, target.height), expected, "{width}x{height} {fit}");
+            assert_eq!(size(resize(width, height, fit)).0, expected, "{width}x{height} {fit}");
         }
     }
 
     #[test]
-    fn cover_shows_the_middle() {
-        let target = &plan(&resize(100, 100, Fit::Cover), 400, 200)[0];
-        assert_eq!(target.region, Region { left: 100.0, top: 0.0, width: 200.0, height: 200.0 });
+    fn contain_keeps_its_box() {
+        assert_eq!(size(resize(300, 300, Fit::Contain)), ((300, 245), Some((300, 300))));
+        assert_eq!(size(resize(4000, 3000, Fit::Contain)), ((2725, 2225), Some((4000, 3000))));
+        assert_eq!(size(resize(300, 0, Fit::Contain)), ((300, 245), None));
+    }
+
+    #[test]
+    fn what_is_enlarged_has_room_for_32_million_pixels() {
+        let enlarged = |width, height, fit| size(Resize { enlarge: true, ..resize(width, height, fit) });
+        assert_eq!(enlarged(4000, 0, Fit::Inside).0, (4000, 3266));
+        assert_eq!(enlarged(4000, 4000, Fit::Cover).0, (4000, 4000));
+        assert_eq!(enlarged(0, 0, Fit::Inside).0, (2725, 2225), "nothing larger is asked for");
+        for fit in Fit::ALL {
+            let (size, mat) = enlarged(16_384, 16_384, *fit);
+            let pixels = |(width, height)| u64::from(width) * u64::from(height);
+            assert!(pixels(mat.unwrap_or(size)) <= Recipe::MAX_ENLARGED + 16_384, "{fit}: {size:?} {mat:?}");
+        }
+        assert_eq!(size(resize(16_384, 16_384, Fit::Contain)).1, Some((5657, 5657)), "nor is an empty box");
+        let frames = plan(&Recipe::Resize(Resize { enlarge: true, ..resize(9000, 9000, Fit::Fill) }), 10, 10, 320);
+        assert_eq!(frames.unwrap().targets[0].width, 316);
+    }
+
+    #[test]
+    fn cover_shows_the_part_that_its_position_names() {
+        for (position, left) in [(Position::Left, 0.0), (Position::Centre, 100.0), (Position::BottomRight, 200.0)] {
+            let cover = Resize { position, ..resize(100, 100, Fit::Cover) };
+            let plan = plan(&Recipe::Resize(cover), 400, 200, 1).unwrap();
+            assert_eq!(plan.targets[0].region, Region { left, top: 0.0, width: 200.0, height: 200.0 });
+        }
+    }
+
+    #[test]
+    fn a_crop_is_turned_with_the_picture_and_cut_at_its_edge() {
+        let side = |length: u32| length.try_into().unwrap();
+        let crop = |x, y| Some(Crop { x, y, width: side(100), height: side(40) });
+        let turned = Resize { crop: crop(350, 10), rotate: Some(Rotation::Quarter), ..Resize::default() };
+        let plan_of = |resize| plan(&Recipe::Resize(resize), 400, 200, 1);
+        let target = plan_of(turned).unwrap().targets.remove(0);
+        assert_eq!((target.width, target.height), (40, 50));
+        assert_eq!(target.region, Region { left: 150.0, top: 350.0, width: 40.0, height: 50.0 });
+        for outside in [crop(400, 0), crop(0, 200)] {
+            let error = plan_of(Resize { crop: outside, ..Resize::default() }).unwrap_err();
+            assert_eq!(error.failure().unwrap().code, FailureCode::Unsatisfiable);
+        }
     }
 }

@@ -88,18 +88,38 @@ impl Raster<u8> {
 
     /// Laid on white, for formats without transparency.
     pub(crate) fn on_white(&self) -> Self {
+        self.on([255; 3])
+    }
+
+    /// Laid on a colour, as browsers do it: coded values are mixed.
+    pub(crate) fn on(&self, colour: [u8; 3]) -> Self {
         if !self.channels.has_alpha() {
             return self.clone();
         }
-        let channels = self.channels.without_alpha();
-        let mut samples = Vec::with_capacity(self.width as usize * self.height as usize * channels.count());
+        let stays_gray = self.channels == Channels::GrayAlpha && colour.iter().all(|value| *value == colour[0]);
+        let (channels, count) = if stays_gray { (Channels::Gray, 1) } else { (Channels::Rgb, 3) };
+        let mut samples = Vec::with_capacity(self.width as usize * self.height as usize * count);
         for pixel in self.pixels() {
-            let (colours, alpha) = pixel.split_at(channels.count());
+            let (above, alpha) = pixel.split_at(pixel.len() - 1);
             let alpha = u32::from(alpha[0]);
             // At most 255: a mean of two bytes, weighted by parts of 255.
             #[allow(clippy::cast_possible_truncation)]
-            samples.extend(colours.iter().map(|c| ((u32::from(*c) * alpha + 255 * (255 - alpha) + 127) / 255) as u8));
+            samples.extend(above.iter().cycle().zip(&colour[..count]).map(|(above, below)| {
+                ((u32::from(*above) * alpha + u32::from(*below) * (255 - alpha) + 127) / 255) as u8
+            }));
         }
+        self.with(channels, samples)
+    }
+
+    /// The same picture with other channels: those it has, and more.
+    pub(crate) fn widened(&self, channels: Channels) -> Self {
+        let samples = match channels {
+            _ if channels == self.channels => self.samples.clone(),
+            Channels::Gray => return self.clone(),
+            Channels::GrayAlpha => self.pixels().flat_map(|p| [p[0], 255]).collect(),
+            Channels::Rgb => self.pixels().flat_map(|p| [p[0]; 3]).collect(),
+            Channels::Rgba => self.to_rgba(),
+        };
         self.with(channels, samples)
     }
 

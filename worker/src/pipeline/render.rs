@@ -1,5 +1,7 @@
 //! The steps in their order.
 
+use std::num::NonZeroU64;
+
 use darkroom_shared::{
     header::Header,
     image::{
@@ -10,14 +12,16 @@ use darkroom_shared::{
 };
 
 use super::{
-    EmitError, RenderError, Rendered, Report, choose,
+    EmitError, RenderError, Rendered, Report, attention, choose,
     colour::ToSrgb,
     decode::{self, Metadata, Samples, Still},
     encode::{self, encode},
     linear,
-    plan::{Formats, Target},
+    orient::Orientation,
+    plan::{Formats, Plan, Target},
     raster::Raster,
     resize::{Region, resize, resize_coded},
+    search,
 };
 
 /// The steps below the standard quality of 80 for a source that is as small already. Lower ones show.
@@ -30,49 +34,85 @@ pub(super) struct Job<'a> {
     pub(super) source: &'a [u8],
     pub(super) header: Header,
     pub(super) metadata: Metadata,
-    /// At least one, largest first; all but the first show the same part of the source as the first.
-    pub(super) targets: Vec<Target>,
+    pub(super) plan: Plan,
     pub(super) scans: u32,
 }
 
 impl Job<'_> {
     pub(super) fn still(&self, emit: Emit<'_>) -> Result<Report, RenderError> {
         let still = decode::still(self.source, &self.header, &self.metadata, self.at_least(), self.scans)?;
-        let mut picture = self.largest(still, None)?;
+        let mut picture = self.largest(still, None, &mut None)?;
         let report = Report::of(&picture)?;
         let mut fallback = None;
-        for target in &self.targets {
+        for target in &self.plan.targets {
             picture = shrink(picture, target)?;
-            let coded = linear::to_8(&picture).without_idle_alpha();
-            for (format, bytes) in encodings(&coded, self.header.format, target, &mut fallback)? {
+            let coded = self.plan.mount.apply(linear::to_8(&picture).without_idle_alpha());
+            for (format, bytes) in self.files(&coded, target, &mut fallback)? {
                 let bytes = self.no_larger(&coded, target, format, bytes)?;
-                emit(rendered(target, format, bytes)).map_err(RenderError::Emit)?;
+                emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
             }
         }
         Ok(report)
     }
 
-    /// Renditions in WebP move; the others show the first frame.
+    /// The files of one target, within the bytes that the recipe allows.
+    fn files(
+        &self,
+        picture: &Raster<u8>,
+        target: &Target,
+        fallback: &mut Option<RenditionFormat>,
+    ) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
+        let Some(max) = self.plan.max_bytes else { return encodings(picture, self.header.format, target, fallback) };
+        let make = |quality| {
+            let target = Target { quality, ..target.clone() };
+            encodings(picture, self.header.format, &target, fallback)
+        };
+        let fits = |files: &Vec<(_, Vec<u8>)>| files.iter().all(|(_, bytes)| bytes.len() as u64 <= max.get());
+        search::highest_that_fits(target.quality, make, fits)?.ok_or_else(|| too_many_bytes(max))
+    }
+
+    /// Renditions in WebP move; the others show the first frame. Where the recipe bounds the bytes, the whole is made
+    /// again for each quality that is tried: frames are too many to keep.
     pub(super) fn animation(&self, emit: Emit<'_>) -> Result<Report, RenderError> {
+        let targets = &self.plan.targets;
+        let Some(max) = self.plan.max_bytes else { return self.animate(targets, emit) };
+        let make = |quality| {
+            let targets: Vec<_> = targets.iter().map(|target| Target { quality, ..target.clone() }).collect();
+            let mut files = Vec::new();
+            let report = self.animate(&targets, &mut |file| {
+                files.push(file);
+                Ok(())
+            })?;
+            Ok((report, files))
+        };
+        let fits = |(_, files): &(_, Vec<Rendered>)| files.iter().all(|file| file.bytes.len() as u64 <= max.get());
+        let found = search::highest_that_fits(targets[0].quality, make, fits)?;
+        let (report, files) = found.ok_or_else(|| too_many_bytes(max))?;
+        files.into_iter().try_for_each(emit).map_err(RenderError::Emit)?;
+        Ok(report)
+    }
+
+    fn animate(&self, targets: &[Target], emit: Emit<'_>) -> Result<Report, RenderError> {
         let decode::Animation { plays, mut frames } = decode::animation(self.source, &self.header)?;
-        let moving: Vec<bool> = self.targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png))).collect();
+        let moving: Vec<bool> = targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png))).collect();
         let mut encoders = Vec::new();
-        for target in &self.targets {
-            encoders.push(encode::Animation::new(target.width, target.height, plays, target.quality)?);
+        for target in targets {
+            let (width, height) = self.plan.mount.sides((target.width, target.height));
+            encoders.push(encode::Animation::new(width, height, plays, target.quality)?);
         }
-        let mut to_srgb = None;
+        let (mut to_srgb, mut framing) = (None, None);
         let mut report = None;
         let mut fallback = None;
         while let Some(frame) = frames.next().transpose()? {
             let first = report.is_none();
             let transform = to_srgb.get_or_insert_with(|| ToSrgb::new(&self.metadata.space, frame.picture.channels));
-            let mut picture = self.largest(Samples::Eight(frame.picture).into(), Some(transform))?;
+            let mut picture = self.largest(Samples::Eight(frame.picture).into(), Some(transform), &mut framing)?;
             if first {
                 report = Some(Report::of(&picture)?);
             }
-            for ((target, encoder), moving) in self.targets.iter().zip(&mut encoders).zip(&moving) {
+            for ((target, encoder), moving) in targets.iter().zip(&mut encoders).zip(&moving) {
                 picture = shrink(picture, target)?;
-                let coded = linear::to_8(&picture);
+                let coded = self.plan.mount.apply(linear::to_8(&picture));
                 if *moving {
                     encoder.add(&coded, frame.milliseconds)?;
                 }
@@ -80,16 +120,16 @@ impl Job<'_> {
                     && let Some((format, bytes)) =
                         still_of(&coded.without_idle_alpha(), self.header.format, target, &mut fallback)?
                 {
-                    emit(rendered(target, format, bytes)).map_err(RenderError::Emit)?;
+                    emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
                 }
             }
             if !moving.contains(&true) {
                 break;
             }
         }
-        for ((target, encoder), moving) in self.targets.iter().zip(encoders).zip(moving) {
+        for ((target, encoder), moving) in targets.iter().zip(encoders).zip(moving) {
             if moving {
-                emit(rendered(target, Webp, encoder.finish()?)).map_err(RenderError::Emit)?;
+                emit(self.rendered(target, Webp, encoder.finish()?)).map_err(RenderError::Emit)?;
             }
         }
         report.ok_or_else(|| RenderError::bug("there is a frame"))
@@ -122,33 +162,59 @@ impl Job<'_> {
         Ok(bytes)
     }
 
+    /// How the stored picture is turned, all in all.
+    fn orientation(&self) -> Orientation {
+        self.metadata.orientation.then(self.plan.turn)
+    }
+
     /// How large the stored picture must at least be decoded for the largest target.
     fn at_least(&self) -> (f64, f64) {
-        let target = &self.targets[0];
-        let upright = (f64::from(target.width) / target.region.width, f64::from(target.height) / target.region.height);
-        let ratio = self.metadata.orientation.swap(upright);
+        let target = &self.plan.targets[0];
+        let turned = (f64::from(target.width) / target.region.width, f64::from(target.height) / target.region.height);
+        let ratio = self.orientation().swap(turned);
         (f64::from(self.header.width) * ratio.0, f64::from(self.header.height) * ratio.1)
     }
 
-    /// The largest target's picture: in linear light, upright, sRGB. Resized first, because the rest is cheaper then.
-    fn largest(&self, still: Still, to_srgb: Option<&ToSrgb>) -> Result<Raster<u16>, RenderError> {
-        let target = &self.targets[0];
-        let orientation = self.metadata.orientation;
-        // Regions lie in the middle, so mirroring does not move them.
-        let (left, top) = orientation.swap((target.region.left, target.region.top));
-        let (width, height) = orientation.swap((target.region.width, target.region.height));
-        let scale = (still.extent.0 / f64::from(self.header.width), still.extent.1 / f64::from(self.header.height));
-        let region =
-            Region { left: left * scale.0, top: top * scale.1, width: width * scale.0, height: height * scale.1 };
-        let (width, height) = orientation.swap((target.width, target.height));
-        let resized = resize_coded(&still.samples, region, width, height)?;
-        drop(still);
-        let picture = orientation.apply(resized);
-        Ok(match to_srgb {
-            Some(to_srgb) => to_srgb.apply(picture),
-            None => ToSrgb::new(&self.metadata.space, picture.channels).apply(picture),
-        })
+    /// The largest target's picture: in linear light, turned, sRGB, with its effects. Resized first, because the rest is
+    /// cheaper then. `framing` is the part that draws the eye, once it is known: for all frames that of the first.
+    fn largest(
+        &self,
+        still: Still,
+        to_srgb: Option<&ToSrgb>,
+        framing: &mut Option<Region>,
+    ) -> Result<Raster<u16>, RenderError> {
+        let orientation = self.orientation();
+        let sides = (f64::from(self.header.width), f64::from(self.header.height));
+        let scale = (still.extent.0 / sides.0, still.extent.1 / sides.1);
+        let show = |part: Region, (width, height): (u32, u32)| {
+            let region = orientation.find(part, orientation.swap(sides)).scaled(scale, still.extent);
+            let (width, height) = orientation.swap((width, height));
+            let picture = orientation.apply(resize_coded(&still.samples, region, width, height)?);
+            Ok::<_, RenderError>(match to_srgb {
+                Some(to_srgb) => to_srgb.apply(picture),
+                None => ToSrgb::new(&self.metadata.space, picture.channels).apply(picture),
+            })
+        };
+        let target = &self.plan.targets[0];
+        let region = match (self.plan.attention, *framing) {
+            (None, _) => target.region,
+            (Some(_), Some(known)) => known,
+            (Some(area), None) => {
+                let small = show(area, attention::sides(area))?;
+                *framing.insert(attention::frame(&small, area, target.region))
+            }
+        };
+        self.plan.effects.apply(show(region, (target.width, target.height))?)
     }
+
+    fn rendered(&self, target: &Target, format: RenditionFormat, bytes: Vec<u8>) -> Rendered {
+        let (width, height) = self.plan.mount.sides((target.width, target.height));
+        Rendered { name: format!("{}.{format}", target.name), format, width, height, bytes }
+    }
+}
+
+fn too_many_bytes(max: NonZeroU64) -> RenderError {
+    RenderError::unsatisfiable(format!("The file has more than {max} bytes at the lowest quality."))
 }
 
 fn shrink(picture: Raster<u16>, target: &Target) -> Result<Raster<u16>, RenderError> {
@@ -192,8 +258,4 @@ fn still_of(
         }
     };
     Ok(Some((format, encode(picture, format, target.quality)?)))
-}
-
-fn rendered(target: &Target, format: RenditionFormat, bytes: Vec<u8>) -> Rendered {
-    Rendered { name: format!("{}.{format}", target.name), format, width: target.width, height: target.height, bytes }
 }

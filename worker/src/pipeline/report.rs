@@ -1,5 +1,6 @@
 //! What is learnt of a picture on the way, for little: all of it comes from a picture of 32 pixels.
 
+use darkroom_shared::image::Facts;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,6 +19,13 @@ pub struct Report {
     /// A difference hash (dHash): the number of bits in which two differ says how unlike their pictures are, from 0 to
     /// 64; up to about 10 they look alike.
     pub perceptual_hash: u64,
+}
+
+impl From<Report> for Facts {
+    fn from(report: Report) -> Self {
+        let Report { placeholder, dominant_colour, perceptual_hash } = report;
+        Self { placeholder, dominant_colour, perceptual_hash }
+    }
 }
 
 impl Report {

@@ -7,9 +7,11 @@
 
 use darkroom_shared::{
     header::Header,
-    image::{MAX_DIMENSION, Recipe, SourceFormat},
+    image::{Recipe, SourceFormat},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
+
+use crate::pipeline;
 
 /// Memory is counted in these: a semaphore's permits are not enough to count bytes.
 const UNIT: u64 = 1 << 20;
@@ -85,13 +87,16 @@ impl Admission {
 /// The figures behind it are measured (`worker/tests/render_process.rs` holds them against the pipeline).
 pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
-    let output = largest_output(header, recipe);
+    let output = pipeline::largest_output(header, recipe);
     let decoded = area * u64::from(header.bits_per_pixel.max(8)).div_ceil(8);
     // A JPEG in passes is held whole as 16-bit coefficients, whatever its sampling.
     let coefficients = if header.format == SourceFormat::Jpeg && header.scans > 1 { 2 * decoded } else { 0 };
     let linear = match header.format {
         SourceFormat::Jpeg => 6 * area,
-        SourceFormat::Png | SourceFormat::Webp | SourceFormat::Gif => 8 * area,
+        SourceFormat::Png | SourceFormat::Webp | SourceFormat::Gif | SourceFormat::Tiff | SourceFormat::Bmp => 8 * area,
+        // Their decoders hold planes of their own beside the picture: in 16 bits, and in floating point.
+        SourceFormat::Avif => 24 * area,
+        SourceFormat::Jxl => 48 * area,
     };
     let moving = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
     BASE + 2 * source + coefficients + decoded + linear + moving + OUTPUT * output
@@ -101,18 +106,6 @@ pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
 const BASE: u64 = 64 << 20;
 /// Bytes for a pixel of the largest rendition: its samples in linear light and coded, and what encoders hold.
 const OUTPUT: u64 = 48;
-
-fn largest_output(header: &Header, recipe: &Recipe) -> u64 {
-    let area = u64::from(header.width) * u64::from(header.height);
-    let (width, height) = match recipe {
-        Recipe::Standard => (u64::from(Recipe::FULL_WIDTH), u64::from(MAX_DIMENSION)),
-        Recipe::Resize(resize) => {
-            let side = |side: Option<std::num::NonZeroU32>| u64::from(side.map_or(MAX_DIMENSION, u32::from));
-            (side(resize.width), side(resize.height))
-        }
-    };
-    area.min(width * height)
-}
 
 /// Memory that pictures may have where no setting says it: three quarters of what the machine, or the container, has.
 pub fn available() -> u64 {
