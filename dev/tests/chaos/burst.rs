@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use crate::trial::{SMALL, Trial, dice, small};
 
-const BURST: usize = 10_000;
+const BURST: i64 = 10_000;
 
 #[tokio::test]
 #[ignore = "takes half a minute: make chaos"]
@@ -47,9 +47,9 @@ async fn ten_thousand_jobs_at_once_are_done_once_each_and_delay_nobody_else() {
         trial.stack.start_worker();
     }
     trial.settle().await;
-    assert_eq!(trial.value::<i64>("count(*) FROM witness WHERE lane = 'bulk'").await, BURST as i64);
+    assert_eq!(trial.value::<i64>("count(*) FROM witness WHERE lane = 'bulk'").await, BURST);
     let rank = "count(*) FROM witness WHERE what = 'job' AND n < (SELECT n FROM witness WHERE lane = 'single')";
     let before: i64 = trial.value(rank).await;
-    assert!(before < BURST as i64 / 2, "{single} waited behind {before} jobs of another lane");
+    assert!(before < BURST / 2, "{single} waited behind {before} jobs of another lane");
     trial.verdict().await;
 }

@@ -38,13 +38,12 @@ async fn a_server_without_a_free_connection_is_waited_for() {
         let mut taken = Vec::new();
         let mut full_since: Option<Instant> = None;
         while full_since.is_none_or(|since| since.elapsed() < Duration::from_secs(4)) {
-            match PgConnection::connect(&trial.stack.database).await {
-                Ok(connection) => taken.push(connection),
+            if let Ok(connection) = PgConnection::connect(&trial.stack.database).await {
+                taken.push(connection);
+            } else {
                 // All others are taken, and now those of the stack, too.
-                Err(_) => {
-                    full_since.get_or_insert_with(Instant::now);
-                    sqlx::query(TERMINATE).execute(&mut taken[0]).await.unwrap();
-                }
+                full_since.get_or_insert_with(Instant::now);
+                sqlx::query(TERMINATE).execute(&mut taken[0]).await.unwrap();
             }
         }
     };

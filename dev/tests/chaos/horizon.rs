@@ -14,8 +14,8 @@ async fn sessions_idle_in_a_transaction_hold_up_nothing_but_what_they_lock() {
 
     trial.stack.queue_command(&["pause", "process-image"]).await;
     trial.upload_many(5).await;
-    let mut locker = trial.pool.acquire().await.unwrap();
-    let mut locked = locker.begin().await.unwrap();
+    let mut session = trial.pool.acquire().await.unwrap();
+    let mut locked = session.begin().await.unwrap();
     sqlx::query("SELECT id FROM apalis.jobs WHERE status = 'Pending' FOR UPDATE").execute(&mut *locked).await.unwrap();
     trial.stack.queue_command(&["resume", "process-image"]).await;
     trial.upload_many(100).await;
@@ -26,6 +26,6 @@ async fn sessions_idle_in_a_transaction_hold_up_nothing_but_what_they_lock() {
     locked.rollback().await.unwrap();
     trial.finished(105).await;
     snapshot.rollback().await.unwrap();
-    drop((historian, locker));
+    drop((historian, session));
     trial.verdict().await;
 }

@@ -153,9 +153,8 @@ impl Trial {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waited).await.is_err() {
-            panic!("waited in vain: {condition}\n{}", self.unfinished().await);
-        }
+        let came_true = tokio::time::timeout(PATIENCE, waited).await.is_ok();
+        assert!(came_true, "waited in vain: {condition}\n{}", self.unfinished().await);
     }
 
     /// Waits until every image and every job has ended.
@@ -258,20 +257,16 @@ impl Trial {
         assert!(self.stack.worker_command(&["sweep"]).await.success());
         assert_eq!(self.stack.staged(), Vec::<std::path::PathBuf>::new(), "in staging after the sweep");
 
-        let rows: Vec<(String, String, String, i64, Vec<u8>)> = sqlx::query_as(
-            "SELECT image_id::text, name, format, bytes, sha256 FROM renditions
-             JOIN images ON images.id = image_id AND images.status = 'ready'",
+        let promised: BTreeSet<(String, i64)> = sqlx::query_as(
+            "SELECT format('images/%s/%s-%s.%s', image_id, split_part(name, '.', 1),
+                    encode(substring(sha256 FOR 8), 'hex'), format), bytes
+             FROM renditions JOIN images ON images.id = image_id AND images.status = 'ready'",
         )
         .fetch_all(&self.pool)
         .await
-        .unwrap();
-        let promised: BTreeSet<(String, i64)> = rows
-            .into_iter()
-            .map(|(image, name, format, bytes, sha256)| {
-                let stem = name.split('.').next().unwrap();
-                (format!("images/{image}/{stem}-{}.{format}", hex(&sha256[..8])), bytes)
-            })
-            .collect();
+        .unwrap()
+        .into_iter()
+        .collect();
         let root = self.stack.bucket.dir.path().join(&self.stack.bucket.name);
         let kept: BTreeSet<(String, i64)> = self.stack.objects().iter().map(|path| object(&root, path)).collect();
         assert_eq!(kept, promised, "objects in the bucket, and renditions in the catalog");
@@ -298,10 +293,6 @@ fn is_away(error: &sqlx::Error) -> bool {
 fn object(root: &Path, path: &Path) -> (String, i64) {
     let key = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
     (key, std::fs::metadata(path).unwrap().len().try_into().unwrap())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// None of these has exited by itself.
