@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             "panic" => panic!("a bug"),
             "exit" => exit(7),
             "hang" => loop {
-                thread::sleep(Duration::from_secs(3600));
+                thread::sleep(Duration::from_hours(1));
             },
             "spin" => loop {
                 std::hint::black_box(0);
@@ -77,7 +77,7 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn worker() -> ExitCode {
     let program = Program { path: env::current_exe().unwrap_or_default(), arguments: vec!["hang".to_owned()] };
-    let options = PoolOptions { program, size: 1, orders: 1, deadline: Duration::from_secs(3600) };
+    let options = PoolOptions { program, size: 1, orders: 1, deadline: Duration::from_hours(1) };
     let Ok(pool) = Pool::start(options) else { return ExitCode::FAILURE };
     pool.warm();
     loop {

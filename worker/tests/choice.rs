@@ -3,12 +3,12 @@
 #![allow(clippy::cast_possible_truncation)] // values that repeat every 256 pixels
 
 use darkroom_dev::pictures;
-use darkroom_shared::image::{Fit, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_shared::image::{Recipe, RenditionFormat, Resize};
 use darkroom_worker::pipeline::{Limits, Rendered, render};
 
 fn rendered(source: &[u8], format: Option<RenditionFormat>) -> Rendered {
     let recipe =
-        Recipe::Resize(Resize { width: None, height: None, fit: Fit::Inside, format, quality: Quality::DEFAULT });
+        Recipe::Resize(Resize { format, ..Resize::default() });
     let mut made = Vec::new();
     render(source, &recipe, &Limits::default(), &mut |rendition| {
         made.push(rendition);

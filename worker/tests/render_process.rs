@@ -24,7 +24,7 @@ use tokio::{
 };
 
 const MEMORY: u64 = 256 << 20;
-const LONG: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_mins(2);
 
 /// The shipped binary's child.
 fn shipped() -> Program {
