@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use darkroom_dev::pictures::{self, GifFrame, Jpeg};
 use darkroom_shared::{
     header::HeaderLimits,
-    image::{Fit, Quality, Recipe, RenditionFormat, Resize},
+    image::{Recipe, RenditionFormat, Resize},
 };
 use darkroom_worker::pipeline::{Limits, render};
 use gif::{DisposalMethod, Repeat};
