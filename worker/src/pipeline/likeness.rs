@@ -45,7 +45,8 @@ mod tests {
 
     #[test]
     fn another_size_changes_little_and_another_picture_much() {
-        let waves = |size: u32| move |x: u32, y: u32| 128 + 60 * x / size * (y * 5 / size % 2) - 50 * x / size * y / size;
+        let waves =
+            |size: u32| move |x: u32, y: u32| 128 + 60 * x / size * (y * 5 / size % 2) - 50 * x / size * y / size;
         let (large, small) = (hash(640, 640, waves(640)), hash(200, 200, waves(200)));
         assert!((large ^ small).count_ones() <= 4, "{large:x} {small:x}");
         let other = hash(640, 640, |x, y| (x * 7 / 640 % 2) * 100 + y / 8);
