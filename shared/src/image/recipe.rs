@@ -262,6 +262,8 @@ impl Recipe {
 ///
 /// A missing side follows from the other and the aspect ratio; with neither, the size stays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+// Four wishes that have nothing to do with each other.
+#[allow(clippy::struct_excessive_bools)]
 pub struct Resize {
     /// Pixels, at most [`MAX_DIMENSION`].
     pub width: Option<NonZeroU32>,
