@@ -7,8 +7,7 @@ use darkroom_shared::image::{Recipe, RenditionFormat, Resize};
 use darkroom_worker::pipeline::{Limits, Rendered, render};
 
 fn rendered(source: &[u8], format: Option<RenditionFormat>) -> Rendered {
-    let recipe =
-        Recipe::Resize(Resize { format, ..Resize::default() });
+    let recipe = Recipe::Resize(Resize { format, ..Resize::default() });
     let mut made = Vec::new();
     render(source, &recipe, &Limits::default(), &mut |rendition| {
         made.push(rendition);

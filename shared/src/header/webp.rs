@@ -10,7 +10,11 @@ const ANIMATION: u8 = 0b10;
 const ALPHA: u8 = 0b1_0000;
 
 pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
-    input.skip_whole(12)?;
+    let begin = input.position()?;
+    input.skip_whole(4)?;
+    // What follows the RIFF container is none of the picture's, as browsers have it.
+    let end = begin + 8 + u64::from(input.le32()?);
+    input.skip_whole(4)?;
     let kind: [u8; 4] = input.array()?;
     let length = input.le32()?;
     match &kind {
@@ -24,7 +28,7 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderL
             input.skip_whole(u64::from(length).saturating_sub(5))?;
             header(width, height, 1, true)
         }
-        b"VP8X" => extended(input, length, limits),
+        b"VP8X" => extended(input, length, end, limits),
         _ => broken("it does not begin with a picture chunk"),
     }
 }
@@ -61,6 +65,7 @@ fn lossless_size<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<(u32, u3
 fn extended<R: BufRead + Seek>(
     input: &mut Input<'_, R>,
     length: u32,
+    end: u64,
     limits: &HeaderLimits,
 ) -> Result<Header, HeaderError> {
     if length < 10 {
@@ -72,7 +77,7 @@ fn extended<R: BufRead + Seek>(
     let header = header(canvas.0, canvas.1, 1, flags & ALPHA != 0)?;
     limits.check(Limit::Pixels, header.pixels())?;
     let (mut frames, mut stills) = (0_u32, 0_u32);
-    while !input.at_end()? {
+    while input.position()? < end && !input.at_end()? {
         let kind: [u8; 4] = input.array()?;
         let length = input.le32()?;
         let read: u32 = match &kind {

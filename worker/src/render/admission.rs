@@ -82,9 +82,8 @@ impl Admission {
     }
 }
 
-/// The memory that rendering takes at most, in bytes: that of a picture that is as bad as its header allows.
-///
-/// The figures behind it are measured (`worker/tests/render_process.rs` holds them against the pipeline).
+/// The memory that rendering takes at most, in bytes: that of a picture that is as bad as its header allows. Reckoned from
+/// the buffers that the steps hold, not measured; a picture that runs out of it has another attempt with more.
 pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
     let output = pipeline::largest_output(header, recipe);

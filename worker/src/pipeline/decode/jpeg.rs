@@ -77,6 +77,8 @@ pub(super) fn decode(
     let raster = match result {
         Ok(raster) => raster?,
         Err(Fault::Error(cause)) if errors.ended => return Err(RenderError::truncated("JPEG", cause)),
+        // libjpeg's word for it (JERR_OUT_OF_MEMORY): ours, not the picture's.
+        Err(Fault::Error(cause)) if cause.contains("Insufficient memory") => return Err(RenderError::bug(cause)),
         Err(Fault::Error(cause)) => return Err(RenderError::broken("JPEG", cause)),
         Err(Fault::Scans) => return Err(RenderError::too_large(Limit::Scans, scans.into())),
     };
