@@ -45,7 +45,7 @@ impl Jpeg {
         self.with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")
     }
 
-    /// The same as [`Self::cmyk`], but its first three components are YCbCr of the inverted cyan, magenta, yellow.
+    /// The same as [`Self::cmyk`], but its first three components are YCbCr of 255 less what that would store.
     #[must_use]
     pub fn ycck(mut self) -> Self {
         self.sampling = vec![(1, 1); 4];
