@@ -365,7 +365,7 @@ pub struct Tiff {
     pub channels: u16,
     /// Bits of a channel: 8, or 16 in little-endian order.
     pub bits: u16,
-    /// PhotometricInterpretation: 1 for gray, 2 for RGB, 5 for CMYK.
+    /// `PhotometricInterpretation`: 1 for gray, 2 for RGB, 5 for CMYK.
     pub photometric: u16,
     /// More tags, each with one SHORT.
     pub fields: Vec<(u16, u16)>,

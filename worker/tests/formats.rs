@@ -457,7 +457,7 @@ fn nothing_of_the_owner_is_in_any_output() {
     let sources = [
         [jpeg, thumbnail.clone()].concat(),
         pictures::png_with(16, 16, ColorType::Rgba, BitDepth::Eight, &[7; 1024], &chunks),
-        webp_with_metadata(&with_thumbnail, text),
+        [webp_with_metadata(&with_thumbnail, text), text.to_vec()].concat(),
         gif_with_metadata(text),
         Avif::new(Av1::Full).with_exif(&with_thumbnail).with_item(*b"mime", text).encode(),
         pictures::jxl_container(*b"Exif", &with_thumbnail),

@@ -336,7 +336,7 @@ impl<'a> Meta<'a> {
         }
         let mut layout = Layout { colour: self.extents(self.primary)?, ..Layout::default() };
         for (kind, body) in self.properties_of(self.primary) {
-            layout.property(kind, body).ok_or_else(damaged)?;
+            layout.property(*kind, body).ok_or_else(damaged)?;
         }
         if layout.width == 0 || layout.height == 0 || layout.depth == 0 {
             return Err(damaged());
@@ -353,8 +353,8 @@ impl<'a> Meta<'a> {
 }
 
 impl Layout {
-    fn property(&mut self, kind: &[u8; 4], mut body: Bytes<'_>) -> Option<()> {
-        match kind {
+    fn property(&mut self, kind: [u8; 4], mut body: Bytes<'_>) -> Option<()> {
+        match &kind {
             b"ispe" => {
                 body.full_box()?;
                 (self.width, self.height) = (body.u32()?, body.u32()?);

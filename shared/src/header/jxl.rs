@@ -72,7 +72,7 @@ impl Bits<'_> {
         Some(value)
     }
 
-    /// SizeHeader (18181-1, section 9.2), and the orientation that follows.
+    /// `SizeHeader` (18181-1, section 9.2), and the orientation that follows.
     fn size(&mut self) -> Option<(u32, u32)> {
         let small = self.read(1)? == 1;
         let height = self.side(small)?;

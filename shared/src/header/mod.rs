@@ -233,7 +233,7 @@ pub fn read<R: BufRead + Seek>(reader: &mut R, limits: &HeaderLimits) -> Result<
             let is_avif = |brand: &[u8; 4]| matches!(brand, b"avif" | b"avis");
             match brands.first() {
                 _ if brands.iter().any(is_avif) => avif::read(&mut input.of("AVIF"), limits)?,
-                Some(major) => return unreadable(recognise_brand(major)),
+                Some(&major) => return unreadable(recognise_brand(major)),
                 None => return Err(HeaderError::Truncated { format: "image" }),
             }
         }
@@ -266,8 +266,8 @@ fn brands<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<Vec<[u8; 4]>, H
 }
 
 /// What a container of videos or of pictures holds, told by its major brand.
-fn recognise_brand(brand: &[u8; 4]) -> &'static str {
-    match brand {
+fn recognise_brand(brand: [u8; 4]) -> &'static str {
+    match &brand {
         b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1" => "a HEIC",
         _ => "a video",
     }

@@ -41,7 +41,8 @@ pub(super) struct Job<'a> {
 impl Job<'_> {
     pub(super) fn still(&self, emit: Emit<'_>) -> Result<Report, RenderError> {
         let still = decode::still(self.source, &self.header, &self.metadata, self.at_least(), self.scans)?;
-        let mut picture = self.largest(still, None, &mut None)?;
+        let mut picture = self.largest(&still, None, &mut None)?;
+        drop(still);
         let report = Report::of(&picture)?;
         let mut fallback = None;
         for target in &self.plan.targets {
@@ -106,7 +107,7 @@ impl Job<'_> {
         while let Some(frame) = frames.next().transpose()? {
             let first = report.is_none();
             let transform = to_srgb.get_or_insert_with(|| ToSrgb::new(&self.metadata.space, frame.picture.channels));
-            let mut picture = self.largest(Samples::Eight(frame.picture).into(), Some(transform), &mut framing)?;
+            let mut picture = self.largest(&Samples::Eight(frame.picture).into(), Some(transform), &mut framing)?;
             if first {
                 report = Some(Report::of(&picture)?);
             }
@@ -179,7 +180,7 @@ impl Job<'_> {
     /// cheaper then. `framing` is the part that draws the eye, once it is known: for all frames that of the first.
     fn largest(
         &self,
-        still: Still,
+        still: &Still,
         to_srgb: Option<&ToSrgb>,
         framing: &mut Option<Region>,
     ) -> Result<Raster<u16>, RenderError> {

@@ -264,7 +264,7 @@ impl Upsampled {
     fn row(&mut self, y: usize, width: usize) -> &[f32] {
         if self.halve_y {
             self.plane.read(y / 2, &mut self.near);
-            let other = if y % 2 == 0 { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
+            let other = if y.is_multiple_of(2) { (y / 2).saturating_sub(1) } else { y / 2 + 1 };
             self.plane.read(other, &mut self.far);
             for (near, far) in self.near.iter_mut().zip(&self.far) {
                 *near = 0.75 * *near + 0.25 * far;

@@ -4,7 +4,7 @@ use darkroom_shared::{
     header::Header,
     image::{Failure, FailureCode},
 };
-use jxl_oxide::{AllocTracker, JxlImage, JxlThreadPool, PixelFormat};
+use jxl_oxide::{AllocTracker, JxlImage, JxlThreadPool, PixelFormat, image::ExtraChannelInfo};
 
 use super::{Metadata, Samples, check_size};
 use crate::pipeline::{
@@ -68,6 +68,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
         stream.write_to_buffer(&mut raster.samples);
         Samples::Eight(raster)
     };
-    let premultiplied = metadata.ec_info.iter().find(|channel| channel.is_alpha()).and_then(|c| c.alpha_associated());
+    let premultiplied =
+        metadata.ec_info.iter().find(|channel| channel.is_alpha()).and_then(ExtraChannelInfo::alpha_associated);
     Ok(if premultiplied == Some(true) { samples.unmultiplied() } else { samples })
 }
