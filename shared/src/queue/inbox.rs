@@ -218,10 +218,7 @@ impl<J: Job> Served for Inbox<J> {
         if !state.polled || state.closed {
             return 0;
         }
-        let room =
-            (self.options.concurrency + self.options.prefetch).saturating_sub(state.running + state.waiting.len());
-        // Who claims ahead claims much at once: half of it waits while the other half runs.
-        if room < self.options.prefetch / 2 { 0 } else { room }
+        (self.options.concurrency + self.options.prefetch).saturating_sub(state.running + state.waiting.len())
     }
 
     fn look(&self) {
