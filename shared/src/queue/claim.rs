@@ -22,21 +22,16 @@ const RESERVATION: Duration = Duration::from_mins(1);
 pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
     let mut next_poll = tokio::time::Instant::now();
     while !shared.draining.is_cancelled() {
-        let result = if next_poll <= tokio::time::Instant::now() {
-            next_poll = tokio::time::Instant::now() + jittered(shared.options.poll);
-            shared.look_everywhere();
-            match learn_limits(&shared, &mut link).await {
-                Ok(()) => run_suspect(&shared, &mut link).await,
-                Err(error) => Err(error),
+        let round = async {
+            if next_poll <= tokio::time::Instant::now() {
+                next_poll = tokio::time::Instant::now() + jittered(shared.options.poll);
+                shared.look_everywhere();
+                learn_limits(&shared, &mut link).await?;
+                run_suspect(&shared, &mut link).await?;
             }
-        } else {
-            Ok(())
+            claim_round(&shared, &mut link).await
         };
-        let result = match result {
-            Ok(()) => claim_round(&shared, &mut link).await,
-            Err(error) => Err(error),
-        };
-        match result {
+        match round.await {
             Ok(true) => {}
             Ok(false) => tokio::select! {
                 () = shared.claimer.notified() => {}
