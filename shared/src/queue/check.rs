@@ -7,7 +7,6 @@ use sqlx::{PgConnection, Row as _};
 use tracing::{info, warn};
 
 use super::{
-    backoff::jittered,
     link::{Link, within},
     supervisor::Shared,
 };
@@ -159,29 +158,25 @@ async fn horizon(db: &mut PgConnection, longest: Duration) -> Result<Vec<Warning
 
 /// Looks from time to time until the process drains. A condition is logged when it begins and when it has ended.
 pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
-    let mut known = Vec::new();
-    loop {
-        let wait = async {
-            match pass(&shared, &mut link).await {
-                Ok(found) => {
-                    link.close().await;
-                    tell(&known, &found);
-                    known = found;
-                    tokio::time::sleep(jittered(PAUSE)).await;
-                }
-                Err(error) => link.failed(&error).await,
-            }
-        };
-        tokio::select! {
-            () = shared.draining.cancelled() => return,
-            () = wait => {}
+    let work = async {
+        let mut known = Vec::new();
+        loop {
+            let result = pass(&shared, &mut link, &mut known).await;
+            link.rest(result, PAUSE).await;
         }
+    };
+    tokio::select! {
+        () = shared.draining.cancelled() => {}
+        () = work => {}
     }
 }
 
-async fn pass(shared: &Shared, link: &mut Link) -> Result<Vec<Warning>, sqlx::Error> {
+async fn pass(shared: &Shared, link: &mut Link, known: &mut Vec<Warning>) -> Result<(), sqlx::Error> {
     let options = &shared.options;
-    within(check(link.open().await?, options.thresholds, options.lease)).await
+    let found = within(check(link.open().await?, options.thresholds, options.lease)).await?;
+    tell(known, &found);
+    *known = found;
+    Ok(())
 }
 
 fn tell(known: &[Warning], found: &[Warning]) {

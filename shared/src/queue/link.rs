@@ -74,6 +74,18 @@ impl Link {
         }
     }
 
+    /// Waits for the next of passes that lie far apart: about `pause` after a good one, with the connection given up
+    /// meanwhile; after an error as [`Self::failed`] does.
+    pub(super) async fn rest(&mut self, result: Result<(), sqlx::Error>, pause: Duration) {
+        match result {
+            Ok(()) => {
+                self.close().await;
+                tokio::time::sleep(jittered(pause)).await;
+            }
+            Err(error) => self.failed(&error).await,
+        }
+    }
+
     /// To be called after an error: drops the connection, whose state is unknown, and waits a little, longer each time.
     pub(super) async fn failed(&mut self, error: &sqlx::Error) {
         self.connection = None;

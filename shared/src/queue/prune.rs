@@ -13,7 +13,6 @@ use tracing::info;
 use ulid::Ulid;
 
 use super::{
-    backoff::jittered,
     link::{Link, within},
     supervisor::Shared,
 };
@@ -61,20 +60,15 @@ pub struct Pruned {
 
 /// Prunes from time to time until the process drains. Several processes may: what one has removed, the others miss.
 pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
-    loop {
-        let wait = async {
-            match pass(&shared, &mut link).await {
-                Ok(()) => {
-                    link.close().await;
-                    tokio::time::sleep(jittered(PAUSE)).await;
-                }
-                Err(error) => link.failed(&error).await,
-            }
-        };
-        tokio::select! {
-            () = shared.draining.cancelled() => return,
-            () = wait => {}
+    let work = async {
+        loop {
+            let result = pass(&shared, &mut link).await;
+            link.rest(result, PAUSE).await;
         }
+    };
+    tokio::select! {
+        () = shared.draining.cancelled() => {}
+        () = work => {}
     }
 }
 
