@@ -12,7 +12,7 @@ use proptest::{
     test_runner::{Config, TestRunner},
 };
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection as _, PgConnection, postgres::PgConnectOptions};
+use sqlx::{Connection as _, FromRow, PgConnection, postgres::PgConnectOptions};
 
 use super::{
     Backoff, CompleteError, Enqueue, Job, JobError, JobId, Lease, QueueOptions, SupervisorOptions,
@@ -130,11 +130,11 @@ fn op() -> impl Strategy<Value = Op> {
 }
 
 /// A job as the model has it; what the table says is read into the same.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 struct Row {
-    status: &'static str,
-    hold: Option<&'static str>,
-    reason: Option<&'static str>,
+    status: String,
+    hold: Option<String>,
+    reason: Option<String>,
     priority: i32,
     attempts: i32,
     crashes: i32,
@@ -145,31 +145,46 @@ struct Row {
     effects: i64,
 }
 
+#[derive(FromRow)]
+struct Read {
+    #[sqlx(try_from = "String")]
+    id: JobId,
+    #[sqlx(flatten)]
+    row: Row,
+}
+
 impl Row {
     fn claimed(&mut self, worker: &str) {
-        self.status = "Running";
+        "Running".clone_into(&mut self.status);
         self.fence += 1;
         self.attempts += 1;
         self.owner = Some(worker.to_owned());
     }
 
-    fn back(&mut self, hold: Option<&'static str>) {
-        self.status = "Pending";
-        self.hold = hold;
+    fn back(&mut self, hold: Option<&str>) {
+        "Pending".clone_into(&mut self.status);
+        self.hold = hold.map(str::to_owned);
         self.owner = None;
     }
 
-    fn ended(&mut self, status: &'static str, reason: Option<&'static str>) {
-        (self.status, self.reason, self.hold, self.owner) = (status, reason, None, None);
+    /// Back, held as it was; if by nothing, then by this.
+    fn back_or(&mut self, hold: Option<&str>) {
+        let hold = self.hold.take().or(hold.map(str::to_owned));
+        self.back(hold.as_deref());
     }
 
-    fn killed(&mut self, reason: &'static str) {
+    fn ended(&mut self, status: &str, reason: Option<&str>) {
+        status.clone_into(&mut self.status);
+        (self.reason, self.hold, self.owner) = (reason.map(str::to_owned), None, None);
+    }
+
+    fn killed(&mut self, reason: &str) {
         self.ended("Killed", Some(reason));
         self.effects += 1;
     }
 
     fn is(&self, status: &str, hold: Option<&str>) -> bool {
-        self.status == status && self.hold == hold
+        self.status == status && self.hold.as_deref() == hold
     }
 }
 
@@ -306,10 +321,9 @@ impl World {
         let delay = if later { Duration::from_hours(1000) } else { Duration::ZERO };
         let options = Enqueue::new().priority(priority).delay(delay);
         let id = enqueue(&mut self.db, &Step {}, &options).await.unwrap().id();
-        let hold = later.then_some("later");
         let row = Row {
-            status: "Pending",
-            hold,
+            status: "Pending".to_owned(),
+            hold: later.then(|| "later".to_owned()),
             reason: None,
             priority,
             attempts: 0,
@@ -370,7 +384,7 @@ impl World {
             if lease.attempt - lease.crashes >= MAX_ATTEMPTS {
                 row.killed("exhausted");
             } else {
-                row.back(row.hold.or(Some("later")));
+                row.back_or(Some("later"));
             }
         };
         let finish = match how {
@@ -426,13 +440,13 @@ impl World {
             }
             End::Snooze => {
                 let row = self.row(lease.id);
-                row.back(row.hold.or(Some("later")));
+                row.back_or(Some("later"));
                 row.attempts -= 1;
                 Finish::Returned(Err(JobError::Snooze(Duration::from_hours(1000)).into()))
             }
             End::HandBack => {
                 let row = self.row(lease.id);
-                row.back(row.hold);
+                row.back_or(None);
                 row.attempts -= 1;
                 lease.stop(StopReason::Draining);
                 Finish::Dropped
@@ -477,7 +491,7 @@ impl World {
                 row.killed("cancelled");
             } else if row.owner.as_ref().is_some_and(|owner| !alive.contains(owner)) {
                 row.crashes += 1;
-                if row.hold == Some("cancel") {
+                if row.hold.as_deref() == Some("cancel") {
                     row.killed("cancelled");
                 } else if row.crashes >= MAX_CRASHES {
                     row.killed("quarantined");
@@ -493,14 +507,14 @@ impl World {
         let row = self.model.get_mut(&id).unwrap();
         match op {
             Op::Cancel { .. } => {
-                let possible = ["Pending", "Running"].contains(&row.status);
+                let possible = ["Pending", "Running"].contains(&row.status.as_str());
                 assert_eq!(control::cancel(db, id).await.unwrap(), possible);
                 if possible {
-                    row.hold = Some("cancel");
+                    row.hold = Some("cancel".to_owned());
                 }
             }
             Op::Retry { .. } => {
-                let possible = row.status == "Killed" && row.reason != Some("quarantined");
+                let possible = row.status == "Killed" && row.reason.as_deref() != Some("quarantined");
                 assert_eq!(control::retry(db, id).await.unwrap().is_some(), possible);
                 if possible {
                     row.back(None);
@@ -508,7 +522,7 @@ impl World {
                 }
             }
             Op::Release { .. } => {
-                let possible = row.reason == Some("quarantined");
+                let possible = row.reason.as_deref() == Some("quarantined");
                 assert_eq!(control::release(db, id).await.unwrap().is_some(), possible);
                 if possible {
                     row.back(Some("suspect"));
@@ -528,43 +542,11 @@ impl World {
 
     /// Every row of the table.
     async fn table(&mut self) -> HashMap<JobId, Row> {
-        #[derive(sqlx::FromRow)]
-        struct Read {
-            id: String,
-            status: String,
-            hold: Option<String>,
-            reason: Option<String>,
-            priority: i32,
-            attempts: i32,
-            crashes: i32,
-            fence: i32,
-            owner: Option<String>,
-            effects: i64,
-        }
         let sql = "SELECT id, status, hold, reason, priority, attempts, crashes, fence,
             CASE WHEN status = 'Running' THEN lock_by END AS owner,
             (SELECT count(*) FROM effects WHERE job = jobs.id) AS effects FROM apalis.jobs";
         let rows: Vec<Read> = sqlx::query_as(sql).fetch_all(&mut self.db).await.unwrap();
-        let word = |text: String| -> &'static str {
-            let words = ["Pending", "Running", "Done", "Killed", "later", "suspect", "cancel"];
-            let reasons = ["failed", "exhausted", "quarantined", "cancelled"];
-            words.into_iter().chain(reasons).find(|word| *word == text).unwrap()
-        };
-        let row = |read: Read| {
-            let row = Row {
-                status: word(read.status),
-                hold: read.hold.map(word),
-                reason: read.reason.map(word),
-                priority: read.priority,
-                attempts: read.attempts,
-                crashes: read.crashes,
-                fence: read.fence,
-                owner: read.owner,
-                effects: read.effects,
-            };
-            (read.id.parse().unwrap(), row)
-        };
-        rows.into_iter().map(row).collect()
+        rows.into_iter().map(|read| (read.id, read.row)).collect()
     }
 }
 
