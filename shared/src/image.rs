@@ -266,14 +266,15 @@ pub struct Source {
     pub sha256: [u8; 32],
 }
 
-/// What rendering an image has taught of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What rendering an image has taught of it: of its first frame, upright, cropped as its largest rendition is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// A `ThumbHash`.
     pub placeholder: Vec<u8>,
     /// The colour that most of it has, in sRGB: red, green, blue.
     pub dominant_colour: [u8; 3],
-    /// A difference hash (dHash): pictures that look alike differ in few of its bits.
+    /// A difference hash (dHash): the number of bits in which two differ says how unlike their pictures are, from 0 to
+    /// 64; up to about 10 they look alike.
     pub perceptual_hash: u64,
 }
 

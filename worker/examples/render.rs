@@ -29,11 +29,11 @@ fn main() -> std::io::Result<()> {
         let milliseconds = start.elapsed().as_millis();
         match result {
             Err(error) => println!("{name}: {:?} {error}", error.failure()),
-            Ok(report) => {
+            Ok(facts) => {
                 println!(
                     "{name}: {} bytes, {milliseconds} ms, placeholder {} bytes",
                     source.len(),
-                    report.placeholder.len()
+                    facts.placeholder.len()
                 );
                 for Rendered { name: rendition, width, height, bytes, .. } in renditions {
                     println!("    {rendition} {width}x{height} {} bytes", bytes.len());

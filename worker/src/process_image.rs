@@ -127,7 +127,7 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
 
     // The bucket's fault goes first: with nobody to take its renditions, the renderer stopped because of it.
     let stored = stored.map_err(Fault::retry)?;
-    rendered.map(|report| (stored, report.into())).map_err(|fault| judge(fault, app.render))
+    rendered.map(|facts| (stored, facts)).map_err(|fault| judge(fault, app.render))
 }
 
 /// What a fault means for the picture and its job.

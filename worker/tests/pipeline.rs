@@ -3,19 +3,19 @@
 #![allow(clippy::cast_possible_truncation)] // values that repeat every 256 pixels
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
-use darkroom_shared::image::{Failure, FailureCode, Fit, Quality, Recipe, RenditionFormat, Resize};
-use darkroom_worker::pipeline::{Limits, RenderError, Rendered, Report, render};
+use darkroom_shared::image::{Facts, Failure, FailureCode, Fit, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_worker::pipeline::{Limits, RenderError, Rendered, render};
 use gif::{DisposalMethod, Repeat};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-fn render_all(source: &[u8], recipe: &Recipe) -> Result<(Report, Vec<Rendered>), RenderError> {
+fn render_all(source: &[u8], recipe: &Recipe) -> Result<(Facts, Vec<Rendered>), RenderError> {
     let mut renditions = Vec::new();
-    let report = render(source, recipe, &Limits::default(), &mut |rendition| {
+    let facts = render(source, recipe, &Limits::default(), &mut |rendition| {
         renditions.push(rendition);
         Ok(())
     })?;
-    Ok((report, renditions))
+    Ok((facts, renditions))
 }
 
 fn standard(source: &[u8]) -> Vec<Rendered> {
@@ -619,8 +619,8 @@ fn bombs_are_refused_or_do_no_harm() {
 #[test]
 fn a_placeholder_shows_the_colours() {
     let source = Jpeg::new(640, 480).encode_rgb(|_, _| [200, 40, 40]);
-    let (report, _) = render_all(&source, &Recipe::Standard).unwrap();
-    let (r, g, b, _) = thumbhash::thumb_hash_to_average_rgba(&report.placeholder).unwrap();
+    let (facts, _) = render_all(&source, &Recipe::Standard).unwrap();
+    let (r, g, b, _) = thumbhash::thumb_hash_to_average_rgba(&facts.placeholder).unwrap();
     assert!((r - 200.0 / 255.0).abs() < 0.05 && (g - 0.157).abs() < 0.05 && (b - 0.157).abs() < 0.05, "{r} {g} {b}");
 }
 

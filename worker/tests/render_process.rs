@@ -6,10 +6,10 @@ use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 use darkroom_dev::pictures::{self, GifFrame, Jpeg};
 use darkroom_shared::{
     header::{self, HeaderLimits},
-    image::{FailureCode, Recipe},
+    image::{Facts, FailureCode, Recipe},
 };
 use darkroom_worker::{
-    pipeline::{Limits, Rendered, Report},
+    pipeline::{Limits, Rendered},
     render::{
         RenderFault, admission,
         pool::{Pool, PoolOptions},
@@ -47,7 +47,7 @@ fn picture() -> Vec<u8> {
     Jpeg::new(48, 32).encode_rgb(|x, y| pictures::corners(48, 32, x, y))
 }
 
-async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(Report, Vec<Rendered>), RenderFault> {
+async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(Facts, Vec<Rendered>), RenderFault> {
     let (sender, mut renditions) = mpsc::channel(1);
     let order = Order { recipe: Recipe::Standard, limits: Limits::default() };
     let rendered = async move { pool.render(&order, source, memory, &sender).await };
@@ -82,14 +82,14 @@ fn evidence(fault: RenderFault) -> String {
 #[tokio::test]
 async fn a_child_renders_what_the_pipeline_renders() {
     let pool = pool(shipped(), 1, 10, LONG);
-    let (report, renditions) = render(&pool, &picture(), MEMORY).await.unwrap();
+    let (facts, renditions) = render(&pool, &picture(), MEMORY).await.unwrap();
     let mut here = Vec::new();
     let expected =
         darkroom_worker::pipeline::render(&picture(), &Recipe::Standard, &Limits::default(), &mut |rendition| {
             here.push(rendition);
             Ok(())
         });
-    assert_eq!(report.placeholder, expected.unwrap().placeholder);
+    assert_eq!(facts.placeholder, expected.unwrap().placeholder);
     let files = |all: &[Rendered]| all.iter().map(|r| (r.name.clone(), r.bytes.clone())).collect::<Vec<_>>();
     assert_eq!(files(&renditions), files(&here));
     assert_eq!(pool.started(), 1);

@@ -11,7 +11,7 @@
 //! | colour | [`colour`] | sRGB |
 //! | effects | [`effects`] | where asked for: grayscale, blur, sharpen |
 //! | mount | [`mount`] | where asked for: a box around the picture, a background behind it |
-//! | report | [`report`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
+//! | facts | [`facts`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
 //! | search | [`search`] | where asked for: the quality that meets a number of bytes |
 //! | encode | [`encode`] | JPEG, PNG, WebP, without metadata |
 
@@ -23,6 +23,7 @@ mod decode;
 mod dominant;
 mod effects;
 mod encode;
+mod facts;
 mod hdr;
 mod libjpeg;
 mod likeness;
@@ -33,17 +34,14 @@ mod placeholder;
 mod plan;
 mod raster;
 mod render;
-mod report;
 mod resize;
 mod search;
-
-pub use report::Report;
 
 use std::{fmt::Display, io::Cursor};
 
 use darkroom_shared::{
     header::{self, Header, HeaderError, HeaderLimits, Limit},
-    image::{Failure, FailureCode, Recipe, RenditionFormat},
+    image::{Facts, Failure, FailureCode, Recipe, RenditionFormat},
 };
 use serde::{Deserialize, Serialize};
 
@@ -140,7 +138,7 @@ pub fn render(
     recipe: &Recipe,
     limits: &Limits,
     emit: &mut dyn FnMut(Rendered) -> Result<(), EmitError>,
-) -> Result<Report, RenderError> {
+) -> Result<Facts, RenderError> {
     let header = header::read(&mut Cursor::new(source), &limits.header)?;
     let metadata = decode::metadata(source, &header)?;
     let (width, height) = metadata.orientation.swap((header.width, header.height));

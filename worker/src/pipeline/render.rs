@@ -5,17 +5,18 @@ use std::num::NonZeroU64;
 use darkroom_shared::{
     header::Header,
     image::{
-        Quality,
+        Facts, Quality,
         RenditionFormat::{self, Jpeg, Png, Webp},
         SourceFormat,
     },
 };
 
 use super::{
-    EmitError, RenderError, Rendered, Report, attention, choose,
+    EmitError, RenderError, Rendered, attention, choose,
     colour::ToSrgb,
     decode::{self, Metadata, Samples, Still},
     encode::{self, encode},
+    facts::facts,
     linear,
     orient::Orientation,
     plan::{Formats, Plan, Target},
@@ -39,11 +40,11 @@ pub(super) struct Job<'a> {
 }
 
 impl Job<'_> {
-    pub(super) fn still(&self, emit: Emit<'_>) -> Result<Report, RenderError> {
+    pub(super) fn still(&self, emit: Emit<'_>) -> Result<Facts, RenderError> {
         let still = decode::still(self.source, &self.header, &self.metadata, self.at_least(), self.scans)?;
         let mut picture = self.largest(&still, None, &mut None)?;
         drop(still);
-        let report = Report::of(&picture)?;
+        let facts = facts(&picture)?;
         let mut fallback = None;
         for target in &self.plan.targets {
             picture = shrink(picture, target)?;
@@ -53,7 +54,7 @@ impl Job<'_> {
                 emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
             }
         }
-        Ok(report)
+        Ok(facts)
     }
 
     /// The files of one target, within the bytes that the recipe allows.
@@ -74,26 +75,26 @@ impl Job<'_> {
 
     /// Renditions in WebP move; the others show the first frame. Where the recipe bounds the bytes, the whole is made
     /// again for each quality that is tried: frames are too many to keep.
-    pub(super) fn animation(&self, emit: Emit<'_>) -> Result<Report, RenderError> {
+    pub(super) fn animation(&self, emit: Emit<'_>) -> Result<Facts, RenderError> {
         let targets = &self.plan.targets;
         let Some(max) = self.plan.max_bytes else { return self.animate(targets, emit) };
         let make = |quality| {
             let targets: Vec<_> = targets.iter().map(|target| Target { quality, ..target.clone() }).collect();
             let mut files = Vec::new();
-            let report = self.animate(&targets, &mut |file| {
+            let facts = self.animate(&targets, &mut |file| {
                 files.push(file);
                 Ok(())
             })?;
-            Ok((report, files))
+            Ok((facts, files))
         };
         let fits = |(_, files): &(_, Vec<Rendered>)| files.iter().all(|file| file.bytes.len() as u64 <= max.get());
         let found = search::highest_that_fits(targets[0].quality, make, fits)?;
-        let (report, files) = found.ok_or_else(|| too_many_bytes(max))?;
+        let (facts, files) = found.ok_or_else(|| too_many_bytes(max))?;
         files.into_iter().try_for_each(emit).map_err(RenderError::Emit)?;
-        Ok(report)
+        Ok(facts)
     }
 
-    fn animate(&self, targets: &[Target], emit: Emit<'_>) -> Result<Report, RenderError> {
+    fn animate(&self, targets: &[Target], emit: Emit<'_>) -> Result<Facts, RenderError> {
         let decode::Animation { plays, mut frames } = decode::animation(self.source, &self.header)?;
         let moving: Vec<bool> = targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png))).collect();
         let mut encoders = Vec::new();
@@ -102,14 +103,14 @@ impl Job<'_> {
             encoders.push(encode::Animation::new(width, height, plays, target.quality)?);
         }
         let (mut to_srgb, mut framing) = (None, None);
-        let mut report = None;
+        let mut learnt = None;
         let mut fallback = None;
         while let Some(frame) = frames.next().transpose()? {
-            let first = report.is_none();
+            let first = learnt.is_none();
             let transform = to_srgb.get_or_insert_with(|| ToSrgb::new(&self.metadata.space, frame.picture.channels));
             let mut picture = self.largest(&Samples::Eight(frame.picture).into(), Some(transform), &mut framing)?;
             if first {
-                report = Some(Report::of(&picture)?);
+                learnt = Some(facts(&picture)?);
             }
             for ((target, encoder), moving) in targets.iter().zip(&mut encoders).zip(&moving) {
                 picture = shrink(picture, target)?;
@@ -133,7 +134,7 @@ impl Job<'_> {
                 emit(self.rendered(target, Webp, encoder.finish()?)).map_err(RenderError::Emit)?;
             }
         }
-        report.ok_or_else(|| RenderError::bug("there is a frame"))
+        learnt.ok_or_else(|| RenderError::bug("there is a frame"))
     }
 
     /// A source that was coded with loss, and is coded again at its own size in its own format, should not grow: what

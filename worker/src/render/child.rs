@@ -10,13 +10,15 @@ use super::{
     confinement::confine,
     protocol::{self, Frame, Order, ProtocolError, Reply},
 };
-use crate::pipeline::{EmitError, RenderError, Rendered, Report, render};
+use darkroom_shared::image::Facts;
+
+use crate::pipeline::{EmitError, RenderError, Rendered, render};
 
 /// The socket to the worker is its stdin, in both directions.
 type Socket = std::os::unix::net::UnixStream;
 
 /// What a child does with an order and its source: hands over renditions, and says how it ended.
-pub type Work<'a> = dyn FnMut(&Order, &[u8], Emit<'_>) -> Result<Report, RenderError> + 'a;
+pub type Work<'a> = dyn FnMut(&Order, &[u8], Emit<'_>) -> Result<Facts, RenderError> + 'a;
 
 /// Takes a rendition.
 pub type Emit<'a> = &'a mut dyn FnMut(Rendered) -> Result<(), EmitError>;
@@ -65,11 +67,11 @@ fn run(work: &mut Work<'_>) -> Result<(), ProtocolError> {
     }
 }
 
-fn answer(result: Result<Report, RenderError>) -> Reply {
+fn answer(result: Result<Facts, RenderError>) -> Reply {
     // Causes name decoders' errors, which may quote the file.
     let short = |error: &RenderError| error.to_string().chars().take(1000).collect();
     match result {
-        Ok(report) => Reply::Done(report),
+        Ok(facts) => Reply::Done(facts),
         Err(error) => match error.failure() {
             Some(failure) => Reply::Refused { failure, cause: short(&error) },
             None => Reply::Failed { cause: short(&error) },

@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use darkroom_shared::image::Facts;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, mpsc, oneshot},
@@ -29,7 +30,7 @@ use super::{
     process::{Child, Program},
     protocol::Order,
 };
-use crate::pipeline::{Rendered, Report};
+use crate::pipeline::Rendered;
 
 /// A child that has been granted more is not kept.
 const KEPT: u64 = 512 << 20;
@@ -101,7 +102,7 @@ impl Pool {
         source: &[u8],
         memory: u64,
         renditions: &mpsc::Sender<Rendered>,
-    ) -> Result<Report, RenderFault> {
+    ) -> Result<Facts, RenderFault> {
         let mut child = self.take().await;
         let place = Place(&self.0);
         let options = &self.0.options;

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use darkroom_shared::image::{Failure, RenditionFormat};
+use darkroom_shared::image::{Facts, Failure, RenditionFormat};
 use tokio::{
     io::AsyncReadExt as _,
     net::UnixStream,
@@ -24,7 +24,7 @@ use super::{
     grant::{self, Grant},
     protocol::{self, Frame, Order, ProtocolError, Reply},
 };
-use crate::pipeline::{Rendered, Report};
+use crate::pipeline::Rendered;
 
 /// How long a child may take to start.
 const START: Duration = Duration::from_secs(10);
@@ -127,7 +127,7 @@ impl Child {
         grant: Grant,
         deadline: Duration,
         renditions: &mpsc::Sender<Rendered>,
-    ) -> Result<Report, RenderFault> {
+    ) -> Result<Facts, RenderFault> {
         self.orders += 1;
         self.before = grant::processor_time(self.pid).unwrap_or_default();
         if let Err(error) = grant::apply(self.pid, grant) {
@@ -150,7 +150,7 @@ impl Child {
                     }
                     renditions.send(rendered).await.map_err(|_| RenderFault::NotTaken)?;
                 }
-                Some(Ok(Frame { head: Reply::Done(report), .. })) => return Ok(report),
+                Some(Ok(Frame { head: Reply::Done(facts), .. })) => return Ok(facts),
                 Some(Ok(Frame { head: Reply::Refused { failure, cause }, .. })) => {
                     return Err(RenderFault::Refused { failure: clean(failure), cause });
                 }

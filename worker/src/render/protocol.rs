@@ -9,12 +9,12 @@
 
 use std::io::{self, Read, Write};
 
-use darkroom_shared::image::{Failure, Recipe, RenditionFormat};
+use darkroom_shared::image::{Facts, Failure, Recipe, RenditionFormat};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::confinement::Confinement;
-use crate::pipeline::{Limits, Report};
+use crate::pipeline::Limits;
 
 /// The longest head, in bytes.
 const MAX_HEAD: u32 = 64 << 10;
@@ -48,7 +48,7 @@ pub enum Reply {
         height: u32,
     },
     /// All renditions are made.
-    Done(Report),
+    Done(Facts),
     /// The picture is at fault.
     Refused {
         /// For the uploader.
