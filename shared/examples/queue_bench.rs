@@ -7,6 +7,9 @@
 //! queue_bench darkroom|apalis URL drain N CONCURRENCY AHEAD [touch]   run N jobs that wait (AHEAD: prefetch, or apalis' batch)
 //! queue_bench darkroom        URL single N                    add N jobs, a transaction each
 //! queue_bench darkroom        URL latency N GAP_MS            add N jobs, one every GAP_MS, with an idle worker
+//! queue_bench darkroom        URL crash N                     kill a worker with a job, N times: when does another begin it?
+//! queue_bench darkroom        URL long SECONDS                one job that takes so long, with an idle worker beside
+//! queue_bench darkroom        URL hold SECONDS                what the two above start: a worker whose jobs take so long
 //! ```
 //!
 //! Each prints one line of JSON. A job does nothing, or with `touch` updates one row in the transaction that ends it.
@@ -41,7 +44,7 @@ use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::{PgPool, postgres::PgConnectOptions};
-use tokio::sync::Notify;
+use tokio::{io::AsyncBufReadExt as _, sync::Notify};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Work {
@@ -80,6 +83,9 @@ async fn main() {
             drain(&pool, url, jobs, concurrency, ahead, rest.get(3) == Some(&"touch")).await
         }
         ("darkroom", "latency") => latency(&pool, url, number(0), Duration::from_millis(number(1))).await,
+        ("darkroom", "crash") => crash(&pool, url, number(0)).await,
+        ("darkroom", "long") => long(&pool, url, number(0)).await,
+        ("darkroom", "hold") => hold(url, Duration::from_secs(number(0))).await,
         ("apalis", "fill") => timed(number(0), stock_fill(&pool, number(0))).await,
         ("apalis", "drain") => stock_drain(&pool, number(0), number(2)).await,
         _ => panic!("see the head of this file"),
@@ -208,6 +214,80 @@ async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_js
     let measured = begun.iter().filter(|(number, _)| *number >= warm);
     let waits = measured.map(|(number, at)| at.saturating_duration_since(committed[usize::try_from(*number).unwrap()]));
     json!({ "waits_ms": waits.map(|wait| wait.as_secs_f64() * 1000.0).collect::<Vec<_>>() })
+}
+
+/// Works until it is killed; a job takes so long. Says when one has begun.
+async fn hold(url: &str, length: Duration) -> serde_json::Value {
+    let work = move |_: Work| async move {
+        println!("begun");
+        tokio::time::sleep(length).await;
+        Ok::<_, JobError>(())
+    };
+    let supervisor = Supervisor::start(SupervisorOptions::default(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
+    let queue = supervisor.queue(QueueOptions::<Work>::new(1));
+    let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).build(work);
+    worker.run_until(supervisor.draining()).await.unwrap();
+    json!({})
+}
+
+/// Starts such a worker in a process of its own, and adds a job that it begins.
+async fn holder(pool: &PgPool, url: &str, seconds: u64) -> tokio::process::Child {
+    let mut child = tokio::process::Command::new(env::current_exe().unwrap())
+        .args(["darkroom", url, "hold", &seconds.to_string()])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    enqueue(&mut *pool.acquire().await.unwrap(), &Work { number: 0 }, &Enqueue::new()).await.unwrap();
+    let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("begun"));
+    child
+}
+
+/// From the death of a worker to the start of its job in another process, by default settings.
+async fn crash(pool: &PgPool, url: &str, times: u64) -> serde_json::Value {
+    let begun = Begun::default();
+    let mut waits = Vec::new();
+    for _ in 0..times {
+        let mut killed = holder(pool, url, 3600).await;
+        let supervisor =
+            Supervisor::start(SupervisorOptions::default(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
+        let queue = supervisor.queue(QueueOptions::<Work>::new(8));
+        let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(Arc::clone(&begun)).build(note);
+        let worker = tokio::spawn(worker.run_until(supervisor.draining()).boxed());
+        // As in a fleet: the others have worked for long.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let at = Instant::now();
+        killed.kill().await.unwrap();
+        while begun.lock().unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let (_, start) = begun.lock().unwrap().pop().unwrap();
+        waits.push((start - at).as_secs_f64() * 1000.0);
+        supervisor.drain(Duration::from_secs(10)).await;
+        worker.await.unwrap().unwrap();
+    }
+    json!({ "waits_ms": waits })
+}
+
+/// Whether a job that takes so long is ever begun again.
+async fn long(pool: &PgPool, url: &str, seconds: u64) -> serde_json::Value {
+    let mut worker = holder(pool, url, seconds).await;
+    let mut idle = tokio::process::Command::new(env::current_exe().unwrap())
+        .args(["darkroom", url, "hold", "1"])
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let sql = "SELECT attempts FROM apalis.jobs WHERE status = 'Done'";
+    let attempts = loop {
+        match sqlx::query_scalar::<_, i32>(sql).fetch_optional(pool).await.unwrap() {
+            Some(attempts) => break attempts,
+            None => tokio::time::sleep(Duration::from_secs(1)).await,
+        }
+    };
+    worker.kill().await.unwrap();
+    idle.kill().await.unwrap();
+    json!({ "attempts": attempts })
 }
 
 /// The table as apalis-postgres makes it: without what Darkroom's migrations add.

@@ -188,7 +188,7 @@ mod tests {
     use crate::queue::{job::JobId, lease::Claim};
 
     fn lease(attempt: i32, crashes: i32, max_attempts: i32) -> Held {
-        let id = JobId::generate();
+        let id = JobId::ascending().next().unwrap();
         Held::new("test", &Claim { id, fence: attempt, attempt, max_attempts, crashes, payload: Vec::new() })
     }
 

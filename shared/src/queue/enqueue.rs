@@ -123,9 +123,9 @@ pub async fn enqueue_all<'a, J: Job>(
     jobs: impl IntoIterator<Item = (&'a J, &'a Enqueue)>,
 ) -> Result<Vec<Enqueued>, QueueError> {
     let mut batch = Batch::default();
-    for (job, options) in jobs {
+    for (id, (job, options)) in JobId::ascending().zip(jobs) {
         let payload = serde_json::to_vec(job).map_err(|source| QueueError::Encode { queue: J::QUEUE, source })?;
-        batch.push(payload, options, J::MAX_ATTEMPTS);
+        batch.push(id, payload, options, J::MAX_ATTEMPTS);
     }
     if batch.ids.is_empty() {
         return Ok(Vec::new());
@@ -171,9 +171,9 @@ struct Batch {
 }
 
 impl Batch {
-    fn push(&mut self, payload: Vec<u8>, options: &Enqueue, max_attempts: u32) {
+    fn push(&mut self, id: JobId, payload: Vec<u8>, options: &Enqueue, max_attempts: u32) {
         let max_attempts = options.max_attempts.unwrap_or(max_attempts).max(1);
-        self.ids.push(JobId::generate());
+        self.ids.push(id);
         self.payloads.push(payload);
         self.max_attempts.push(i32::try_from(max_attempts).unwrap_or(i32::MAX));
         self.priorities.push(options.priority);

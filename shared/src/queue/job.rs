@@ -23,8 +23,10 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {
 pub struct JobId(Ulid);
 
 impl JobId {
-    pub(super) fn generate() -> Self {
-        Self(Ulid::generate())
+    /// Ids, each greater than the one before: jobs of one call keep their order, and indexes grow at their end.
+    pub(super) fn ascending() -> impl Iterator<Item = Self> {
+        let mut ids = ulid::Generator::new();
+        std::iter::repeat_with(move || Self(ids.generate().unwrap_or_else(ulid::Overflow::commit_overflow_random)))
     }
 }
 
@@ -118,7 +120,7 @@ mod tests {
 
     #[test]
     fn an_id_reads_as_it_was_written() {
-        let id = JobId::generate();
+        let id = JobId::ascending().next().unwrap();
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(serde_json::from_value::<JobId>(serde_json::to_value(id).unwrap()).unwrap(), id);
         assert_eq!("nonsense".parse::<JobId>(), Err(NotAJobId));
