@@ -8,7 +8,7 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test chaos lint fmt openapi prepare bench bench-queue up down clean debug
+.PHONY: help run env demo test chaos fuzz lint fmt openapi prepare bench bench-queue up down clean debug
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -30,6 +30,13 @@ chaos: debug ## Break things while they work, TIMES times over (TIMES=1, CHAOS_S
 	@for n in $$(seq $(or $(TIMES),1)); do echo "chaos $$n of $(or $(TIMES),1)"; \
 	$(TARGET)/debug/darkroom-dev postgres -- \
 	$(CARGO) test --quiet --workspace --test chaos -- --include-ignored --test-threads=4 || exit 1; done
+
+fuzz: ## Fuzz what reads uploads, SECONDS for each target (SECONDS=60, TARGETS); needs cargo-fuzz
+	$(CARGO) run --quiet --workspace --example seeds -- fuzz/seeds
+	@for target in $(or $(TARGETS),$$($(CARGO) fuzz list)); do \
+	mkdir -p fuzz/corpus/$$target; \
+	$(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	-max_total_time=$(or $(SECONDS),60) -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || exit 1; done
 
 lint: ## Check format, clippy, and that .sqlx and openapi.yaml are what the sources say
 	$(CARGO) fmt --all --check

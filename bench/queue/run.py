@@ -1,25 +1,32 @@
 #!/usr/bin/env python3
 """Compares Darkroom's queue with others, side by side on one Postgres. `make bench-queue` calls it.
 
-Every figure is the median of ROUNDS rounds (3), in which the systems take turns; every run has a database of its own and
-ANALYZEs it before it works. Darkroom, pg-boss, Procrastinate and apalis keep finished jobs, graphile-worker deletes them.
+Every figure is the median of ROUNDS rounds (3), in which the systems take turns; every run has a database of its own, and
+vacuums, analyses and checkpoints it before it works. Darkroom (its pruning off), pg-boss, Procrastinate and apalis keep
+finished jobs, graphile-worker deletes them.
 
     FULL=1     also with a million pending and a million finished jobs
     CHURN=N    instead of all else: N jobs in twenty parts one after the other in one database, and the rate of each part
-    ONLY=a,b   only these sections: enqueue, drain, touch, latency, full
+    ONLY=a,b   only these sections: enqueue, drain, touch, latency, crash, full, long (a job of ten minutes)
 
 From the environment: DARKROOM_TEST_DATABASE_URL (a superuser's), QUEUE_BENCH (the program of
-shared/examples/queue_bench.rs), PEERS (where node_modules and a Python venv are, or are to be).
+shared/examples/queue_bench.rs), PEERS (where node_modules and a Python venv are, or are to be). Celery takes part where
+rabbitmq-server is installed.
 """
 
+import atexit
+import contextlib
 import itertools
 import json
 import os
 import pathlib
 import shutil
+import signal
+import socket
 import statistics
 import subprocess
 import sys
+import time
 
 HERE = pathlib.Path(__file__).parent
 ADMIN = os.environ["DARKROOM_TEST_DATABASE_URL"]
@@ -45,12 +52,43 @@ def install():
     try:
         if not venv.exists():
             subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-            packages = ["procrastinate>=3.5", "psycopg[binary]"]
+            packages = ["procrastinate>=3.5", "psycopg[binary]", "celery>=5.5"]
             subprocess.run([venv / "bin/pip", "install", "--quiet", *packages], check=True)
         commands["procrastinate"] = [str(venv / "bin/python"), str(HERE / "procrastinate_bench.py")]
+        if rabbitmq():
+            commands["celery"] = [str(venv / "bin/python"), str(HERE / "celery_bench.py")]
+        else:
+            print("no rabbitmq-server: without Celery")
     except subprocess.CalledProcessError:
-        print("no venv: without Procrastinate")
+        print("no venv: without Procrastinate and Celery")
     return commands
+
+
+def rabbitmq():
+    """Starts a RabbitMQ of our own, with its data beside the peers', and stops it in the end. Whether there is one."""
+    if not shutil.which("rabbitmq-server"):
+        return False
+    home = PEERS / "rabbitmq"
+    home.mkdir(exist_ok=True)
+    environment = {
+        **os.environ, "HOME": str(home), "RABBITMQ_NODENAME": "darkroom_bench@localhost", "RABBITMQ_NODE_PORT": "56720",
+        "RABBITMQ_MNESIA_BASE": str(home), "RABBITMQ_LOG_BASE": str(home), "RABBITMQ_PID_FILE": str(home / "pid"),
+        "RABBITMQ_DIST_PORT": "56721", "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "plugins"),
+    }
+    # Debian's wrapper of the name wants its own user.
+    server = next(iter(pathlib.Path("/usr/lib/rabbitmq/bin").glob("rabbitmq-server")), "rabbitmq-server")
+    log = open(home / "log", "w")
+    running = subprocess.Popen([server], env=environment, stdout=log, stderr=log, start_new_session=True)
+    atexit.register(lambda: (os.killpg(running.pid, signal.SIGKILL), running.wait()))
+    for _ in range(600):
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", 56720)):
+            os.environ["CELERY_BROKER_URL"] = "amqp://guest:guest@127.0.0.1:56720//"
+            return True
+        if running.poll() is not None:
+            break
+        time.sleep(0.1)
+    print(f"rabbitmq-server does not start: see {home / 'log'}")
+    return False
 
 
 COMMANDS = install()
@@ -59,6 +97,12 @@ COMMANDS = install()
 def psql(url, sql):
     command = ["psql", "-X", "-A", "-t", "-v", "ON_ERROR_STOP=1", url, "-c", sql]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def settle(url):
+    """Nothing of what a database was filled with is left to do when it is measured."""
+    psql(url, "VACUUM ANALYZE")
+    psql(url, "CHECKPOINT")
 
 
 class Database:
@@ -92,7 +136,7 @@ class Database:
             pass
         sql = """SELECT pg_current_wal_lsn() - '0/0',
             (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()),
-            (SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables)"""
+            (SELECT coalesce(sum(n_tup_upd + n_tup_del), 0) FROM pg_stat_user_tables)"""
         return [float(figure) for figure in psql(self.url, sql).split("|")]
 
 
@@ -129,7 +173,7 @@ def drain(system, jobs, *mode, costs=None):
     def run():
         with Database(system) as database:
             database.run("fill", jobs)
-            psql(database.url, "VACUUM ANALYZE")
+            settle(database.url)
             before = database.cost()
             rate = database.rate("drain", jobs, *mode)
             if costs is not None:
@@ -139,10 +183,10 @@ def drain(system, jobs, *mode, costs=None):
 
 
 def section_enqueue():
-    jobs = {"darkroom": 100_000, "graphile": 100_000, "pg-boss": 50_000, "procrastinate": 20_000, "apalis": 50_000}
+    jobs = {"darkroom": 200_000, "graphile": 200_000, "pg-boss": 50_000, "procrastinate": 20_000, "apalis": 50_000}
     runs = {(system, "1,000 a call"): enqueue(system, "fill", count) for system, count in jobs.items()}
     show("Enqueue, many at once", "jobs/s", rounds(runs))
-    jobs = {"darkroom": 3000, "graphile": 3000, "pg-boss": 3000, "procrastinate": 1000}
+    jobs = {"darkroom": 3000, "graphile": 3000, "pg-boss": 3000, "procrastinate": 1000, "celery": 3000}
     runs = {(system, "one a transaction"): enqueue(system, "single", count) for system, count in jobs.items()}
     show("Enqueue, one by one, one connection", "jobs/s", rounds(runs))
 
@@ -160,6 +204,7 @@ def section_drain():
         runs["graphile", mode] = drain("graphile", jobs if "batched" in mode else jobs // 3, *theirs, costs=costs)
     runs["pg-boss", "4 loops, batches of 100"] = drain("pg-boss", 30_000, 4, 100, costs=costs)
     runs["procrastinate", "concurrency 64"] = drain("procrastinate", 1500, 64, costs=costs)
+    runs["celery", "8 processes, acknowledged late"] = drain("celery", 10_000, 8)
     runs["apalis", "batches of 100"] = drain("apalis", 20_000, 64, 100, costs=costs)
     show("No-op jobs, until every end is durable", "jobs/s", rounds(runs))
     print("\n| system | arguments of drain | WAL bytes a job | commits a job | rows updated or deleted a job |\n|---|---|---|---|---|")
@@ -179,11 +224,22 @@ def section_latency():
     print("\n### From the call of commit to the start of the handler\n")
     print("| system | a job every | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|")
     for gap, jobs in [(20, 500), (1, 5000)]:
-        for system in [name for name in ("darkroom", "graphile") if name in COMMANDS]:
+        for system in [name for name in ("darkroom", "graphile", "celery") if name in COMMANDS]:
             with Database(system) as database:
                 waits = sorted(database.run("latency", jobs, gap)["waits_ms"])
             p50, p99 = (waits[int(len(waits) * part)] for part in (0.5, 0.99))
             print(f"| {system} | {gap} ms | {p50:.2f} | {p99:.2f} | {waits[-1]:.2f} |", flush=True)
+
+
+def section_crash():
+    with Database("darkroom") as database:
+        waits = database.run("crash", 10)["waits_ms"]
+    print(f"\nA worker dies, another begins its job: {min(waits) / 1000:.1f} to {max(waits) / 1000:.1f} s, {len(waits)} times")
+
+
+def section_long():
+    with Database("darkroom") as database:
+        print(f"\nA job of ten minutes, another worker idle: {database.run('long', 600)['attempts']} attempt(s)")
 
 
 def section_full():
@@ -194,7 +250,7 @@ def section_full():
                     database.run(*other)
                 if ("fill", 1_000_000) not in others:
                     database.run("fill", jobs)
-                psql(database.url, "VACUUM ANALYZE")
+                settle(database.url)
                 return database.rate("drain", jobs, *mode)
         return run
 
@@ -215,12 +271,25 @@ def section_full():
 def churn(jobs):
     part = jobs // 20
     with Database("darkroom") as database:
-        rates = []
+        parts = []
         for _ in range(20):
+            began = time.monotonic()
             database.run("fill", part)
-            rates.append(database.rate("drain", part, 64, 512))
-            print(f"{part * len(rates):,} jobs: {rates[-1]:,.0f} jobs/s", flush=True)
-        print(f"the last five parts ran at {statistics.median(rates[-5:]) / statistics.median(rates[:5]):.2f} of the first five")
+            rate = database.rate("drain", part, 64, 512)
+            parts.append((time.monotonic() - began, rate))
+            print(f"{part * len(parts):,} jobs: {rate:,.0f} jobs/s", flush=True)
+    first, last = minute(parts), minute(parts[::-1])
+    print(f"the first minute: {first:,.0f} jobs/s, the last: {last:,.0f}, {last / first:.2f} of it")
+
+
+def minute(parts):
+    """The rate of draining in the parts that the first minute began."""
+    spent, rates = 0, []
+    for seconds, rate in parts:
+        if spent < 60:
+            rates.append(rate)
+        spent += seconds
+    return statistics.harmonic_mean(rates)
 
 
 def main():
@@ -228,7 +297,7 @@ def main():
     print(psql(ADMIN, f"SELECT string_agg(name || '=' || current_setting(name), ', ') FROM pg_settings WHERE {setting}"))
     if jobs := os.environ.get("CHURN"):
         return churn(int(jobs))
-    sections = ["enqueue", "drain", "touch", "latency"] + (["full"] if os.environ.get("FULL") else [])
+    sections = ["enqueue", "drain", "touch", "latency", "crash"] + (["full"] if os.environ.get("FULL") else [])
     for section in os.environ.get("ONLY", ",".join(sections)).split(","):
         globals()[f"section_{section}"]()
 

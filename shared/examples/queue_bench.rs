@@ -93,6 +93,13 @@ async fn main() {
     println!("{answer}");
 }
 
+/// The defaults, but for pruning: a million finished jobs are to stay.
+fn unpruned() -> SupervisorOptions {
+    let mut options = SupervisorOptions::default();
+    options.retention.jobs = u32::MAX;
+    options
+}
+
 async fn timed(jobs: u64, work: impl Future<Output = ()>) -> serde_json::Value {
     let begin = Instant::now();
     work.await;
@@ -110,10 +117,13 @@ async fn fill(pool: &PgPool, jobs: u64, later: bool) {
 
 /// Straight into the table: what is measured is how the rest does beside them.
 async fn finished(pool: &PgPool, jobs: u64) {
-    let sql = "INSERT INTO apalis.jobs (id, job_type, job, status, attempts, fence, max_attempts, done_at, lock_by, lock_at)
-        SELECT '01AAAAAAAAAAAAAAAA' || lpad(n::text, 8, '0'), 'work', '{\"number\":0}', 'Done', 1, 1, 5, now(), 'gone', now()
+    let sql =
+        "INSERT INTO apalis.jobs (id, job_type, job, status, attempts, fence, max_attempts, done_at, lock_by, lock_at)
+        SELECT $2 || lpad(n::text, 16, '0'), 'work', '{\"number\":0}', 'Done', 1, 1, 5, now(), 'gone', now()
         FROM generate_series(1, $1) AS n";
-    sqlx::query(sql).bind(i64::try_from(jobs).unwrap()).execute(pool).await.unwrap();
+    // Ids of this moment, as they would be.
+    let now = &ulid::Ulid::generate().to_string()[..10];
+    sqlx::query(sql).bind(i64::try_from(jobs).unwrap()).bind(now).execute(pool).await.unwrap();
 }
 
 async fn single(pool: &PgPool, jobs: u64) {
@@ -160,7 +170,7 @@ async fn drain(pool: &PgPool, url: &str, jobs: u64, concurrency: u64, ahead: u64
     let shared = Drain::new(jobs, if touch { Some(options.connect(url).await.unwrap()) } else { None });
     let begin = Instant::now();
     let database = PgConnectOptions::from_str(url).unwrap();
-    let supervisor = Supervisor::start(SupervisorOptions::default(), &database).unwrap();
+    let supervisor = Supervisor::start(unpruned(), &database).unwrap();
     let queue =
         QueueOptions::<Work>::new(usize::try_from(concurrency).unwrap()).prefetch(usize::try_from(ahead).unwrap());
     let queue = supervisor.queue(queue);
@@ -188,7 +198,7 @@ async fn note(job: Work, begun: Data<Begun>) -> Result<(), JobError> {
 async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_json::Value {
     let begun = Begun::default();
     let database = PgConnectOptions::from_str(url).unwrap();
-    let supervisor = Supervisor::start(SupervisorOptions::default(), &database).unwrap();
+    let supervisor = Supervisor::start(unpruned(), &database).unwrap();
     let queue = supervisor.queue(QueueOptions::<Work>::new(8));
     let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(Arc::clone(&begun)).build(note);
     let worker = tokio::spawn(worker.run_until(supervisor.draining()).boxed());
@@ -223,7 +233,7 @@ async fn hold(url: &str, length: Duration) -> serde_json::Value {
         tokio::time::sleep(length).await;
         Ok::<_, JobError>(())
     };
-    let supervisor = Supervisor::start(SupervisorOptions::default(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
+    let supervisor = Supervisor::start(unpruned(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
     let queue = supervisor.queue(QueueOptions::<Work>::new(1));
     let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).build(work);
     worker.run_until(supervisor.draining()).await.unwrap();
@@ -250,8 +260,7 @@ async fn crash(pool: &PgPool, url: &str, times: u64) -> serde_json::Value {
     let mut waits = Vec::new();
     for _ in 0..times {
         let mut killed = holder(pool, url, 3600).await;
-        let supervisor =
-            Supervisor::start(SupervisorOptions::default(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
+        let supervisor = Supervisor::start(unpruned(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
         let queue = supervisor.queue(QueueOptions::<Work>::new(8));
         let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(Arc::clone(&begun)).build(note);
         let worker = tokio::spawn(worker.run_until(supervisor.draining()).boxed());

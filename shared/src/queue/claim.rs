@@ -8,6 +8,7 @@ use tracing::{info, warn};
 use super::{
     backoff::jittered,
     enqueue::parse_id,
+    frontier::{Frontiers, Place},
     inbox::Served,
     job::JobId,
     lease::{Claim, Held},
@@ -21,6 +22,7 @@ const RESERVATION: Duration = Duration::from_mins(1);
 /// Claims until the process drains.
 pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
     let mut next_poll = tokio::time::Instant::now();
+    let mut frontiers = Frontiers::default();
     while !shared.draining.is_cancelled() {
         let round = async {
             if next_poll <= tokio::time::Instant::now() {
@@ -29,7 +31,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
                 learn_limits(&shared, &mut link).await?;
                 run_suspect(&shared, &mut link).await?;
             }
-            claim_round(&shared, &mut link).await
+            claim_round(&shared, &mut link, &mut frontiers).await
         };
         match round.await {
             Ok(true) => {}
@@ -47,7 +49,7 @@ pub(super) async fn run(shared: Arc<Shared>, mut link: Link) {
 }
 
 /// One claim for each queue that has room and may have jobs. Whether another round may find more.
-async fn claim_round(shared: &Shared, link: &mut Link) -> Result<bool, sqlx::Error> {
+async fn claim_round(shared: &Shared, link: &mut Link, frontiers: &mut Frontiers) -> Result<bool, sqlx::Error> {
     let mut more = false;
     for served in shared.all_served() {
         let limit = claim_size(served.room());
@@ -56,12 +58,16 @@ async fn claim_round(shared: &Shared, link: &mut Link) -> Result<bool, sqlx::Err
             continue;
         }
         let conn = link.open().await?;
-        let claims = if served.is_limited() {
-            within(claim_limited(conn, shared, served.as_ref(), limit)).await?
+        let from = frontiers.place(served.queue()).cloned();
+        let Claimed { claims, last } = if served.is_limited() {
+            let claims = within(claim_limited(conn, shared, served.as_ref(), limit)).await?;
+            Claimed { claims, last: None }
         } else {
-            within(claim(conn, shared, served.as_ref(), limit, false)).await?
+            within(claim(conn, shared, served.as_ref(), limit, false, from.as_ref())).await?
         };
-        if claims.len() == limit {
+        let full = claims.len() == limit;
+        frontiers.claimed(served.queue(), from.as_ref(), last.filter(|_| full));
+        if full || from.is_some() {
             served.look();
             more |= served.room() > 0;
         } else if served.is_limited() {
@@ -98,7 +104,7 @@ const TAKE: &str = "
     UPDATE apalis.jobs AS job
     SET status = 'Running', lock_by = $2, lock_at = now(), attempts = attempts + 1, fence = fence + 1
     FROM due WHERE job.id = due.id
-    RETURNING job.id, job.fence, job.attempts, job.max_attempts, job.crashes, job.job";
+    RETURNING job.id, job.fence, job.attempts, job.max_attempts, job.crashes, job.job, job.priority, job.turn, job.run_at";
 
 /// Learns which queues have a limit across all processes.
 async fn learn_limits(shared: &Shared, link: &mut Link) -> Result<(), sqlx::Error> {
@@ -135,25 +141,34 @@ pub(super) async fn claim_limited(
         Some(room) => claim_size(room.min(limit)),
         None => limit,
     };
-    let claims = if limit == 0 { Vec::new() } else { claim(&mut tx, shared, served, limit, true).await? };
+    let claims = if limit == 0 { Vec::new() } else { claim(&mut tx, shared, served, limit, true, None).await?.claims };
     tx.commit().await?;
     Ok(claims)
 }
 
+/// What one claim has given.
+struct Claimed {
+    claims: Vec<Claim>,
+    /// Where it ended, if it has given any.
+    last: Option<Place>,
+}
+
 /// `counted`: the limit respects a limit across all processes. Else a queue that has one gives nothing, so that one that
-/// was set this moment is kept by processes that have not learnt of it.
+/// was set this moment is kept by processes that have not learnt of it. `from`: where to begin, else at the head.
 async fn claim(
     conn: &mut PgConnection,
     shared: &Shared,
     served: &dyn Served,
     limit: usize,
     counted: bool,
-) -> Result<Vec<Claim>, sqlx::Error> {
+    from: Option<&Place>,
+) -> Result<Claimed, sqlx::Error> {
+    let behind = if from.is_some() { "AND priority = $5 AND (turn, run_at, id) > ($6, $7, $8)" } else { "" };
     // Only a worker whose own heartbeat is fresh may claim: one that wakes from a long sleep first shows that it lives.
     let sql = format!(
         "WITH due AS MATERIALIZED (
             SELECT id FROM apalis.jobs
-            WHERE job_type = $1 AND status = 'Pending' AND hold IS NULL AND run_at <= now()
+            WHERE job_type = $1 AND status = 'Pending' AND hold IS NULL AND run_at <= now() {behind}
               AND EXISTS (SELECT FROM apalis.workers WHERE id = $2 AND last_seen > now() - $3)
               AND NOT EXISTS (SELECT FROM queue_settings WHERE queue = $1
                 AND (paused_at IS NOT NULL OR running_limit IS NOT NULL AND NOT $4))
@@ -162,12 +177,29 @@ async fn claim(
     );
     let query =
         sqlx::query(AssertSqlSafe(sql)).bind(served.queue()).bind(served.worker()).bind(shared.options.lease / 2);
-    query.bind(counted).fetch_all(conn).await?.iter().map(read_claim).collect()
+    let mut query = query.bind(counted);
+    if let Some(Place { priority, turn, run_at, id }) = from {
+        query = query.bind(priority).bind(turn).bind(run_at).bind(id.to_string());
+    }
+    let rows = query.fetch_all(conn).await?;
+    let places = rows.iter().map(read_place).collect::<Result<Vec<_>, _>>()?;
+    Ok(Claimed {
+        claims: rows.iter().map(read_claim).collect::<Result<_, _>>()?,
+        last: places.into_iter().max_by_key(Place::order),
+    })
+}
+
+fn read_id(row: &PgRow) -> Result<JobId, sqlx::Error> {
+    parse_id(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))
+}
+
+fn read_place(row: &PgRow) -> Result<Place, sqlx::Error> {
+    Ok(Place { priority: row.try_get(6)?, turn: row.try_get(7)?, run_at: row.try_get(8)?, id: read_id(row)? })
 }
 
 fn read_claim(row: &PgRow) -> Result<Claim, sqlx::Error> {
     Ok(Claim {
-        id: parse_id(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?,
+        id: read_id(row)?,
         fence: row.try_get(1)?,
         attempt: row.try_get(2)?,
         max_attempts: row.try_get(3)?,
@@ -218,8 +250,7 @@ async fn reserve_suspect(conn: &mut PgConnection, queues: &[&str]) -> Result<Opt
         RETURNING id, job_type";
     let row = sqlx::query(sql).bind(queues).bind(RESERVATION).fetch_optional(conn).await?;
     let Some(row) = row else { return Ok(None) };
-    let id = parse_id(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    Ok(Some((id, row.try_get(1)?)))
+    Ok(Some((read_id(&row)?, row.try_get(1)?)))
 }
 
 async fn keep_reservation(conn: &mut PgConnection, id: JobId) -> Result<(), sqlx::Error> {

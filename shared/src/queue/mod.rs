@@ -9,7 +9,7 @@
 //! | `job.rs` | what a job is, and how its attempt may end |
 //! | `enqueue.rs` | adding jobs, in the caller's transaction |
 //! | `supervisor.rs` | one per process: starts and drains the tasks below |
-//! | `claim.rs` | takes due jobs, as many as there is room for |
+//! | `claim.rs`, `frontier.rs` | takes due jobs, as many as there is room for; where a busy queue's next claim begins |
 //! | `lease.rs`, `roster.rs` | the right to finish a job; all leases of this process |
 //! | `heartbeat.rs` | keeps the leases, on a thread of its own |
 //! | `acknowledge.rs` | writes how attempts ended, many in one commit |
@@ -32,6 +32,7 @@ mod claim;
 pub mod control;
 mod enqueue;
 mod failure;
+mod frontier;
 mod heartbeat;
 mod inbox;
 mod job;

@@ -99,6 +99,38 @@ async fn higher_priorities_run_first_and_equal_ones_in_the_order_of_their_coming
 }
 
 #[tokio::test]
+async fn jobs_of_one_call_run_in_their_order() {
+    let db = database().await;
+    let names: Vec<String> = (0..50).map(|n| format!("job{n}")).collect();
+    let notes: Vec<Note> = names.iter().map(|name| Note::new(name)).collect();
+    let options = Enqueue::new();
+    let mut conn = db.pool.acquire().await.unwrap();
+    enqueue_all(&mut conn, notes.iter().map(|note| (note, &options))).await.unwrap();
+    assert_eq!(order_of_runs(&db).await, names);
+}
+
+/// A busy queue's claims begin where the one before ended, and yet nothing that stands before is forgotten.
+#[tokio::test]
+async fn what_comes_before_the_place_of_a_busy_queue_overtakes_it() {
+    let db = database().await;
+    let notes: Vec<Note> = (0..3000).map(|_| Note::new("one of many")).collect();
+    let options = Enqueue::new();
+    let mut conn = db.pool.acquire().await.unwrap();
+    enqueue_all(&mut conn, notes.iter().map(|note| (note, &options))).await.unwrap();
+    let busy = db.clone();
+    let begun = tokio::spawn(async move {
+        busy.until("EXISTS (SELECT FROM apalis.jobs WHERE status = 'Done')").await;
+        busy.add("urgent", &Enqueue::new().priority(1)).await;
+        busy.add("handed back", &Enqueue::new()).await;
+        busy.run("UPDATE apalis.jobs SET turn = -1 WHERE status = 'Pending' AND convert_from(job, 'UTF8') ~ 'back'").await;
+    });
+    let order = order_of_runs(&db).await;
+    begun.await.unwrap();
+    let place = |name| order.iter().position(|run| run == name).unwrap();
+    assert!(place("urgent") < 2900 && place("handed back") < 2900, "{} {}", place("urgent"), place("handed back"));
+}
+
+#[tokio::test]
 async fn lanes_take_turns() {
     let db = database().await;
     let mut conn = db.pool.acquire().await.unwrap();

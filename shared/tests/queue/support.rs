@@ -28,6 +28,7 @@ use tokio::{
 };
 
 /// A database of a test's own.
+#[derive(Clone)]
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
     pub(crate) options: PgConnectOptions,

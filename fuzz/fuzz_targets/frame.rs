@@ -1,0 +1,12 @@
+//! What a render child, in an attacker's hands, may say to the worker.
+#![no_main]
+
+use darkroom_worker::render::protocol::{Reply, read};
+
+const MAX_BODY: u64 = 1 << 16;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Ok(frame) = read::<Reply>(&mut &*bytes, MAX_BODY) {
+        assert!(frame.body.len() as u64 <= MAX_BODY);
+    }
+});

@@ -1,0 +1,31 @@
+//! Coverage-guided fuzzing of what reads an attacker's bytes: `make fuzz`. One target a format, so that each gets its
+//! share of time, and its corpus.
+
+use std::io::Cursor;
+
+use darkroom_shared::{
+    header::{self, HeaderLimits},
+    image::{Recipe, SourceFormat},
+};
+use darkroom_worker::pipeline::{Limits, render};
+
+/// Small, so that a case takes milliseconds.
+const LIMITS: HeaderLimits = HeaderLimits { width: 400, height: 400, pixels: 20_000, frames: 10, scans: 10 };
+
+/// Renders what is of this format.
+///
+/// # Panics
+/// When the picture is neither rendered nor refused, or a rendition is larger than it may be.
+pub fn render_only(format: SourceFormat, bytes: &[u8]) {
+    if !header::read(&mut Cursor::new(bytes), &LIMITS).is_ok_and(|header| header.format == format) {
+        return;
+    }
+    let rendered = render(bytes, &Recipe::Standard, &Limits { header: LIMITS }, &mut |rendition| {
+        assert!(u64::from(rendition.width) * u64::from(rendition.height) <= LIMITS.pixels);
+        assert!(!rendition.bytes.is_empty());
+        Ok(())
+    });
+    if let Err(error) = rendered {
+        assert!(error.failure().is_some(), "{error}");
+    }
+}

@@ -1,0 +1,29 @@
+//! Writes the pictures and frames that fuzzing starts with, one folder a target: `seeds DIR`. `make fuzz` calls it.
+#![allow(clippy::unwrap_used)] // of the tests' pictures
+
+#[path = "../tests/seeds/mod.rs"]
+mod seeds;
+
+use std::{env, fs, io::Cursor, path::Path};
+
+use darkroom_shared::header::{self, HeaderLimits};
+use darkroom_worker::render::protocol::{self, Reply};
+
+fn main() -> anyhow::Result<()> {
+    let root = env::args_os().nth(1).ok_or_else(|| anyhow::anyhow!("seeds DIR"))?;
+    let save = |target: &str, number: usize, bytes: &[u8]| {
+        let dir = Path::new(&root).join(target);
+        fs::create_dir_all(&dir).and_then(|()| fs::write(dir.join(format!("seed-{number}")), bytes))
+    };
+    for (number, picture) in seeds::pictures().iter().enumerate() {
+        let header = header::read(&mut Cursor::new(picture), &HeaderLimits::default())?;
+        save(header.format.as_str(), number, picture)?;
+        save("header", number, picture)?;
+        let mut frame = Vec::new();
+        let (width, height) = (header.width, header.height);
+        let format = darkroom_shared::image::RenditionFormat::Jpeg;
+        protocol::write(&mut frame, &Reply::Rendition { name: "full.jpeg".to_owned(), format, width, height }, picture)?;
+        save("frame", number, &frame)?;
+    }
+    Ok(())
+}
