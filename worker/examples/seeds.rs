@@ -22,7 +22,11 @@ fn main() -> anyhow::Result<()> {
         let mut frame = Vec::new();
         let (width, height) = (header.width, header.height);
         let format = darkroom_shared::image::RenditionFormat::Jpeg;
-        protocol::write(&mut frame, &Reply::Rendition { name: "full.jpeg".to_owned(), format, width, height }, picture)?;
+        protocol::write(
+            &mut frame,
+            &Reply::Rendition { name: "full.jpeg".to_owned(), format, width, height },
+            picture,
+        )?;
         save("frame", number, &frame)?;
     }
     Ok(())
