@@ -20,8 +20,10 @@ async fn connections_terminated_again_and_again_lose_nothing() {
     let terminate = async {
         for _ in 0..12 {
             sleep(Duration::from_millis(dice.random_range(50..600))).await;
-            let ended: i64 = sqlx::query_scalar(TERMINATE).fetch_one(&trial.pool).await.unwrap();
-            assert!(ended > 0, "there was somebody to disturb");
+            // On a busy machine nobody may be back yet.
+            while sqlx::query_scalar::<_, i64>(TERMINATE).fetch_one(&trial.pool).await.unwrap() == 0 {
+                sleep(Duration::from_millis(10)).await;
+            }
         }
     };
     tokio::join!(terminate, trial.upload_many(150));
