@@ -31,8 +31,8 @@ chaos: debug ## Break things while they work, TIMES times over (TIMES=1, CHAOS_S
 	$(TARGET)/debug/darkroom-dev postgres -- \
 	$(CARGO) test --quiet --workspace --test chaos -- --include-ignored --test-threads=4 || exit 1; done
 
-fuzz: ## Fuzz what reads uploads, SECONDS for each target (SECONDS=60, TARGETS); needs cargo-fuzz
-	$(CARGO) run --quiet --workspace --example seeds -- fuzz/seeds
+fuzz: debug ## Fuzz what reads uploads, SECONDS for each target (SECONDS=60, TARGETS); needs cargo-fuzz
+	$(TARGET)/debug/examples/seeds fuzz/seeds
 	@for target in $(or $(TARGETS),$$($(CARGO) fuzz list)); do \
 	mkdir -p fuzz/corpus/$$target; \
 	$(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
