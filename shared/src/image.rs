@@ -82,7 +82,9 @@ macro_rules! words {
 
 mod recipe;
 
-pub use recipe::{Blur, Colour, Crop, Fit, MAX_DIMENSION, Position, Quality, Recipe, Resize, Rotation, Sharpen};
+pub use recipe::{
+    Blur, Colour, Crop, Effort, Fit, MAX_DIMENSION, Position, Quality, Recipe, Resize, Rotation, Sharpen,
+};
 
 words! {
     /// Where an image stands in its life.

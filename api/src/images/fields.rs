@@ -8,8 +8,8 @@ use std::{
 };
 
 use darkroom_shared::image::{
-    Blur, Colour, Crop, Fit, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize, Rotation, Sharpen,
-    Title,
+    Blur, Colour, Crop, Effort, Fit, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize, Rotation,
+    Sharpen, Title,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 
@@ -50,6 +50,7 @@ struct Wish {
     blur: Option<Blur>,
     sharpen: Option<Sharpen>,
     background: Option<Colour>,
+    effort: Option<Effort>,
     format: Option<Format>,
     quality: Option<Quality>,
     max_bytes: Option<NonZeroU64>,
@@ -128,6 +129,7 @@ impl Wish {
                 let format = word(text, RenditionFormat::ALL).map_err(|reason| format!("{reason}, {AUTO}"))?;
                 self.format = Some(Format::Fixed(format));
             }
+            "effort" => self.effort = Some(word(text, Effort::ALL)?),
             "quality" => {
                 let quality = text.parse().ok().and_then(Quality::new);
                 self.quality = Some(quality.ok_or_else(|| "must be a whole number from 1 to 100".to_owned())?);
@@ -172,6 +174,7 @@ impl Wish {
             blur: self.blur,
             sharpen: self.sharpen,
             background: self.background,
+            effort: self.effort.unwrap_or_default(),
             format: match self.format {
                 None | Some(Format::Auto) => None,
                 Some(Format::Fixed(format)) => Some(format),
@@ -286,6 +289,12 @@ const FIELDS: &[Field] = &[
          the `#`. Default: it stays transparent; in JPEG, white.",
         || MetaSchema { pattern: Some("^#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$".to_owned()), ..MetaSchema::new("string") },
     ),
+    (
+        "effort",
+        "What counts more: `speed`, or that the file is small (`best`). The quality stays, but for `speed`, which loses a \
+         little of it. Default: `balanced`.",
+        || words(Effort::ALL, None),
+    ),
     ("format", "What the rendition is encoded as; `auto`, the default: whatever suits the picture.", || {
         words(RenditionFormat::ALL, Some(AUTO))
     }),
@@ -389,6 +398,7 @@ mod tests {
         assert_eq!(wish(&[("blur", "2.5")]).blur, Blur::new(2.5));
         assert_eq!(wish(&[("sharpen", "1")]).sharpen, Sharpen::new(1.0));
         assert_eq!(wish(&[("background", "#00ff00")]).background, Some(Colour([0, 255, 0])));
+        assert_eq!(wish(&[("effort", "best")]).effort, Effort::Best);
         assert_eq!(wish(&[("quality", "7")]).quality.get(), 7);
     }
 
@@ -420,6 +430,7 @@ mod tests {
             ("sharpen", "5.1"),
             ("background", "red"),
             ("format", "bmp"),
+            ("effort", "fast"),
             ("quality", "0"),
             ("quality", "101"),
             ("max_bytes", "0"),

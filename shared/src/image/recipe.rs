@@ -88,6 +88,20 @@ words! {
     }
 }
 
+words! {
+    /// What counts more while a picture is encoded: time, or bytes.
+    #[derive(Default)]
+    Effort, "effort" {
+        /// As fast as can be; a little larger, and a little less faithful.
+        Speed = "speed",
+        /// What pays.
+        #[default]
+        Balanced = "balanced",
+        /// As small as can be at that quality, however long it takes.
+        Best = "best",
+    }
+}
+
 /// An encoder's quality from 1 (smallest file) to 100 (best picture).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "u8", into = "u8")]
@@ -301,6 +315,9 @@ pub struct Resize {
     /// What the picture is laid on. `None`: it stays transparent, or is laid on white where the format cannot be.
     #[serde(default, skip_serializing_if = "is_default")]
     pub background: Option<Colour>,
+    /// What counts more: time, or bytes.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub effort: Effort,
     /// `None`: the worker chooses what suits the picture.
     pub format: Option<RenditionFormat>,
     /// The encoder's quality; the highest that is tried, with the next.
@@ -327,6 +344,7 @@ impl Default for Resize {
             blur: None,
             sharpen: None,
             background: None,
+            effort: Effort::Balanced,
             format: None,
             quality: Quality::DEFAULT,
             max_bytes: None,
@@ -375,6 +393,7 @@ mod tests {
             blur: Blur::new(0.7),
             sharpen: Sharpen::new(1.1),
             background: Some(Colour([1, 0xAB, 255])),
+            effort: Effort::Best,
             format: Some(RenditionFormat::Png),
             quality: Quality(9),
             max_bytes: NonZeroU64::new(5),

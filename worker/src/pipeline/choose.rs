@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use darkroom_shared::image::{Quality, RenditionFormat, SourceFormat};
+use darkroom_shared::image::{Effort, Quality, RenditionFormat, SourceFormat};
 
 use super::{RenderError, encode::encode, raster::Raster};
 
@@ -39,14 +39,15 @@ pub(crate) fn fallback(
     picture: &Raster<u8>,
     source: SourceFormat,
     quality: Quality,
+    effort: Effort,
 ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
     use RenditionFormat::{Jpeg, Png};
     if picture.is_transparent() {
-        return Ok((Png, encode(picture, Png, quality)?));
+        return Ok((Png, encode(picture, Png, quality, effort)?));
     }
-    let jpeg = encode(picture, Jpeg, quality)?;
+    let jpeg = encode(picture, Jpeg, quality, effort)?;
     if is_flat(picture, source) {
-        let png = encode(picture, Png, quality)?;
+        let png = encode(picture, Png, quality, effort)?;
         if png.len() <= AT_MOST * jpeg.len() {
             return Ok((Png, png));
         }
@@ -59,6 +60,7 @@ pub(crate) fn smallest(
     picture: &Raster<u8>,
     source: SourceFormat,
     quality: Quality,
+    effort: Effort,
 ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
     use RenditionFormat::{Jpeg, Png, Webp};
     let tiny = u64::from(picture.width) * u64::from(picture.height) <= TINY;
@@ -70,7 +72,7 @@ pub(crate) fn smallest(
     };
     let mut best: Option<(RenditionFormat, Vec<u8>)> = None;
     for format in candidates {
-        let bytes = encode(picture, *format, quality)?;
+        let bytes = encode(picture, *format, quality, effort)?;
         if best.as_ref().is_none_or(|(_, smallest)| bytes.len() < smallest.len()) {
             best = Some((*format, bytes));
         }

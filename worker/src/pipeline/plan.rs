@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use darkroom_shared::image::{Crop, Fit, Position, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_shared::image::{Crop, Effort, Fit, Position, Quality, Recipe, RenditionFormat, Resize};
 
 use super::{
     RenderError,
@@ -52,6 +52,7 @@ pub(crate) struct Target {
     pub(crate) region: Region,
     pub(crate) formats: Formats,
     pub(crate) quality: Quality,
+    pub(crate) effort: Effort,
 }
 
 /// The plan of a recipe for a source of this upright size and number of frames.
@@ -78,7 +79,15 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
 fn standard(name: String, source: (u32, u32), width: u32) -> Target {
     let bounds = Bounds { source, enlarge: false, room: u64::MAX };
     let (width, height) = bounds.inside(Some(width), None);
-    Target { name, width, height, region: whole(source), formats: Formats::Pair, quality: Quality::DEFAULT }
+    Target {
+        name,
+        width,
+        height,
+        region: whole(source),
+        formats: Formats::Pair,
+        quality: Quality::DEFAULT,
+        effort: Effort::default(),
+    }
 }
 
 fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, RenderError> {
@@ -115,7 +124,7 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
     let name = "resized".to_owned();
     Ok(Plan {
         turn,
-        targets: vec![Target { name, width, height, region, formats, quality: resize.quality }],
+        targets: vec![Target { name, width, height, region, formats, quality: resize.quality, effort: resize.effort }],
         attention: (resize.position == Position::Attention).then_some(part),
         effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
         mount: Mount { mat, background: resize.background.map(|colour| colour.0) },

@@ -100,7 +100,7 @@ impl Job<'_> {
         let mut encoders = Vec::new();
         for target in targets {
             let (width, height) = self.plan.mount.sides((target.width, target.height));
-            encoders.push(encode::Animation::new(width, height, plays, target.quality)?);
+            encoders.push(encode::Animation::new(width, height, plays, target.quality, target.effort)?);
         }
         let (mut to_srgb, mut framing) = (None, None);
         let mut learnt = None;
@@ -158,7 +158,7 @@ impl Job<'_> {
                 if bytes.len() <= self.source.len() {
                     break;
                 }
-                bytes = encode(picture, format, quality)?;
+                bytes = encode(picture, format, quality, target.effort)?;
             }
         }
         Ok(bytes)
@@ -235,8 +235,8 @@ fn encodings(
 ) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
     let mut files = Vec::new();
     match target.formats {
-        Formats::Smallest => files.push(choose::smallest(picture, source, target.quality)?),
-        Formats::One(Webp) | Formats::Pair => files.push((Webp, encode(picture, Webp, target.quality)?)),
+        Formats::Smallest => files.push(choose::smallest(picture, source, target.quality, target.effort)?),
+        Formats::One(Webp) | Formats::Pair => files.push((Webp, encode(picture, Webp, target.quality, target.effort)?)),
         Formats::One(_) => {}
     }
     files.extend(still_of(picture, source, target, fallback)?);
@@ -254,10 +254,10 @@ fn still_of(
         (Formats::One(Webp) | Formats::Smallest, _) => return Ok(None),
         (Formats::One(format), _) | (Formats::Pair, Some(format)) => format,
         (Formats::Pair, None) => {
-            let (format, bytes) = choose::fallback(picture, source, target.quality)?;
+            let (format, bytes) = choose::fallback(picture, source, target.quality, target.effort)?;
             *fallback = Some(format);
             return Ok(Some((format, bytes)));
         }
     };
-    Ok(Some((format, encode(picture, format, target.quality)?)))
+    Ok(Some((format, encode(picture, format, target.quality, target.effort)?)))
 }

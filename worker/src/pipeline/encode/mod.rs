@@ -5,16 +5,21 @@ mod jpeg;
 mod png;
 mod webp;
 
-use darkroom_shared::image::{Quality, RenditionFormat};
+use darkroom_shared::image::{Effort, Quality, RenditionFormat};
 
 pub(crate) use self::webp::Animation;
 use super::{RenderError, raster::Raster};
 
 /// Encodes a picture. Where the format has no transparency, it is laid on white.
-pub(crate) fn encode(picture: &Raster<u8>, format: RenditionFormat, quality: Quality) -> Result<Vec<u8>, RenderError> {
+pub(crate) fn encode(
+    picture: &Raster<u8>,
+    format: RenditionFormat,
+    quality: Quality,
+    effort: Effort,
+) -> Result<Vec<u8>, RenderError> {
     match format {
-        RenditionFormat::Jpeg => jpeg::encode(&picture.on_white(), quality),
-        RenditionFormat::Png => png::encode(picture, quality),
-        RenditionFormat::Webp => webp::encode(picture, quality),
+        RenditionFormat::Jpeg => jpeg::encode(&picture.on_white(), quality, effort),
+        RenditionFormat::Png => png::encode(picture, quality, effort),
+        RenditionFormat::Webp => webp::encode(picture, quality, effort),
     }
 }

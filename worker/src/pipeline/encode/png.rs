@@ -1,6 +1,6 @@
 //! PNG: a palette where that looks the same, else lossless.
 
-use darkroom_shared::image::Quality;
+use darkroom_shared::image::{Effort, Quality};
 use imagequant::{Attributes, RGBA};
 use oxipng::{BitDepth, ColorType, Deflater, FilterStrategy, Options, RGBA8, RawImage, StripChunks, indexset};
 
@@ -9,8 +9,14 @@ use crate::pipeline::{
     raster::{Channels, Raster},
 };
 
-/// imagequant's speed, 1 to 10: slower gains under 1 % of the bytes.
-const SPEED: i32 = 4;
+/// imagequant's speed, 1 to 10, and libdeflate's level, 1 to 12, for a palette.
+const fn palette_effort(effort: Effort) -> (i32, u8) {
+    match effort {
+        Effort::Speed => (10, 6),
+        Effort::Balanced => (4, 9),
+        Effort::Best => (1, 12),
+    }
+}
 
 /// Above this many pixels a lossless PNG is written with one filter heuristic instead of four: twelve times faster for
 /// a tenth more bytes.
@@ -18,14 +24,14 @@ const LARGE: u64 = 2_000_000;
 
 /// Encodes with a palette of as few colours as `quality` allows, or without loss where 256 are too few. 100 asks for
 /// lossless. 256 grays are all there are, so gray is lossless too, if it is transparent only where that is smaller.
-pub(super) fn encode(picture: &Raster<u8>, quality: Quality) -> Result<Vec<u8>, RenderError> {
+pub(super) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let gray = picture.is_gray();
     if quality.get() == 100 || (gray && !picture.channels.has_alpha()) {
-        return lossless(picture);
+        return lossless(picture, effort);
     }
-    let Some(png) = palette(picture, quality)? else { return lossless(picture) };
+    let Some(png) = palette(picture, quality, effort)? else { return lossless(picture, effort) };
     if gray {
-        let lossless = lossless(picture)?;
+        let lossless = lossless(picture, effort)?;
         return Ok(if lossless.len() < png.len() { lossless } else { png });
     }
     Ok(png)
@@ -39,10 +45,11 @@ const fn range(quality: Quality) -> (u8, u8) {
     (quality / 4 * 3, quality + (100 - quality) / 2)
 }
 
-fn palette(picture: &Raster<u8>, quality: Quality) -> Result<Option<Vec<u8>>, RenderError> {
+fn palette(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Option<Vec<u8>>, RenderError> {
     let (worst, wanted) = range(quality);
+    let (speed, compression) = palette_effort(effort);
     let mut attributes = Attributes::new();
-    attributes.set_speed(SPEED).map_err(RenderError::bug)?;
+    attributes.set_speed(speed).map_err(RenderError::bug)?;
     attributes.set_quality(worst, wanted).map_err(RenderError::bug)?;
     let rgba = picture.to_rgba();
     let pixels: Vec<RGBA> = rgba.chunks_exact(4).map(|p| RGBA::new(p[0], p[1], p[2], p[3])).collect();
@@ -59,20 +66,21 @@ fn palette(picture: &Raster<u8>, quality: Quality) -> Result<Option<Vec<u8>>, Re
     let options = Options {
         // Neighbours in a palette have nothing to do with each other, so a filter only makes noise of them.
         filters: indexset! { FilterStrategy::NONE },
-        deflater: Deflater::Libdeflater { compression: 9 },
+        deflater: Deflater::Libdeflater { compression },
         ..base()
     };
     write(picture, ColorType::Indexed { palette }, indices, &options).map(Some)
 }
 
-fn lossless(picture: &Raster<u8>) -> Result<Vec<u8>, RenderError> {
+fn lossless(picture: &Raster<u8>, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let kind = match picture.channels {
         Channels::Gray => ColorType::Grayscale { transparent_shade: None },
         Channels::GrayAlpha => ColorType::GrayscaleAlpha,
         Channels::Rgb => ColorType::RGB { transparent_color: None },
         Channels::Rgba => ColorType::RGBA,
     };
-    let large = u64::from(picture.width) * u64::from(picture.height) > LARGE;
+    let pixels = u64::from(picture.width) * u64::from(picture.height);
+    let large = effort == Effort::Speed || (effort == Effort::Balanced && pixels > LARGE);
     let filters = if large {
         indexset! { FilterStrategy::MinSum }
     } else {

@@ -3,7 +3,7 @@
 
 use std::{ffi::c_int, mem::zeroed, ptr, slice};
 
-use darkroom_shared::image::Quality;
+use darkroom_shared::image::{Effort, Quality};
 use libwebp_sys::{
     WEBP_MUX_ABI_VERSION, WebPAnimEncoder, WebPAnimEncoderAdd, WebPAnimEncoderAssemble, WebPAnimEncoderDelete,
     WebPAnimEncoderNewInternal, WebPAnimEncoderOptions, WebPAnimEncoderOptionsInitInternal, WebPConfig, WebPData,
@@ -16,16 +16,22 @@ use crate::pipeline::{
     raster::{Channels, Raster},
 };
 
-/// 0 (fast) to 6 (small): 4 halves the time of 6 for 5 % of the bytes.
-const METHOD: c_int = 4;
+/// libwebp's method, 0 (fast) to 6 (small).
+const fn method(effort: Effort) -> c_int {
+    match effort {
+        Effort::Speed => 1,
+        Effort::Balanced => 2,
+        Effort::Best => 6,
+    }
+}
 
 /// The longest a frame can be shown, in milliseconds: RFC 9649, section 2.7.1.1, has 24 bits for it.
 const LONGEST: u32 = (1 << 24) - 1;
 
-fn config(quality: Quality) -> Result<WebPConfig, RenderError> {
+fn config(quality: Quality, effort: Effort) -> Result<WebPConfig, RenderError> {
     let mut config = WebPConfig::new().map_err(|()| RenderError::bug("libwebp has another version"))?;
     config.quality = quality.get().into();
-    config.method = METHOD;
+    config.method = method(effort);
     Ok(config)
 }
 
@@ -71,8 +77,8 @@ impl Drop for Picture {
 }
 
 /// Lossy, with alpha where the picture has it.
-pub(super) fn encode(raster: &Raster<u8>, quality: Quality) -> Result<Vec<u8>, RenderError> {
-    let config = config(quality)?;
+pub(super) fn encode(raster: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+    let config = config(quality, effort)?;
     let mut picture = Picture::new(raster, false)?;
     // SAFETY: zeroes are valid, and the next call fills it in.
     let mut writer: WebPMemoryWriter = unsafe { zeroed() };
@@ -103,7 +109,13 @@ pub(crate) struct Animation {
 
 impl Animation {
     /// `plays`: how often it is shown; 0 means for ever.
-    pub(crate) fn new(width: u32, height: u32, plays: u32, quality: Quality) -> Result<Self, RenderError> {
+    pub(crate) fn new(
+        width: u32,
+        height: u32,
+        plays: u32,
+        quality: Quality,
+        effort: Effort,
+    ) -> Result<Self, RenderError> {
         let version = WEBP_MUX_ABI_VERSION.cast_signed();
         // SAFETY: zeroes are valid, and the next call fills it in.
         let mut options: WebPAnimEncoderOptions = unsafe { zeroed() };
@@ -122,7 +134,7 @@ impl Animation {
         if raw.is_null() {
             return Err(RenderError::bug("libwebp has no memory"));
         }
-        Ok(Self { raw, config: config(quality)?, elapsed: 0 })
+        Ok(Self { raw, config: config(quality, effort)?, elapsed: 0 })
     }
 
     /// Adds a frame of the animation's size, shown for this long, but for four and a half hours at most.

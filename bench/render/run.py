@@ -1,0 +1,285 @@
+#!/usr/bin/env python3
+"""Compares Darkroom's pipeline with sharp, Pillow, vipsthumbnail and oximg on pictures of one's own. `make bench-render
+CORPUS=dir` calls it. Every rate is the median of ROUNDS rounds (3), in which the systems take turns; each renders for
+SECONDS (1.5) in a process of its own, with the files in memory (vipsthumbnail and oximg: a process a rendition, from disk).
+
+    ONLY=a,b   only these tasks, or `sources`: what a quality of 80 is worth for sources of 768, 2000 and 4000 pixels
+    WRITE=1    writes table and chart into docs/ too
+
+CORPUS holds photos/, graphics/ and kodak/. sharp's own three tasks need its fixtures there: 2569067123_aca715a2ee_o.jpg and
+4.webp in photos/, alpha-premultiply-2048x1536-paper.png in graphics/. What is missing is left out, and said.
+
+From the environment: RENDER_BENCH (worker/examples/render_bench.rs, built), SCORE (bench/render's own program, built), PEERS
+(where node_modules, a Python venv and the references are, or are to be).
+"""
+
+import concurrent.futures
+import json
+import os
+import pathlib
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).parent.absolute()
+CORPUS = pathlib.Path(os.environ["CORPUS"]).absolute()
+PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
+ROUNDS, SECONDS = int(os.environ.get("ROUNDS", "3")), float(os.environ.get("SECONDS", "1.5"))
+CORES = len(os.sched_getaffinity(0))
+# As worker/src/render/process.rs sets it for a render child.
+CHILD = {"MALLOC_ARENA_MAX": "1", "RAYON_NUM_THREADS": "1"}
+
+
+def install():
+    """Goes on in a venv that has Pillow. Returns which peers there are."""
+    PEERS.mkdir(parents=True, exist_ok=True)
+    venv = PEERS / "venv"
+    if sys.prefix != str(venv):
+        if not venv.exists():
+            subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+            subprocess.run([venv / "bin/pip", "install", "--quiet", "Pillow>=12", "numpy"], check=True)
+        os.execv(venv / "bin/python", [str(venv / "bin/python"), *sys.argv])
+    found = ["Pillow"]
+    if shutil.which("npm"):
+        for name in ("package.json", "sharp_bench.mjs"):
+            shutil.copy(HERE / name, PEERS / name)
+        if not (PEERS / "node_modules").exists():
+            subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--silent"], cwd=PEERS, check=True)
+        found.append("sharp")
+    found += [name for name in ("vipsthumbnail", "oximg") if shutil.which(name)]
+    for name in ("sharp", "vipsthumbnail", "oximg"):
+        if name not in found:
+            print(f"no {name}: left out")
+    return found
+
+
+PEERS_FOUND = install()
+
+import chart  # noqa: E402, these need the venv
+import reference  # noqa: E402
+
+
+class Task:
+    """What is made of which files. `sizes`: as sharp's resize takes them."""
+
+    def __init__(self, title, files, recipe, sizes, formats, options=None, commands=None, limit=None):
+        self.title, self.recipe, self.sizes, self.formats = title, recipe, sizes, formats
+        self.files = [str(file) for file in files if file.exists()][:limit]
+        self.options, self.commands = options or {}, commands or {}
+
+
+def resized(**fields):
+    return {"recipe": "resize", "width": None, "height": None, "fit": "inside", "format": None, "quality": 80, **fields}
+
+
+def tasks():
+    from PIL import Image
+
+    photos = sorted((CORPUS / "photos").glob("*.jpg"))
+    large = [file for file in photos if 11.5e6 < Image.open(file).width * Image.open(file).height < 24.5e6]
+    graphics = [f for f in sorted((CORPUS / "graphics").glob("*.png")) if Image.open(f).width >= 1000]
+    photo = [CORPUS / "photos/2569067123_aca715a2ee_o.jpg"]
+    paper = [CORPUS / "graphics/alpha-premultiply-2048x1536-paper.png"]
+    widths = [[2560], [1600], [800], [320]]
+    return {
+        "jpeg": Task("sharp's JPEG task: 2725 × 2225 to 720 × 588", photo,
+                     resized(width=720, height=588, fit="fill", format="jpeg"), [[720, 588]], ["jpeg"],
+                     commands={"vipsthumbnail": ".jpg[Q=80]"}),
+        "webp": Task("sharp's WebP task: 1024 × 772 to 720 × 543", [CORPUS / "photos/4.webp"],
+                     resized(width=720, height=543, fit="fill", format="webp"), [[720, 543]], ["webp"],
+                     commands={"vipsthumbnail": ".webp[Q=80]"}),
+        "png": Task("sharp's PNG task: 2048 × 1536 with alpha to 720 × 540, without loss", paper,
+                    resized(width=720, height=540, fit="fill", format="png", quality=100), [[720, 540]], ["png"],
+                    commands={"vipsthumbnail": ".png"}),
+        "palette": Task("sharp's PNG task with a palette", paper,
+                        resized(width=720, height=540, fit="fill", format="png"), [[720, 540]], ["png"],
+                        {"palette": True}, {"vipsthumbnail": ".png[palette]"}),
+        "photos": Task("Photographs of 12 to 24 megapixels, as uploaded: 2560, 1600, 800 and 320 wide, each in JPEG and WebP",
+                       large, {"recipe": "standard"}, widths, ["jpeg", "webp"], limit=6,
+                       commands={"vipsthumbnail": (".jpg[Q=80]", ".webp[Q=80]")}),
+        "graphics": Task("Graphics and screenshots to 1000 wide, PNG with a palette", graphics,
+                         resized(width=1000, format="png"), [[1000]], ["png"], {"palette": True},
+                         {"vipsthumbnail": ".png[palette]"}),
+    }
+
+
+def run(command, cores, environment=None):
+    """The JSON a program answers, and the most memory it had, in MiB."""
+    pin = [] if cores > 1 else ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
+    process = subprocess.Popen([*pin, *command], stdout=subprocess.PIPE, env={**os.environ, **(environment or {})})
+    answer = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    if status:
+        raise RuntimeError(f"{command[:2]} failed")
+    return json.loads(answer), usage.ru_maxrss / 1024
+
+
+def darkroom(effort):
+    def call(task, cores, seconds, out, files):
+        recipe = task.recipe if effort == "balanced" else {**task.recipe, "effort": effort}
+        argument = {"files": files, "recipe": recipe, "threads": cores, "seconds": seconds, "out": out}
+        return run([os.environ["RENDER_BENCH"], json.dumps(argument)], cores, CHILD)
+    return call
+
+
+def peer(command, **more):
+    def call(task, cores, seconds, out, files):
+        argument = {"files": files, "sizes": task.sizes, "formats": task.formats, "options": task.options,
+                    "palette": bool(task.options), "threads": cores, "seconds": seconds, "out": out, **more}
+        return run([*command, json.dumps(argument)], cores)
+    return call
+
+
+def thumbnailer(line):
+    """A command-line program: a process for each rendition. `line` makes its arguments."""
+    def call(task, cores, seconds, out, files):
+        folder = out or tempfile.mkdtemp()
+
+        def each(index):
+            for size in task.sizes:
+                for command in line(task, files[index], size, f"{folder}/{index}.{size[0]}"):
+                    pin = ["taskset", "-c", "0"] if cores == 1 else []
+                    subprocess.run([*pin, *command], check=True, stderr=subprocess.DEVNULL)
+        before, start, images = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter(), 0
+        with concurrent.futures.ThreadPoolExecutor(cores) as pool:
+            while images == 0 or time.perf_counter() - start < seconds:
+                images += len(list(pool.map(each, range(len(files)) if cores == 1 else list(range(len(files))) * cores)))
+        after, spent = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - start
+        processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        if not out:
+            shutil.rmtree(folder)
+        return {"images": images, "seconds": spent, "processor": processor}, float("nan")
+    return call
+
+
+def vipsthumbnail(task, file, size, stem):
+    endings = task.commands["vipsthumbnail"]
+    box = f"{size[0]}x{size[1]}!" if len(size) > 1 else f"{size[0]}x"
+    return [["vipsthumbnail", file, "-s", box, "-o", stem + ending]
+            for ending in ([endings] if isinstance(endings, str) else endings)]
+
+
+def oximg(task, file, size, stem):
+    box = ["--width", str(size[0])]
+    return [["oximg", file, f"{stem}.{format}", *box] for format in task.formats]
+
+
+def systems(task):
+    all_of_them = {"Darkroom": darkroom("balanced")}
+    if task.recipe["recipe"] == "resize":
+        all_of_them |= {"Darkroom, speed": darkroom("speed"), "Darkroom, best": darkroom("best")}
+    node = ["node", str(PEERS / "sharp_bench.mjs")]
+    if "sharp" in PEERS_FOUND:
+        all_of_them["sharp"] = peer(node)
+        if len(task.sizes) > 1:
+            all_of_them["sharp, chained by hand"] = peer(node, chained=True)
+    all_of_them["Pillow"] = peer([sys.executable, str(HERE / "pillow_bench.py")])
+    if "vipsthumbnail" in PEERS_FOUND:
+        all_of_them["vipsthumbnail"] = thumbnailer(vipsthumbnail)
+    if "oximg" in PEERS_FOUND and task.title.startswith(("sharp's JPEG", "sharp's WebP")):
+        all_of_them["oximg"] = thumbnailer(oximg)
+    chosen = os.environ.get("SYSTEMS")
+    return {name: call for name, call in all_of_them.items() if not chosen or name in chosen.split(",")}
+
+
+def outcome(judge, call, task):
+    """Bytes and mean scores of one round of files, and the peak of memory for the first of them."""
+    with tempfile.TemporaryDirectory() as out:
+        call(task, 1, 0, out, task.files)
+        made = sorted(pathlib.Path(out).iterdir())
+        scores = judge.scores([(task.files[int(path.name.split(".")[0])], path) for path in made])
+        total = sum(path.stat().st_size for path in made)
+    with tempfile.TemporaryDirectory() as out:
+        _, memory = call(task, 1, 0, out, task.files[:1])
+    return total, memory, *(statistics.mean(score[i] for score in scores) for i in (0, 1))
+
+
+def compare(judge, task):
+    """The rows of a task's table, as dicts."""
+    calls = systems(task)
+    rates = {(name, cores): [] for name in calls for cores in (1, CORES)}
+    processor = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for cores in (1, CORES):
+            for name, call in calls.items():
+                answer, _ = call(task, cores, SECONDS, None, task.files)
+                rates[name, cores].append(answer["images"] / answer["seconds"])
+                if cores == 1:
+                    processor[name].append(1000 * answer["processor"] / answer["images"])
+    rows = []
+    for name, call in calls.items():
+        total, memory, linear, gamma = outcome(judge, call, task)
+        one, every = (statistics.median(rates[name, cores]) for cores in (1, CORES))
+        rows.append({"system": name, "one": one, "all": every, "processor": statistics.median(processor[name]),
+                     "memory": memory, "bytes": total, "linear": linear, "gamma": gamma})
+    return rows
+
+
+def table(task, rows):
+    own = rows[0]
+    lines = [f"### {task.title}", "",
+             f"| | images/s, one core | Darkroom is | images/s, {CORES} cores | Darkroom is | CPU ms an image | peak MiB "
+             "| bytes | SSIMULACRA2, linear light | gamma space |", "|---|---|---|---|---|---|---|---|---|---|"]
+    for row in rows:
+        ratios = [f"{own[key] / row[key]:.2f} ×" if row is not own else "" for key in ("one", "all")]
+        memory = "" if row["memory"] != row["memory"] else f"{row['memory']:.0f}"
+        lines.append(f"| {row['system']} | {row['one']:.1f} | {ratios[0]} | {row['all']:.1f} | {ratios[1]} "
+                     f"| {row['processor']:.1f} | {memory} | {row['bytes']:,} | {row['linear']:.2f} | {row['gamma']:.2f} |")
+    return "\n".join(lines) + "\n"
+
+
+def sources(judge):
+    """What a quality of 80 is worth: pictures of 768, 2000 and 4000 pixels into 500 × 500, as JPEG."""
+    from PIL import Image
+
+    def made(folder, files, width):
+        folder.mkdir(exist_ok=True)
+        for file in files:
+            path = folder / f"{file.stem}.jpg"
+            if not path.exists():
+                image = reference.upright(file).convert("RGB")
+                if width:
+                    image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
+                image.save(path, quality=97, subsampling=0)
+        return sorted(folder.iterdir())
+
+    photos = [f for f in sorted((CORPUS / "photos").glob("*.jpg")) if Image.open(f).width > 4000]
+    lines = ["### Quality 80, fitted into 500 × 500: mean SSIMULACRA2, linear light / gamma space", "",
+             "| source | pictures | Darkroom | sharp |", "|---|---|---|---|"]
+    for name, files, width in [("768 px", sorted((CORPUS / "kodak").glob("*.png")), None), ("2000 px", photos, 2000),
+                               ("4000 px", photos, 4000)]:
+        files = made(PEERS / f"sources-{name.split()[0]}", files, width)
+        task = Task(name, files, resized(width=500, height=500, format="jpeg"),
+                    [[500, 500, {"fit": "inside"}]], ["jpeg"])
+        own, theirs = (outcome(judge, call, task) for call in (darkroom("balanced"), peer(["node", str(PEERS / "sharp_bench.mjs")])))
+        lines.append(f"| {name} | {len(files)} | {own[2]:.2f} / {own[3]:.2f}, {own[0]:,} bytes "
+                     f"| {theirs[2]:.2f} / {theirs[3]:.2f}, {theirs[0]:,} bytes |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    judge = reference.Judge(PEERS / "references", os.environ["SCORE"])
+    everything = tasks()
+    wanted = os.environ.get("ONLY", ",".join([*everything, "sources"])).split(",")
+    done = {}
+    for name in wanted:
+        if name == "sources":
+            text = sources(judge)
+        elif not everything[name].files:
+            print(f"{name}: its files are not in CORPUS")
+            continue
+        else:
+            done[name] = compare(judge, everything[name])
+            text = table(everything[name], done[name])
+        print(text, flush=True)
+        if os.environ.get("WRITE"):
+            chart.into_page(HERE.parent.parent / "docs/render.md", name, text)
+    if os.environ.get("WRITE") and set(done) >= set(everything):
+        chart.draw(HERE.parent.parent / "docs/render.svg", done)
+
+
+main()
