@@ -183,7 +183,7 @@ def systems(task):
     if "oximg" in PEERS_FOUND and task.title.startswith(("sharp's JPEG", "sharp's WebP")):
         all_of_them["oximg"] = thumbnailer(oximg)
     chosen = os.environ.get("SYSTEMS")
-    return {name: call for name, call in all_of_them.items() if not chosen or name in chosen.split(",")}
+    return {name: call for name, call in all_of_them.items() if not chosen or name in chosen.split(";")}
 
 
 def outcome(judge, call, task):

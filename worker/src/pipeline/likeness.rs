@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Columns and rows that are compared; one more column gives each of them a right neighbour.
-const SIDE: u32 = 8;
+pub(crate) const SIDE: u32 = 8;
 
 /// The difference hash (dHash) of a picture in linear light: it is made 9 × 8, gray and laid on white, and each of the
 /// 64 bits says whether a pixel's right neighbour is brighter than it; the top left pixel's is the highest bit, rows

@@ -1,8 +1,9 @@
 //! Resampling with Lanczos' kernel of three lobes, in linear light.
 //!
 //! Rows are turned into linear light as they are needed, so nothing but the result is ever held in it: for each row of
-//! the result, the rows under its kernel are weighted and added, then the columns of that one row. Floating point
-//! without fused operations, so that the same picture comes out of every processor.
+//! the result, the rows under its kernel are weighted and added, then the columns of that one row. Products are
+//! added with one rounding (fused), which IEEE 754 defines to the last bit, so that the same picture comes out of every
+//! processor: at full speed where there is an instruction for it (x86-64 since 2013, every 64-bit ARM), else slowly.
 #![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
 use super::{
@@ -133,13 +134,28 @@ impl Kernel {
 
     /// The most samples that one result is made of.
     fn longest(&self) -> usize {
-        self.taps.iter().map(|(_, range)| range.len()).max().unwrap_or(1)
+        self.longest_of(1)
+    }
+
+    /// The most samples from the first of one result to the last of that many.
+    fn longest_of(&self, results: usize) -> usize {
+        let span = |taps: &[(usize, std::ops::Range<usize>)]| {
+            let start = taps.iter().map(|(first, _)| *first).min()?;
+            let end = taps.iter().map(|(first, range)| first + range.len()).max()?;
+            Some(end - start)
+        };
+        self.taps.chunks(results).filter_map(span).max().unwrap_or(1)
     }
 }
 
+/// sinc(x) sinc(x / 3), with sin(3a) = 3 sin(a) - 4 sin³(a).
 fn lanczos(x: f64) -> f64 {
-    let sinc = |x: f64| if x == 0.0 { 1.0 } else { (std::f64::consts::PI * x).sin() / (std::f64::consts::PI * x) };
-    if x.abs() < 3.0 { sinc(x) * sinc(x / 3.0) } else { 0.0 }
+    if x == 0.0 {
+        return 1.0;
+    }
+    let angle = std::f64::consts::PI / 3.0 * x;
+    let sine = angle.sin();
+    if x.abs() < 3.0 { (3.0 - 4.0 * sine * sine) * sine * sine / (3.0 * angle * angle) } else { 0.0 }
 }
 
 /// Runs [`convolve`] with the widest vectors there are.
@@ -151,8 +167,8 @@ fn dispatch<const N: usize, T: Copy>(
     result: &mut [u16],
 ) {
     #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") {
-        #[target_feature(enable = "avx2")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        #[target_feature(enable = "avx2,fma")]
         fn avx2<const N: usize, T: Copy>(
             source: &Raster<T>,
             linearise: &impl Linearise<T>,
@@ -163,7 +179,7 @@ fn dispatch<const N: usize, T: Copy>(
             convolve::<N, T>(source, linearise, columns, rows, result);
         }
         #[allow(unsafe_code)]
-        // SAFETY: the processor has AVX2.
+        // SAFETY: the processor has both.
         unsafe {
             avx2::<N, T>(source, linearise, columns, rows, result);
         };
@@ -175,6 +191,15 @@ fn dispatch<const N: usize, T: Copy>(
 /// Samples that are added at a time: they stay in registers.
 const BLOCK: usize = 32;
 
+/// Samples of a vector.
+const LANES: usize = 8;
+
+/// Rows of the result that are made at a time: a weight is loaded once for all of them.
+const ROWS: usize = 4;
+
+/// Columns of the result that are made at a time.
+const COLUMNS: usize = 16;
+
 #[inline(always)]
 fn convolve<const N: usize, T: Copy>(
     source: &Raster<T>,
@@ -184,58 +209,109 @@ fn convolve<const N: usize, T: Copy>(
     result: &mut [u16],
 ) {
     let row_length = source.width as usize * N;
-    // What is over is only there to make whole blocks, and whole pixels of four samples.
-    let stride = (row_length + 4).next_multiple_of(BLOCK);
-    let held = rows.longest();
+    // What is over is only there to make whole blocks and vectors.
+    let stride = (row_length + columns.longest().next_multiple_of(LANES) * N).next_multiple_of(BLOCK);
+    let columns = Vectors::new::<N>(columns);
+    let held = rows.longest_of(ROWS);
     let mut ring = vec![0.0_f32; held * stride];
     let mut linearised = 0;
     // Where in the ring the rows under the kernel are.
     let mut starts = Vec::with_capacity(held);
-    let mut line = vec![0.0_f32; stride];
+    let mut lines = vec![0.0_f32; ROWS * stride];
     let result_length = columns.taps.len() * N;
-    for ((first, weights), result) in rows.iter().zip(result.chunks_exact_mut(result_length)) {
-        linearised = linearised.max(first);
-        while linearised < first + weights.len() {
-            let row = &source.samples[linearised * row_length..][..row_length];
-            linearise.row::<N>(row, &mut ring[linearised % held * stride..][..row_length]);
-            linearised += 1;
+    for (taps, results) in rows.taps.chunks(ROWS).zip(result.chunks_mut(ROWS * result_length)) {
+        for ((first, weights), line) in taps.iter().zip(lines.chunks_exact_mut(stride)) {
+            let (first, weights) = (*first, &rows.weights[weights.clone()]);
+            linearised = linearised.max(first);
+            while linearised < first + weights.len() {
+                let row = &source.samples[linearised * row_length..][..row_length];
+                linearise.row::<N>(row, &mut ring[linearised % held * stride..][..row_length]);
+                linearised += 1;
+            }
+            starts.clear();
+            starts.extend((first..first + weights.len()).map(|y| y % held * stride));
+            add_rows(&ring, &starts, weights, line);
         }
-        starts.clear();
-        starts.extend((first..first + weights.len()).map(|y| y % held * stride));
-        for (block, sums) in line.chunks_exact_mut(BLOCK).enumerate() {
-            let mut sum = [0.0_f32; BLOCK];
-            for (start, weight) in starts.iter().zip(weights) {
-                let row = &ring[start + block * BLOCK..][..BLOCK];
-                for (sum, sample) in sum.iter_mut().zip(row) {
-                    *sum += weight * sample;
+        add_columns::<N>(&lines, stride, &columns, results, result_length);
+    }
+}
+
+/// A line of the rows that start in the ring at `starts`, each with its weight.
+#[inline(always)]
+fn add_rows(ring: &[f32], starts: &[usize], weights: &[f32], line: &mut [f32]) {
+    for (block, sums) in line.chunks_exact_mut(BLOCK).enumerate() {
+        let mut sum = [0.0_f32; BLOCK];
+        for (start, weight) in starts.iter().zip(weights) {
+            let row = &ring[start + block * BLOCK..][..BLOCK];
+            for (sum, sample) in sum.iter_mut().zip(row) {
+                *sum = weight.mul_add(*sample, *sum);
+            }
+        }
+        sums.copy_from_slice(&sum);
+    }
+}
+
+/// Rows of the result, of as many lines: at most [`ROWS`].
+#[inline(always)]
+fn add_columns<const N: usize>(
+    lines: &[f32],
+    stride: usize,
+    columns: &Vectors,
+    results: &mut [u16],
+    result_length: usize,
+) {
+    let step = LANES / N * N;
+    let lines: [&[f32]; ROWS] = std::array::from_fn(|row| &lines[row * stride..][..stride]);
+    // Sums of a few columns are kept whole in memory before their lanes are added: else the compiler forgoes vectors.
+    let mut sums = [[[0.0_f32; LANES]; COLUMNS]; ROWS];
+    for (block, taps) in columns.taps.chunks(COLUMNS).enumerate() {
+        for (x, (first, range)) in taps.iter().enumerate() {
+            let mut sum = [[0.0_f32; LANES]; ROWS];
+            let mut at = first * N;
+            for weights in &columns.weights[range.clone()] {
+                for (sum, line) in sum.iter_mut().zip(lines) {
+                    let samples = &line[at..at + LANES];
+                    for lane in 0..LANES {
+                        sum[lane] = weights[lane].mul_add(samples[lane], sum[lane]);
+                    }
+                }
+                at += step;
+            }
+            for (sums, sum) in sums.iter_mut().zip(sum) {
+                sums[x] = sum;
+            }
+        }
+        for (sums, row) in sums.iter().zip(results.chunks_exact_mut(result_length)) {
+            let row = &mut row[block * COLUMNS * N..];
+            for (sum, pixel) in sums.iter().zip(row.chunks_exact_mut(N)) {
+                for (i, sample) in pixel.iter_mut().enumerate() {
+                    *sample = linear::round((N..step).step_by(N).fold(sum[i], |total, other| total + sum[other + i]));
                 }
             }
-            sums.copy_from_slice(&sum);
         }
-        for ((first, weights), pixel) in columns.iter().zip(result.chunks_exact_mut(N)) {
-            let samples = &line[first * N..];
-            // Two sums, because each addition waits for the one before; four samples, because a vector has as many.
-            let mut even = [0.0_f32; 4];
-            let mut odd = [0.0_f32; 4];
-            let add = |sum: &mut [f32; 4], j: usize| {
-                let samples = &samples[j * N..][..if N == 3 { 4 } else { N }];
-                for (sum, sample) in sum.iter_mut().zip(samples) {
-                    *sum += weights[j] * sample;
-                }
-            };
-            let mut j = 0;
-            while j + 1 < weights.len() {
-                add(&mut even, j);
-                add(&mut odd, j + 1);
-                j += 2;
-            }
-            if j < weights.len() {
-                add(&mut even, j);
-            }
-            for (i, sample) in pixel.iter_mut().enumerate() {
-                *sample = linear::round(even[i] + odd[i]);
-            }
+    }
+}
+
+/// A kernel whose weights are repeated for the samples of a pixel: a vector holds as many whole pixels as it has room for.
+struct Vectors {
+    /// For each result: the first pixel, and where its weights are.
+    taps: Vec<(usize, std::ops::Range<usize>)>,
+    weights: Vec<[f32; LANES]>,
+}
+
+impl Vectors {
+    fn new<const N: usize>(kernel: &Kernel) -> Self {
+        let pixels = LANES / N;
+        let (mut taps, mut weights) = (Vec::new(), Vec::new());
+        for (first, pixel_weights) in kernel.iter() {
+            let from = weights.len();
+            weights.extend(pixel_weights.chunks(pixels).map(|few| {
+                // What is over of the vector, or of the last one's pixels, counts nothing.
+                std::array::from_fn(|lane| few.get(lane / N).copied().unwrap_or(0.0))
+            }));
+            taps.push((first, from..weights.len()));
         }
+        Self { taps, weights }
     }
 }
 

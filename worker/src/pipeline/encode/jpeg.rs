@@ -23,29 +23,17 @@ const FULL_COLOUR: u8 = 90;
 /// take at equal SSIMULACRA2, for nothing.
 const TABLES: i32 = 3;
 
-/// The scans of a progressive file: all components' means; luminance, but for the last bit; colour; the last bit. libjpeg's
-/// own ten (`jpeg_simple_progression`) take half as long again and a percent more bytes: each passes over the picture twice.
-const COLOUR_SCANS: &[jpeg_scan_info] = &[
-    scan(3, 0, (0, 0), (0, 0)),
-    scan(1, 0, (1, 63), (0, 1)),
-    scan(1, 1, (1, 63), (0, 0)),
-    scan(1, 2, (1, 63), (0, 0)),
-    scan(1, 0, (1, 63), (1, 0)),
-];
-const GRAY_SCANS: &[jpeg_scan_info] =
-    &[scan(1, 0, (0, 0), (0, 0)), scan(1, 0, (1, 63), (0, 1)), scan(1, 0, (1, 63), (1, 0))];
+/// The scans of a progressive file: the means of all blocks, which already show the picture; luminance, coarse and fine;
+/// colour. libjpeg's own ten (`jpeg_simple_progression`) take twice the time for the same bytes: each passes over the picture
+/// twice, and those for single bits gain little. One scan for all takes a quarter less time, and 1.6 % more bytes.
+const COLOUR_SCANS: &[jpeg_scan_info] =
+    &[scan(3, 0, 0, 0), scan(1, 0, 1, 2), scan(1, 0, 3, 63), scan(1, 1, 1, 63), scan(1, 2, 1, 63)];
+const GRAY_SCANS: &[jpeg_scan_info] = &[scan(1, 0, 0, 0), scan(1, 0, 1, 2), scan(1, 0, 3, 63)];
 
-/// A scan of `count` components from `first` on: the coefficients from one to another, from the bits `high` on down to `low`
-/// (T.81, annex G.1; 0 for `high` is the first scan of a coefficient).
-const fn scan(count: c_int, first: c_int, (from, to): (c_int, c_int), (high, low): (c_int, c_int)) -> jpeg_scan_info {
-    jpeg_scan_info {
-        comps_in_scan: count,
-        component_index: [first, first + 1, first + 2, first + 3],
-        Ss: from,
-        Se: to,
-        Ah: high,
-        Al: low,
-    }
+/// A scan of the coefficients `from` to `to` of `count` components from `first` on (T.81, annex G).
+const fn scan(count: c_int, first: c_int, from: c_int, to: c_int) -> jpeg_scan_info {
+    let component_index = [first, first + 1, first + 2, first + 3];
+    jpeg_scan_info { comps_in_scan: count, component_index, Ss: from, Se: to, Ah: 0, Al: 0 }
 }
 
 /// Encodes a picture without alpha.
