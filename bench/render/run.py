@@ -31,7 +31,7 @@ PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
 ROUNDS, SECONDS = int(os.environ.get("ROUNDS", "3")), float(os.environ.get("SECONDS", "1.5"))
 CORES = len(os.sched_getaffinity(0))
 # As worker/src/render/process.rs sets it for a render child.
-CHILD = {"MALLOC_ARENA_MAX": "1", "RAYON_NUM_THREADS": "1"}
+CHILD = {"MALLOC_MMAP_THRESHOLD_": "67108864", "MALLOC_TRIM_THRESHOLD_": "67108864", "RAYON_NUM_THREADS": "1"}
 
 
 def install():
