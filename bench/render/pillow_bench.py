@@ -51,7 +51,9 @@ def main():
             done = pool.starmap(work, [(sources, seconds, part, threads) for part in range(threads)])
             before = 0
     images, processor = sum(i for i, _ in done), sum(p for _, p in done) - before
-    print(json.dumps({"images": images, "seconds": time.perf_counter() - start, "processor": processor}))
+    memory = int(next(line for line in open("/proc/self/status") if line.startswith("VmHWM")).split()[1])
+    print(json.dumps({"images": images, "seconds": time.perf_counter() - start, "processor": processor,
+                      "memory": memory}))
 
 
 main()

@@ -108,14 +108,10 @@ def tasks():
 
 
 def run(command, cores, environment=None):
-    """The JSON a program answers, and the most memory it had, in MiB."""
+    """The JSON a program answers."""
     pin = [] if cores > 1 else ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
-    process = subprocess.Popen([*pin, *command], stdout=subprocess.PIPE, env={**os.environ, **(environment or {})})
-    answer = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise RuntimeError(f"{command[:2]} failed")
-    return json.loads(answer), usage.ru_maxrss / 1024
+    ran = subprocess.run([*pin, *command], check=True, stdout=subprocess.PIPE, env={**os.environ, **(environment or {})})
+    return json.loads(ran.stdout)
 
 
 def darkroom(effort):
@@ -152,7 +148,7 @@ def thumbnailer(line):
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         if not out:
             shutil.rmtree(folder)
-        return {"images": images, "seconds": spent, "processor": processor}, float("nan")
+        return {"images": images, "seconds": spent, "processor": processor}
     return call
 
 
@@ -194,7 +190,7 @@ def outcome(judge, call, task):
         scores = judge.scores([(task.files[int(path.name.split(".")[0])], path) for path in made])
         total = sum(path.stat().st_size for path in made)
     with tempfile.TemporaryDirectory() as out:
-        _, memory = call(task, 1, 0, out, task.files[:1])
+        memory = call(task, 1, 0, out, task.files[:1]).get("memory")
     return total, memory, *(statistics.mean(score[i] for score in scores) for i in (0, 1))
 
 
@@ -206,7 +202,7 @@ def compare(judge, task):
     for _ in range(ROUNDS):
         for cores in (1, CORES):
             for name, call in calls.items():
-                answer, _ = call(task, cores, SECONDS, None, task.files)
+                answer = call(task, cores, SECONDS, None, task.files)
                 rates[name, cores].append(answer["images"] / answer["seconds"])
                 if cores == 1:
                     processor[name].append(1000 * answer["processor"] / answer["images"])
@@ -226,7 +222,7 @@ def table(task, rows):
              "| bytes | SSIMULACRA2, linear light | gamma space |", "|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
         ratios = [f"{own[key] / row[key]:.2f} ×" if row is not own else "" for key in ("one", "all")]
-        memory = "" if row["memory"] != row["memory"] else f"{row['memory']:.0f}"
+        memory = f"{row['memory'] / 1024:.0f}" if row["memory"] else ""
         lines.append(f"| {row['system']} | {row['one']:.1f} | {ratios[0]} | {row['all']:.1f} | {ratios[1]} "
                      f"| {row['processor']:.1f} | {memory} | {row['bytes']:,} | {row['linear']:.2f} | {row['gamma']:.2f} |")
     return "\n".join(lines) + "\n"

@@ -40,4 +40,6 @@ async function work() {
 // libvips works on a picture in several threads too; with as many again in flight none of them waits.
 if (seconds > 0) await Promise.all(Array.from({ length: threads === 1 ? 1 : 2 * threads }, work));
 const { user, system } = process.cpuUsage(before);
-console.log(JSON.stringify({ images, seconds: (performance.now() - start) / 1000, processor: (user + system) / 1e6 }));
+const memory = Number(readFileSync("/proc/self/status", "utf8").match(/VmHWM:\s+(\d+)/)[1]);
+const elapsed = (performance.now() - start) / 1000;
+console.log(JSON.stringify({ images, seconds: elapsed, processor: (user + system) / 1e6, memory }));

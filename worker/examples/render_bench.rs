@@ -1,7 +1,8 @@
 //! Darkroom's side of `make bench-render`: renders files with one recipe, again and again.
 //!
 //! Its argument is JSON: `{"files": […], "recipe": {…}, "threads": 1, "seconds": 1.5, "out": null}`. With `out`, each file
-//! is rendered once, into that folder. It prints one line of JSON: pictures, seconds, and seconds of processor time.
+//! is rendered once, into that folder. It prints one line of JSON: pictures, seconds, seconds of processor time, and the most
+//! memory it had, in KiB.
 
 use std::{
     env, fs,
@@ -56,13 +57,21 @@ fn main() -> Result<()> {
         })?
     };
     let (seconds, processor) = (start.elapsed().as_secs_f64(), processor_seconds()? - before);
-    println!(r#"{{"images": {images}, "seconds": {seconds}, "processor": {processor}}}"#);
+    let memory = peak()?;
+    println!(r#"{{"images": {images}, "seconds": {seconds}, "processor": {processor}, "memory": {memory}}}"#);
     Ok(())
 }
 
 fn each(source: &[u8], recipe: &Recipe, emit: &mut dyn FnMut(Rendered) -> Result<()>) -> Result<()> {
     render(source, recipe, &Limits::default(), &mut |rendered| Ok(emit(rendered)?)).map_err(Error::other)?;
     Ok(())
+}
+
+/// The most memory this process had, in KiB. The kernel's other figure for it counts what the parent had when it forked.
+fn peak() -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).ok_or_else(|| Error::other("no VmHWM"))
 }
 
 /// Of this process, in steps of a hundredth.

@@ -16,11 +16,12 @@ use crate::pipeline::{
     raster::{Channels, Raster},
 };
 
-/// libwebp's method, 0 (fast) to 6 (small).
+/// libwebp's method, 0 (fast) to 6 (small): 2 takes 0.4 of the time of 4 for 5 % more bytes at equal SSIMULACRA2, 6 three
+/// times as long for 5 % fewer.
 const fn method(effort: Effort) -> c_int {
     match effort {
-        Effort::Speed => 1,
-        Effort::Balanced => 2,
+        Effort::Speed => 2,
+        Effort::Balanced => 4,
         Effort::Best => 6,
     }
 }
