@@ -8,10 +8,10 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test chaos fuzz lint fmt openapi prepare bench bench-queue up down clean debug
+.PHONY: help run env demo test chaos fuzz lint fmt openapi prepare bench bench-queue bench-render up down clean debug
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: ## Run everything in this terminal: Postgres, S3, api, worker (PORT, DATA_DIR)
 	@$(CARGO) build --release --workspace --bins
@@ -65,6 +65,13 @@ bench-queue: ## Compare the queue with others, on a Postgres of its own with fsy
 	PEERS=$(TARGET)/bench-queue QUEUE_BENCH=$(TARGET)/release/examples/queue_bench \
 	$(DEV) postgres --durable --set shared_buffers=1GB --set max_wal_size=4GB -- \
 	python3 bench/queue/run.py
+
+bench-render: ## Compare the pipeline with others on the pictures in CORPUS=dir (ROUNDS, ONLY, WRITE=1)
+	@test -n "$(CORPUS)" || { echo 'which pictures? CORPUS=dir, see bench/render/run.py' >&2; exit 1; }
+	$(CARGO) build --release --workspace --example render_bench
+	$(CARGO) build --release --manifest-path bench/render/Cargo.toml --target-dir $(TARGET)/bench-render/score
+	CORPUS="$(CORPUS)" PEERS=$(TARGET)/bench-render RENDER_BENCH=$(TARGET)/release/examples/render_bench \
+	SCORE=$(TARGET)/bench-render/score/release/score python3 bench/render/run.py
 
 up: .env ## Run everything in containers
 	$(COMPOSE) up --build --detach --wait

@@ -251,6 +251,36 @@ fn max_bytes_is_met_at_the_highest_quality_that_meets_it() {
 }
 
 #[test]
+fn more_effort_makes_smaller_files_of_the_same_picture() {
+    use darkroom_shared::image::Effort;
+    let source = png(480, 360, |x, y| {
+        let shade = u8::try_from((x + y) / 8).unwrap();
+        [shade + noise(x / 3, y / 3) / 8, shade + noise(x / 5, y) / 16, 200 - shade]
+    });
+    for format in [RenditionFormat::Jpeg, RenditionFormat::Webp, RenditionFormat::Png] {
+        let of = |effort| made(&source, Resize { format: Some(format), effort, ..Resize::default() }).unwrap().bytes;
+        let files = [Effort::Speed, Effort::Balanced, Effort::Best].map(of);
+        assert!(files.windows(2).all(|pair| pair[1].len() < pair[0].len()), "{format}: {:?}", files.map(|f| f.len()));
+        for bytes in files {
+            assert_eq!(image::load_from_memory(&bytes).unwrap().dimensions(), (480, 360));
+        }
+    }
+}
+
+#[test]
+fn a_jpeg_is_progressive_unless_it_must_be_made_fast() {
+    use darkroom_shared::image::Effort;
+    let source = png(32, 32, |x, y| [noise(x, y), 9, 9]);
+    let gray = pictures::png(32, 32, ColorType::Grayscale, BitDepth::Eight, &[77; 32 * 32]);
+    for (source, effort) in [&source, &gray].into_iter().flat_map(|s| Effort::ALL.iter().map(move |e| (s, *e))) {
+        let resize = Resize { format: Some(RenditionFormat::Jpeg), effort, ..Resize::default() };
+        let bytes = made(source, resize).unwrap().bytes;
+        let has = |marker: u8| bytes.windows(2).any(|pair| pair == [0xFF, marker]);
+        assert_eq!((has(0xC0), has(0xC2)), (effort == Effort::Speed, effort != Effort::Speed), "{effort}");
+    }
+}
+
+#[test]
 fn an_animation_follows_its_recipe_in_every_frame() {
     use image::AnimationDecoder as _;
     let frame =

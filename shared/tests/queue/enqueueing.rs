@@ -122,7 +122,8 @@ async fn what_comes_before_the_place_of_a_busy_queue_overtakes_it() {
         busy.until("EXISTS (SELECT FROM apalis.jobs WHERE status = 'Done')").await;
         busy.add("urgent", &Enqueue::new().priority(1)).await;
         busy.add("handed back", &Enqueue::new()).await;
-        busy.run("UPDATE apalis.jobs SET turn = -1 WHERE status = 'Pending' AND convert_from(job, 'UTF8') ~ 'back'").await;
+        busy.run("UPDATE apalis.jobs SET turn = -1 WHERE status = 'Pending' AND convert_from(job, 'UTF8') ~ 'back'")
+            .await;
     });
     let order = order_of_runs(&db).await;
     begun.await.unwrap();

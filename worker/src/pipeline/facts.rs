@@ -53,3 +53,30 @@ fn means(linear: &Raster<u16>) -> Raster<u16> {
     }
     small
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::raster::Channels;
+
+    #[test]
+    fn a_box_has_the_mean_of_what_is_in_it() {
+        // Boxes of 3 × 3 pixels; the last column and the last row of them have two.
+        let (width, height) = (386, 98);
+        let samples = (0..height).flat_map(|y| (0..width).map(move |x| (x / 3 * 100 + y / 3) + x % 3 + y % 3));
+        let samples = samples.map(|sample| u16::try_from(sample).unwrap_or(u16::MAX)).collect();
+        let small = means(&Raster { width, height, channels: Channels::Gray, samples });
+        assert_eq!((small.width, small.height), (129, 33));
+        let at = |x: usize, y: usize| usize::from(small.samples[y * 129 + x]);
+        assert_eq!(at(0, 0), 2);
+        assert_eq!(at(5, 7), 509);
+        assert_eq!(at(128, 32), 12_833);
+    }
+
+    #[test]
+    fn a_small_picture_is_left_as_it_is() {
+        let samples: Vec<u16> = (0..255 * 40).collect();
+        let picture = Raster { width: 255, height: 40, channels: Channels::Gray, samples };
+        assert_eq!(means(&picture).samples, picture.samples);
+    }
+}

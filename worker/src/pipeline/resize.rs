@@ -349,6 +349,20 @@ mod tests {
     }
 
     #[test]
+    fn the_same_picture_comes_out_with_and_without_wide_vectors() {
+        let samples = (0..61 * 47 * 3_u32).map(|i| u8::try_from(i * 7919 % 251).unwrap()).collect();
+        let source = Raster { width: 61, height: 47, channels: Channels::Rgb, samples };
+        for (width, height) in [(17, 11), (61, 3), (90, 100)] {
+            let columns = Kernel::new(0.25, 60.5, 61, width);
+            let rows = Kernel::new(0.0, 47.0, 47, height);
+            let [mut wide, mut plain] = [(); 2].map(|()| vec![0; (width * height * 3) as usize]);
+            dispatch::<3, u8>(&source, &linear::Coded8::new(), &columns, &rows, &mut wide);
+            convolve::<3, u8>(&source, &linear::Coded8::new(), &columns, &rows, &mut plain);
+            assert_eq!(wide, plain, "{width}x{height}");
+        }
+    }
+
+    #[test]
     fn a_region_is_cut_out_exactly() {
         let source = gray(40, 1, (0..40).map(|x| if x < 20 { 0 } else { 60_000 }).collect());
         let right = resize(&source, Region { left: 30.0, top: 0.0, width: 10.0, height: 1.0 }, 5, 1).unwrap();
