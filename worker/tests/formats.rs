@@ -52,6 +52,14 @@ fn avif_of_every_depth_subsampling_and_range_has_its_colours() {
     }
 }
 
+/// Found by fuzzing: the decoder panicked.
+#[test]
+fn a_jpeg_xl_whose_picture_is_in_xyb_is_refused() {
+    let file = b"\xFF\x0A\xC3\xC1\x42\x08\x08\xE2\x82\x10\x00\xBC\x00\x4B\x38\x69\x98\xCA\x83\xF7\x2B\x48\x08\x80\x9A\x99\x97\x31\xC6\x2C\xE4\
+        \x05\x84\x00\x38\x3D\x0F\x00\x08\x73\xF0\x17\x49\x24\xEF\xF7\x07\x23\xED\x07\x21\xB1\xBF\x5F\x47\x04\x18\xD9\x30\xF0\x02\xFF";
+    assert_eq!(failure(file).code, FailureCode::UnsupportedFormat);
+}
+
 #[test]
 fn a_gray_avif_stays_gray() {
     let file = Avif::new(Av1::Gray).encode();

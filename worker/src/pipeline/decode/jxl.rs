@@ -4,7 +4,11 @@ use darkroom_shared::{
     header::Header,
     image::{Failure, FailureCode},
 };
-use jxl_oxide::{AllocTracker, JxlImage, JxlThreadPool, PixelFormat, image::ExtraChannelInfo};
+use jxl_oxide::{
+    AllocTracker, JxlImage, JxlThreadPool, PixelFormat,
+    color::{ColourEncoding, ColourSpace, EnumColourEncoding},
+    image::ExtraChannelInfo,
+};
 
 use super::{Metadata, Samples, check_size};
 use crate::pipeline::{
@@ -25,9 +29,20 @@ fn open(bytes: &[u8], header: &Header) -> Result<JxlImage, RenderError> {
     Ok(image)
 }
 
+fn unsupported(space: &str) -> RenderError {
+    let detail = format!("This is a JPEG XL in {space}, which is not read.");
+    let failure = Failure { code: FailureCode::UnsupportedFormat, detail };
+    RenderError::Faulty { failure, cause: space.to_owned() }
+}
+
 /// The orientation is applied by the decoder.
 pub(super) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, RenderError> {
     let image = open(bytes, header)?;
+    // As the space of the picture, not of its coding: nothing writes it, and the decoder has no profile for it.
+    let space = &image.image_header().metadata.colour_encoding;
+    if matches!(space, ColourEncoding::Enum(EnumColourEncoding { colour_space: ColourSpace::Xyb, .. })) {
+        return Err(unsupported("XYB"));
+    }
     let space = match image.rendered_cicp() {
         Some([primaries, transfer, ..]) => Space::from_code_points(primaries.into(), transfer.into()),
         None => Some(image.rendered_icc()).filter(|p| p.len() <= MAX_PROFILE).map_or(Space::Srgb, Space::Icc),
@@ -42,11 +57,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
         PixelFormat::Graya => Channels::GrayAlpha,
         PixelFormat::Rgb => Channels::Rgb,
         PixelFormat::Rgba => Channels::Rgba,
-        PixelFormat::Cmyk | PixelFormat::Cmyka => {
-            let detail = "This is a JPEG XL in CMYK, which is not read.".to_owned();
-            let failure = Failure { code: FailureCode::UnsupportedFormat, detail };
-            return Err(RenderError::Faulty { failure, cause: "CMYK".to_owned() });
-        }
+        PixelFormat::Cmyk | PixelFormat::Cmyka => return Err(unsupported("CMYK")),
     };
     if image.num_loaded_keyframes() == 0 {
         return Err(RenderError::truncated("JPEG XL", "no frame"));
