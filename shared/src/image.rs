@@ -133,6 +133,8 @@ words! {
         Png = "png",
         /// Lossy WebP, with transparency where the source has it.
         Webp = "webp",
+        /// Lossy AVIF, with transparency where the source has it; a still picture.
+        Avif = "avif",
     }
 }
 
@@ -144,6 +146,7 @@ impl RenditionFormat {
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
             Self::Webp => "image/webp",
+            Self::Avif => "image/avif",
         }
     }
 }

@@ -42,7 +42,8 @@ fn auto_is_never_larger_than_the_best_fixed_choice() {
         ("gray noise", png(300, 200, |x, y| [noise(x, y) as u8; 3])),
     ] {
         let chosen = rendered(&source, None);
-        for format in RenditionFormat::ALL {
+        // AVIF is not among what it chooses from: it takes several times as long.
+        for format in RenditionFormat::ALL.iter().filter(|format| **format != RenditionFormat::Avif) {
             let fixed = rendered(&source, Some(*format));
             assert!(
                 chosen.bytes.len() <= fixed.bytes.len(),

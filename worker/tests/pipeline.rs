@@ -39,10 +39,10 @@ fn seen(source: &[u8], width: u32, height: u32) -> DynamicImage {
     decode(&renditions[0])
 }
 
-/// Decodes a rendition: JPEG through the pipeline itself, the others through another library.
+/// Decodes a rendition: JPEG and AVIF through the pipeline itself, the others through another library.
 fn decode(rendition: &Rendered) -> DynamicImage {
     let picture = match rendition.format {
-        RenditionFormat::Jpeg => seen(&rendition.bytes, 0, 0),
+        RenditionFormat::Jpeg | RenditionFormat::Avif => seen(&rendition.bytes, 0, 0),
         _ => image::load_from_memory(&rendition.bytes).unwrap(),
     };
     assert_eq!(picture.dimensions(), (rendition.width, rendition.height));

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 use darkroom_dev::pictures::{self, GifFrame, Jpeg};
 use darkroom_shared::{
     header::{self, HeaderLimits},
-    image::{Facts, FailureCode, Recipe},
+    image::{Facts, FailureCode, Recipe, RenditionFormat, Resize},
 };
 use darkroom_worker::{
     pipeline::{Limits, Rendered},
@@ -48,8 +48,17 @@ fn picture() -> Vec<u8> {
 }
 
 async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(Facts, Vec<Rendered>), RenderFault> {
+    render_as(pool, source, memory, Recipe::Standard).await
+}
+
+async fn render_as(
+    pool: &Pool,
+    source: &[u8],
+    memory: u64,
+    recipe: Recipe,
+) -> Result<(Facts, Vec<Rendered>), RenderFault> {
     let (sender, mut renditions) = mpsc::channel(1);
-    let order = Order { recipe: Recipe::Standard, limits: Limits::default() };
+    let order = Order { recipe, limits: Limits::default() };
     let rendered = async move { pool.render(&order, source, memory, &sender).await };
     let received = async {
         let mut all = Vec::new();
@@ -92,6 +101,23 @@ async fn a_child_renders_what_the_pipeline_renders() {
     assert_eq!(facts.placeholder, expected.unwrap().placeholder);
     let files = |all: &[Rendered]| all.iter().map(|r| (r.name.clone(), r.bytes.clone())).collect::<Vec<_>>();
     assert_eq!(files(&renditions), files(&here));
+    assert_eq!(pool.started(), 1);
+}
+
+/// Every encoder, and what it needs of the system and of memory.
+#[tokio::test]
+async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
+    let pool = pool(shipped(), 1, 100, LONG);
+    // Noise, and wholly transparent parts: the most that an encoder can have to do.
+    let samples: Vec<u8> = (0..640_u32 * 480).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()).collect();
+    let source = pictures::png(640, 480, ColorType::Rgba, BitDepth::Eight, &samples);
+    for format in RenditionFormat::ALL {
+        let recipe = Recipe::Resize(Resize { format: Some(*format), ..Resize::default() });
+        let header = header::read(&mut std::io::Cursor::new(&source), &HeaderLimits::default()).unwrap();
+        let memory = admission::estimate(&header, source.len() as u64, &recipe);
+        let (_, renditions) = render_as(&pool, &source, memory, recipe).await.unwrap();
+        assert_eq!(renditions[0].format, *format);
+    }
     assert_eq!(pool.started(), 1);
 }
 

@@ -295,9 +295,11 @@ const FIELDS: &[Field] = &[
          little of it. Default: `balanced`.",
         || words(Effort::ALL, None),
     ),
-    ("format", "What the rendition is encoded as; `auto`, the default: whatever suits the picture.", || {
-        words(RenditionFormat::ALL, Some(AUTO))
-    }),
+        "format",
+        "What the rendition is encoded as; `auto`, the default: whatever suits the picture. AVIF is a tenth smaller than \
+         WebP and takes six times as long; `auto` never chooses it.",
+        || words(RenditionFormat::ALL, Some(AUTO)),
+    ),
     (
         "quality",
         "Quality of the encoding, from 1 (smallest file) to 100 (best picture). Default: 80. With `max_bytes`: \

@@ -44,6 +44,7 @@ pub(crate) enum RenditionFormat {
     Jpeg,
     Png,
     Webp,
+    Avif,
 }
 
 /// The uploaded file.

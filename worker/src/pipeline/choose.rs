@@ -55,7 +55,8 @@ pub(crate) fn fallback(
     Ok((Jpeg, jpeg))
 }
 
-/// The smallest of the formats that can show the picture. A PNG is only tried where it has a chance.
+/// The smallest of the formats that can show the picture. A PNG is only tried where it has a chance, and AVIF not at
+/// all: it takes six times as long as WebP.
 pub(crate) fn smallest(
     picture: &Raster<u8>,
     source: SourceFormat,

@@ -13,7 +13,7 @@
 //! | mount | [`mount`] | where asked for: a box around the picture, a background behind it |
 //! | facts | [`facts`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
 //! | search | [`search`] | where asked for: the quality that meets a number of bytes |
-//! | encode | [`encode`] | JPEG, PNG, WebP, without metadata |
+//! | encode | [`encode`] | JPEG, PNG, WebP, AVIF, without metadata |
 
 mod attention;
 mod canvas;

@@ -6,7 +6,7 @@ use darkroom_shared::{
     header::Header,
     image::{
         Facts, Quality,
-        RenditionFormat::{self, Jpeg, Png, Webp},
+        RenditionFormat::{self, Avif, Jpeg, Png, Webp},
         SourceFormat,
     },
 };
@@ -96,7 +96,7 @@ impl Job<'_> {
 
     fn animate(&self, targets: &[Target], emit: Emit<'_>) -> Result<Facts, RenderError> {
         let decode::Animation { plays, mut frames } = decode::animation(self.source, &self.header)?;
-        let moving: Vec<bool> = targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png))).collect();
+        let moving: Vec<bool> = targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png | Avif))).collect();
         let mut encoders = Vec::new();
         for target in targets {
             let (width, height) = self.plan.mount.sides((target.width, target.height));

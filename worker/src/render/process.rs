@@ -255,6 +255,7 @@ fn begins_as(format: RenditionFormat, bytes: &[u8]) -> bool {
         RenditionFormat::Jpeg => bytes.starts_with(&[0xFF, 0xD8, 0xFF]),
         RenditionFormat::Png => bytes.starts_with(b"\x89PNG\r\n\x1A\n"),
         RenditionFormat::Webp => bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"),
+        RenditionFormat::Avif => bytes.get(4..12) == Some(b"ftypavif"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! From pixels to a file, one format a file. No metadata is ever written: the values are sRGB, which every reader
 //! assumes.
 
+mod avif;
 mod jpeg;
 mod png;
 mod webp;
@@ -21,5 +22,6 @@ pub(crate) fn encode(
         RenditionFormat::Jpeg => jpeg::encode(&picture.on_white(), quality, effort),
         RenditionFormat::Png => png::encode(picture, quality, effort),
         RenditionFormat::Webp => webp::encode(picture, quality, effort),
+        RenditionFormat::Avif => avif::encode(picture, quality),
     }
 }
