@@ -3,7 +3,7 @@
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
 use darkroom_shared::image::{
-    Blur, Colour, Crop, FailureCode, Fit, Position, Quality, Recipe, RenditionFormat, Resize, Rotation, Sharpen,
+    Blur, Colour, Crop, FailureCode, Fit, Position, Quality, Recipe, RenditionFormat, Resize, Rotation, Sharpen, Ssim,
 };
 use darkroom_worker::pipeline::{Limits, RenderError, Rendered, render};
 use gif::{DisposalMethod, Repeat};
@@ -248,6 +248,85 @@ fn max_bytes_is_met_at_the_highest_quality_that_meets_it() {
     let any =
         made(&source, Resize { max_bytes: 3000.try_into().ok(), quality: Quality::MAX, ..Resize::default() }).unwrap();
     assert!(any.bytes.len() <= 3000);
+}
+
+/// SSIMULACRA2 of what is seen of two files.
+fn score(original: &[u8], file: &[u8]) -> f64 {
+    let [original, file] = [original, file].map(|bytes| {
+        let picture = seen(bytes, Resize::default()).to_rgba8();
+        let (width, height) = picture.dimensions();
+        fast_ssim2::PixelBuffer::from_vec(picture.into_raw(), width, height, fast_ssim2::PixelDescriptor::RGBA8_SRGB)
+            .unwrap()
+    });
+    fast_ssim2::compute_ssimulacra2(&original.as_slice(), &file.as_slice()).unwrap()
+}
+
+/// Soft shapes under a little noise, as in a photograph.
+fn photograph(x: u32, y: u32) -> Rgb {
+    let soft = |x: u32, y: u32| ((f64::from(x) / 9.0).sin() * (f64::from(y) / 7.0).cos() * 90.0 + 110.0) as u8;
+    [soft(x, y) + noise(x, y) / 8, soft(y, x) + noise(y, x) / 8, soft(x + y, y)]
+}
+
+#[test]
+fn ssim_is_met_at_the_lowest_quality_that_meets_it() {
+    let source = png(64, 48, photograph);
+    for format in [RenditionFormat::Jpeg, RenditionFormat::Webp, RenditionFormat::Avif] {
+        let of_quality = |quality: u8| {
+            let quality = Quality::new(quality).unwrap();
+            made(&source, Resize { format: Some(format), quality, ..Resize::default() }).unwrap().bytes
+        };
+        for least in [40.0, 70.0, 85.0] {
+            let asked = Resize { format: Some(format), ssim: Ssim::new(least), ..Resize::default() };
+            let found = made(&source, asked).unwrap().bytes;
+            let reached = score(&source, &found);
+            // As exact as a sum of single floats, taken in another order.
+            assert!(reached >= f64::from(least) - 0.01, "{format}: {reached} for {least}");
+            // Without loss, where no quality is enough.
+            let quality = (2..=100).find(|quality| of_quality(*quality) == found).unwrap_or(101);
+            let below = score(&source, &of_quality(quality - 1));
+            assert!(below < f64::from(least) + 0.01, "{format}: {below} is enough for {least}");
+        }
+    }
+}
+
+#[test]
+fn what_no_quality_scores_is_made_without_loss_where_the_format_can() {
+    let asked = |format, least| Resize { format: Some(format), ssim: Ssim::new(least), ..Resize::default() };
+    let source = png(64, 48, photograph);
+    for format in [RenditionFormat::Png, RenditionFormat::Webp] {
+        assert_eq!(score(&source, &made(&source, asked(format, 100.0)).unwrap().bytes), 100.0, "{format}");
+    }
+    for format in [RenditionFormat::Jpeg, RenditionFormat::Avif] {
+        let failure = made(&source, asked(format, 100.0)).unwrap_err().failure();
+        assert_eq!(failure.unwrap().code, FailureCode::Unsatisfiable, "{format}");
+    }
+    let of_one_hue = png(64, 48, |x, y| [(x * 4) as u8, (x * 2) as u8 + noise(x, y) / 32, 90]);
+    let palette = made(&of_one_hue, asked(RenditionFormat::Png, 50.0)).unwrap().bytes;
+    assert_eq!(palette[25], 3, "the colour type of IHDR");
+    assert!(score(&of_one_hue, &palette) >= 49.99);
+}
+
+#[test]
+fn a_score_is_met_with_transparency_and_in_animations() {
+    let samples: Vec<u8> = (0..64 * 64)
+        .flat_map(|i| {
+            let [r, g, b] = photograph(i % 64, i / 64);
+            [r, g, b, (i % 64 * 4) as u8]
+        })
+        .collect();
+    let source = pictures::png(64, 64, ColorType::Rgba, BitDepth::Eight, &samples);
+    for format in [None, Some(RenditionFormat::Webp), Some(RenditionFormat::Avif), Some(RenditionFormat::Png)] {
+        let file = made(&source, Resize { format, ssim: Ssim::new(75.0), ..Resize::default() }).unwrap().bytes;
+        assert!(score(&source, &file) >= 74.99, "{format:?}: {}", score(&source, &file));
+    }
+    let frame =
+        |colour| GifFrame { place: [0, 0, 80, 40], colour: Some(colour), delay: 10, dispose: DisposalMethod::Keep };
+    let source = pictures::gif(80, 40, Repeat::Infinite, &[frame(RED), frame(BLUE)]);
+    for format in RenditionFormat::ALL {
+        let asked = Resize { format: Some(*format), ssim: Ssim::new(60.0), ..Resize::default() };
+        let file = made(&source, asked).unwrap().bytes;
+        assert_eq!(seen(&file, Resize::default()).dimensions(), (80, 40), "{format}");
+    }
 }
 
 #[test]

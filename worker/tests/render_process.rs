@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 use darkroom_dev::pictures::{self, GifFrame, Jpeg};
 use darkroom_shared::{
     header::{self, HeaderLimits},
-    image::{Facts, FailureCode, Recipe, RenditionFormat, Resize},
+    image::{Facts, FailureCode, Recipe, RenditionFormat, Resize, Ssim},
 };
 use darkroom_worker::{
     pipeline::{Limits, Rendered},
@@ -111,12 +111,13 @@ async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
     // Noise, and wholly transparent parts: the most that an encoder can have to do.
     let samples: Vec<u8> = (0..640_u32 * 480).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()).collect();
     let source = pictures::png(640, 480, ColorType::Rgba, BitDepth::Eight, &samples);
-    for format in RenditionFormat::ALL {
-        let recipe = Recipe::Resize(Resize { format: Some(*format), ..Resize::default() });
+    let plain = RenditionFormat::ALL.iter().map(|format| (*format, None));
+    for (format, ssim) in plain.chain([(RenditionFormat::Webp, Ssim::new(50.0))]) {
+        let recipe = Recipe::Resize(Resize { format: Some(format), ssim, ..Resize::default() });
         let header = header::read(&mut std::io::Cursor::new(&source), &HeaderLimits::default()).unwrap();
         let memory = admission::estimate(&header, source.len() as u64, &recipe);
         let (_, renditions) = render_as(&pool, &source, memory, recipe).await.unwrap();
-        assert_eq!(renditions[0].format, *format);
+        assert_eq!(renditions[0].format, format);
     }
     assert_eq!(pool.started(), 1);
 }

@@ -9,7 +9,7 @@ use std::{
 
 use darkroom_shared::image::{
     Blur, Colour, Crop, Effort, Fit, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize, Rotation,
-    Sharpen, Title,
+    Sharpen, Ssim, Title,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 
@@ -54,6 +54,7 @@ struct Wish {
     format: Option<Format>,
     quality: Option<Quality>,
     max_bytes: Option<NonZeroU64>,
+    ssim: Option<Ssim>,
 }
 
 /// What a rendition is to be encoded as.
@@ -138,6 +139,7 @@ impl Wish {
                 let bytes = text.parse().ok().filter(|bytes| *bytes <= MAX_BYTES);
                 self.max_bytes = Some(bytes.ok_or_else(|| format!("must be a whole number from 1 to {MAX_BYTES}"))?);
             }
+            "ssim" => self.ssim = Some(number(text, Ssim::new, &Ssim::RANGE)?),
             _ => {}
         }
         Ok(())
@@ -153,6 +155,9 @@ impl Wish {
             (Some(_), Some(Fit::Cover | Fit::Contain)) if boxed => {}
             (Some(_), _) => return Err(("position", "needs fit=cover or fit=contain, a width and a height.")),
             (None, _) => {}
+        }
+        if self.ssim.is_some() && (self.quality.is_some() || self.max_bytes.is_some()) {
+            return Err(("ssim", "finds the quality, so neither quality nor max_bytes can be asked for beside it."));
         }
         Ok(())
     }
@@ -181,6 +186,7 @@ impl Wish {
             },
             quality: self.quality.unwrap_or(highest),
             max_bytes: self.max_bytes,
+            ssim: self.ssim,
         }
     }
 }
@@ -295,6 +301,7 @@ const FIELDS: &[Field] = &[
          little of it. Default: `balanced`.",
         || words(Effort::ALL, None),
     ),
+    (
         "format",
         "What the rendition is encoded as; `auto`, the default: whatever suits the picture. AVIF is a tenth smaller than \
          WebP and takes six times as long; `auto` never chooses it.",
@@ -311,6 +318,13 @@ const FIELDS: &[Field] = &[
         "The file has at most so many bytes, and the highest quality for which that is so. The image fails as \
          `unsatisfiable` if it would be larger at the lowest quality.",
         || MetaSchema { minimum: Some(1.0), maximum: Some(1e9), ..MetaSchema::new_with_format("integer", "int64") },
+    ),
+    (
+        "ssim",
+        "How much the rendition looks like the picture before it was encoded, as SSIMULACRA2 scores it: 50 is a medium \
+         quality, 70 a high one, and at 90 nobody sees a difference. The file is that of the lowest quality that scores so \
+         much. The image fails as `unsatisfiable` where none does. Not with `quality` or `max_bytes`.",
+        || range(&Ssim::RANGE),
     ),
 ];
 
@@ -402,6 +416,7 @@ mod tests {
         assert_eq!(wish(&[("background", "#00ff00")]).background, Some(Colour([0, 255, 0])));
         assert_eq!(wish(&[("effort", "best")]).effort, Effort::Best);
         assert_eq!(wish(&[("quality", "7")]).quality.get(), 7);
+        assert_eq!(wish(&[("ssim", "72.5")]).ssim, Ssim::new(72.5));
     }
 
     #[test]
@@ -436,6 +451,8 @@ mod tests {
             ("quality", "0"),
             ("quality", "101"),
             ("max_bytes", "0"),
+            ("ssim", "-1"),
+            ("ssim", "101"),
             ("title", "  "),
             ("lane", "a\nb"),
         ] {
@@ -451,6 +468,8 @@ mod tests {
             &[("position", "top"), ("fit", "cover"), ("width", "3")],
             &[("position", "top"), ("fit", "fill"), size[0], size[1]],
             &[("position", "attention"), ("fit", "contain"), size[0], size[1]],
+            &[("ssim", "70"), ("quality", "80")],
+            &[("ssim", "70"), ("max_bytes", "9000")],
         ] {
             assert!(matches!(recipe(fields), Err(ApiError::Field { .. })), "{fields:?}");
         }

@@ -12,7 +12,7 @@
 //! | effects | [`effects`] | where asked for: grayscale, blur, sharpen |
 //! | mount | [`mount`] | where asked for: a box around the picture, a background behind it |
 //! | facts | [`facts`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
-//! | search | [`search`] | where asked for: the quality that meets a number of bytes |
+//! | search | [`search`] | where asked for: the quality that meets a number of bytes, or a [`score`] |
 //! | encode | [`encode`] | JPEG, PNG, WebP, AVIF, without metadata |
 
 mod attention;
@@ -35,6 +35,7 @@ mod plan;
 mod raster;
 mod render;
 mod resize;
+mod score;
 mod search;
 
 use std::{fmt::Display, io::Cursor};

@@ -26,8 +26,17 @@ pub(crate) struct Plan {
     pub(crate) attention: Option<Region>,
     pub(crate) effects: Effects,
     pub(crate) mount: Mount,
-    /// How many bytes a file may have.
-    pub(crate) max_bytes: Option<NonZeroU64>,
+    /// What the quality is searched for.
+    pub(crate) goal: Option<Goal>,
+}
+
+/// What a file has to meet, at whatever quality it takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Goal {
+    /// At most so many bytes, at the highest quality up to the target's.
+    Bytes(NonZeroU64),
+    /// At least this SSIMULACRA2 score, at the lowest quality.
+    Score(f64),
 }
 
 /// The formats of a [`Target`].
@@ -69,7 +78,7 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
                 attention: None,
                 effects: Effects::default(),
                 mount: Mount::default(),
-                max_bytes: None,
+                goal: None,
             })
         }
         Recipe::Resize(resize) => resized(resize, source, frames),
@@ -121,6 +130,10 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         (_, (width, height)) => bounds.inside(width, height),
     };
     let formats = resize.format.map_or(Formats::Smallest, Formats::One);
+    let goal = match (resize.ssim, resize.max_bytes) {
+        (Some(score), _) => Some(Goal::Score(score.get().into())),
+        (None, max) => max.map(Goal::Bytes),
+    };
     let name = "resized".to_owned();
     Ok(Plan {
         turn,
@@ -128,7 +141,7 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         attention: (resize.position == Position::Attention).then_some(part),
         effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
         mount: Mount { mat, background: resize.background.map(|colour| colour.0) },
-        max_bytes: resize.max_bytes,
+        goal,
     })
 }
 

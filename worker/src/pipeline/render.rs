@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use darkroom_shared::{
     header::Header,
     image::{
-        Facts, Quality,
+        Effort, Facts, Quality,
         RenditionFormat::{self, Avif, Jpeg, Png, Webp},
         SourceFormat,
     },
@@ -19,9 +19,10 @@ use super::{
     facts::facts,
     linear,
     orient::Orientation,
-    plan::{Formats, Plan, Target},
+    plan::{Formats, Goal, Plan, Target},
     raster::Raster,
     resize::{Region, resize, resize_coded},
+    score::score,
     search,
 };
 
@@ -57,14 +58,18 @@ impl Job<'_> {
         Ok(facts)
     }
 
-    /// The files of one target, within the bytes that the recipe allows.
+    /// The files of one target, as they meet the recipe's goal.
     fn files(
         &self,
         picture: &Raster<u8>,
         target: &Target,
         fallback: &mut Option<RenditionFormat>,
     ) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
-        let Some(max) = self.plan.max_bytes else { return encodings(picture, self.header.format, target, fallback) };
+        let max = match self.plan.goal {
+            None => return encodings(picture, self.header.format, target, fallback),
+            Some(Goal::Score(least)) => return Ok(vec![self.scored(picture, target, least)?]),
+            Some(Goal::Bytes(max)) => max,
+        };
         let make = |quality| {
             let target = Target { quality, ..target.clone() };
             encodings(picture, self.header.format, &target, fallback)
@@ -73,11 +78,40 @@ impl Job<'_> {
         search::highest_that_fits(target.quality, make, fits)?.ok_or_else(|| too_many_bytes(max))
     }
 
+    /// The file of one target at the lowest quality that scores so much, else without loss. Which format is the smallest is
+    /// found out at the target's own quality.
+    fn scored(
+        &self,
+        picture: &Raster<u8>,
+        target: &Target,
+        least: f64,
+    ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+        let format = match target.formats {
+            Formats::One(format) => format,
+            Formats::Pair | Formats::Smallest => {
+                choose::smallest(picture, self.header.format, target.quality, target.effort)?.0
+            }
+        };
+        let bytes = match lowest(picture, format, target.effort, least)? {
+            Some((_, bytes)) => Some(bytes),
+            None => encode::lossless(picture, format)?,
+        };
+        Ok((format, bytes.ok_or_else(|| scores_less(least, format))?))
+    }
+
     /// Renditions in WebP move; the others show the first frame. Where the recipe bounds the bytes, the whole is made
-    /// again for each quality that is tried: frames are too many to keep.
+    /// again for each quality that is tried: frames are too many to keep. Where it asks for a score, the first frame
+    /// decides on the quality of all.
     pub(super) fn animation(&self, emit: Emit<'_>) -> Result<Facts, RenderError> {
         let targets = &self.plan.targets;
-        let Some(max) = self.plan.max_bytes else { return self.animate(targets, emit) };
+        let max = match self.plan.goal {
+            None => return self.animate(targets, emit),
+            Some(Goal::Score(least)) => {
+                let quality = self.quality_of_first(&targets[0], least)?;
+                return self.animate(&[Target { quality, ..targets[0].clone() }], emit);
+            }
+            Some(Goal::Bytes(max)) => max,
+        };
         let make = |quality| {
             let targets: Vec<_> = targets.iter().map(|target| Target { quality, ..target.clone() }).collect();
             let mut files = Vec::new();
@@ -92,6 +126,16 @@ impl Job<'_> {
         let (facts, files) = found.ok_or_else(|| too_many_bytes(max))?;
         files.into_iter().try_for_each(emit).map_err(RenderError::Emit)?;
         Ok(facts)
+    }
+
+    /// The lowest quality at which the first frame scores so much.
+    fn quality_of_first(&self, target: &Target, least: f64) -> Result<Quality, RenderError> {
+        let mut frames = decode::animation(self.source, &self.header)?.frames;
+        let frame = frames.next().transpose()?.ok_or_else(|| RenderError::bug("there is a frame"))?;
+        let picture = self.largest(&Samples::Eight(frame.picture).into(), None, &mut None)?;
+        let coded = self.plan.mount.apply(linear::to_8(&picture).without_idle_alpha());
+        let format = if let Formats::One(format) = target.formats { format } else { Webp };
+        Ok(lowest(&coded, format, target.effort, least)?.ok_or_else(|| scores_less(least, format))?.0)
     }
 
     fn animate(&self, targets: &[Target], emit: Emit<'_>) -> Result<Facts, RenderError> {
@@ -213,6 +257,26 @@ impl Job<'_> {
         let (width, height) = self.plan.mount.sides((target.width, target.height));
         Rendered { name: format!("{}.{format}", target.name), format, width, height, bytes }
     }
+}
+
+/// The lowest quality that scores so much, and what it makes.
+fn lowest(
+    picture: &Raster<u8>,
+    format: RenditionFormat,
+    effort: Effort,
+    least: f64,
+) -> Result<Option<(Quality, Vec<u8>)>, RenderError> {
+    let laid_on_white = (format == Jpeg).then(|| picture.on_white());
+    let seen = laid_on_white.as_ref().unwrap_or(picture);
+    let make = |quality| {
+        let bytes = encode(picture, format, quality, effort)?;
+        Ok((score(seen, &bytes)?, (quality, bytes)))
+    };
+    Ok(search::lowest_that_serves(make, |(score, _)| *score >= least)?.map(|(_, found)| found))
+}
+
+fn scores_less(least: f64, format: RenditionFormat) -> RenderError {
+    RenderError::unsatisfiable(format!("The file scores less than {least} at the highest quality of {format}."))
 }
 
 fn too_many_bytes(max: NonZeroU64) -> RenderError {

@@ -98,13 +98,16 @@ pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
         SourceFormat::Jxl => 48 * area,
     };
     let moving = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
-    BASE + 2 * source + coefficients + decoded + linear + moving + OUTPUT * output
+    let per_pixel = if recipe.is_scored() { OUTPUT + SCORE } else { OUTPUT };
+    BASE + 2 * source + coefficients + decoded + linear + moving + per_pixel * output
 }
 
 /// What any picture takes, in bytes: tables, profiles, the allocator's own.
 const BASE: u64 = 64 << 20;
 /// Bytes for a pixel of the largest rendition: its samples in linear light and coded, and what encoders hold.
 const OUTPUT: u64 = 48;
+/// Bytes for a pixel of a rendition that is compared with what it was made of.
+const SCORE: u64 = 48;
 
 /// Memory that pictures may have where no setting says it: three quarters of what the machine, or the container, has.
 pub fn available() -> u64 {

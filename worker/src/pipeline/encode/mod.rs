@@ -11,6 +11,14 @@ use darkroom_shared::image::{Effort, Quality, RenditionFormat};
 pub(crate) use self::webp::Animation;
 use super::{RenderError, raster::Raster};
 
+/// Encodes a picture without loss where the format's highest quality is lossy and it has another way; `None` elsewhere.
+pub(crate) fn lossless(picture: &Raster<u8>, format: RenditionFormat) -> Result<Option<Vec<u8>>, RenderError> {
+    match format {
+        RenditionFormat::Webp => webp::lossless(picture).map(Some),
+        RenditionFormat::Jpeg | RenditionFormat::Png | RenditionFormat::Avif => Ok(None),
+    }
+}
+
 /// Encodes a picture. Where the format has no transparency, it is laid on white.
 pub(crate) fn encode(
     picture: &Raster<u8>,

@@ -79,8 +79,18 @@ impl Drop for Picture {
 
 /// Lossy, with alpha where the picture has it.
 pub(super) fn encode(raster: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
-    let config = config(quality, effort)?;
-    let mut picture = Picture::new(raster, false)?;
+    write(Picture::new(raster, false)?, &config(quality, effort)?)
+}
+
+/// With every colour that is seen as it was.
+pub(super) fn lossless(raster: &Raster<u8>) -> Result<Vec<u8>, RenderError> {
+    // Without loss, libwebp's quality is the effort that it makes.
+    let mut config = config(Quality::DEFAULT, Effort::Balanced)?;
+    config.lossless = 1;
+    write(Picture::new(raster, true)?, &config)
+}
+
+fn write(mut picture: Picture, config: &WebPConfig) -> Result<Vec<u8>, RenderError> {
     // SAFETY: zeroes are valid, and the next call fills it in.
     let mut writer: WebPMemoryWriter = unsafe { zeroed() };
     // SAFETY: a valid pointer.
@@ -88,7 +98,7 @@ pub(super) fn encode(raster: &Raster<u8>, quality: Quality, effort: Effort) -> R
     picture.0.writer = Some(WebPMemoryWrite);
     picture.0.custom_ptr = (&raw mut writer).cast();
     // SAFETY: the writer lives on the stack until after the call.
-    let encoded = unsafe { WebPEncode(&raw const config, &raw mut picture.0) };
+    let encoded = unsafe { WebPEncode(&raw const *config, &raw mut picture.0) };
     let result = if encoded == 0 {
         Err(RenderError::bug(format!("libwebp: {:?}", picture.0.error_code)))
     } else {
