@@ -126,7 +126,7 @@ fn look_up<const N: usize, T: Copy>(
 pub(crate) fn round(value: f32) -> u16 {
     // From 2²³ on, floats are whole numbers. A cast would do the same, but with checks in the place of vectors.
     const WHOLE: f32 = 8_388_608.0;
-    (value.max(0.0).min(65_535.0) + WHOLE).to_bits() as u16
+    (value.clamp(0.0, 65_535.0) + WHOLE).to_bits() as u16
 }
 
 fn linearise<T: Copy + Default + Into<u16>>(

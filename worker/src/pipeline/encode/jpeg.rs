@@ -95,6 +95,7 @@ impl Compressor {
         };
         let colours = picture.channels == Channels::Rgb;
         let scans = if colours { COLOUR_SCANS } else { GRAY_SCANS };
+        let count = c_int::try_from(scans.len()).map_err(RenderError::bug)?;
         // SAFETY: the calls are made in the order that libjpeg prescribes; after `jpeg_set_defaults` the components
         // are there.
         unsafe {
@@ -114,7 +115,7 @@ impl Compressor {
             }
             if effort == Effort::Balanced {
                 state.scan_info = scans.as_ptr();
-                state.num_scans = scans.len() as i32;
+                state.num_scans = count;
             }
             jpeg_start_compress(state, 1);
         }
