@@ -30,7 +30,7 @@ fn main() -> Result<()> {
     let sources: Vec<Vec<u8>> = task.files.iter().map(fs::read).collect::<Result<_>>()?;
     if let Some(out) = &task.out {
         for (index, source) in sources.iter().enumerate() {
-            each(source, &task.recipe, &mut |r| Ok(fs::write(format!("{out}/{index}.{}", r.name), r.bytes)?))?;
+            each(source, &task.recipe, &mut |r| fs::write(format!("{out}/{index}.{}", r.name), r.bytes))?;
         }
     }
     let (start, before) = (Instant::now(), processor_seconds()?);
@@ -38,7 +38,9 @@ fn main() -> Result<()> {
     let work = || {
         let mut count = 0;
         // Whole rounds, so that each file counts as often as the others.
-        while start.elapsed().as_secs_f64() < task.seconds || next.load(Ordering::Relaxed) % sources.len() != 0 {
+        while start.elapsed().as_secs_f64() < task.seconds
+            || !next.load(Ordering::Relaxed).is_multiple_of(sources.len())
+        {
             let source = &sources[next.fetch_add(1, Ordering::Relaxed) % sources.len()];
             each(source, &task.recipe, &mut |_| Ok(()))?;
             count += 1;
