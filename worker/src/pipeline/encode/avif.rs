@@ -1,7 +1,7 @@
 //! AVIF: AV1 by rav1e, in Rust, and the container around it.
 
 use avif_serialize::{Aviffy, constants};
-use darkroom_shared::image::Quality;
+use darkroom_shared::image::{Effort, Quality};
 use rav1e::prelude::{
     BlockSize, ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig, EncoderStatus,
     MatrixCoefficients, PartitionRange, PixelRange, Rational, SceneDetectionSpeed, SpeedSettings,
@@ -17,28 +17,29 @@ use crate::pipeline::{
 /// it.
 const SPEED: u8 = 8;
 
-/// Above this many pixels a picture is encoded at [`LARGE_SPEED`].
+/// Above this many pixels a picture is encoded at [`FAST`].
 const LARGE: u64 = 6_000_000;
-const LARGE_SPEED: u8 = 9;
+const FAST: u8 = 9;
+const SMALL: u8 = 6;
 
 /// From this quantiser index on, the filters that smooth what coarse quantisation leaves are worth their time.
 const COARSE: u8 = 150;
 
 /// With colour at full resolution, which AV1 codes so well that files of equal SSIMULACRA2 are 3 to 5 % smaller than
 /// with half of it; in 8 bits, because ten take two to three times as long. Gray is coded without colour planes.
-pub(super) fn encode(picture: &Raster<u8>, quality: Quality) -> Result<Vec<u8>, RenderError> {
+pub(super) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let quantiser = quantiser(quality);
     let gray = picture.channels.without_alpha() == Channels::Gray;
     let coded = if picture.channels.has_alpha() {
-        av1(picture, &planes(&without_hidden_colours(picture)), quantiser)?
+        av1(picture, &planes(&without_hidden_colours(picture)), quantiser, effort)?
     } else {
-        av1(picture, &planes(picture), quantiser)?
+        av1(picture, &planes(picture), quantiser, effort)?
     };
     let alpha = if picture.channels.has_alpha() {
         let last = picture.channels.count() - 1;
         let plane = picture.pixels().map(|pixel| pixel[last]).collect();
         // Its edges are seen: it is coded finer than the colours.
-        Some(av1(picture, &[plane], quantiser / 2)?)
+        Some(av1(picture, &[plane], quantiser / 2, effort)?)
     } else {
         None
     };
@@ -80,8 +81,13 @@ fn planes(picture: &Raster<u8>) -> Vec<Vec<u8>> {
 }
 
 /// Planes of a picture's size, one or three, as AV1 data.
-fn av1(picture: &Raster<u8>, planes: &[Vec<u8>], quantiser: u8) -> Result<Vec<u8>, RenderError> {
+fn av1(picture: &Raster<u8>, planes: &[Vec<u8>], quantiser: u8, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let large = u64::from(picture.width) * u64::from(picture.height) > LARGE;
+    let speed = match effort {
+        Effort::Balanced if !large => SPEED,
+        Effort::Speed | Effort::Balanced => FAST,
+        Effort::Best => SMALL,
+    };
     let config = EncoderConfig {
         width: picture.width as usize,
         height: picture.height as usize,
@@ -100,7 +106,7 @@ fn av1(picture: &Raster<u8>, planes: &[Vec<u8>], quantiser: u8) -> Result<Vec<u8
         min_quantizer: quantiser,
         // One: tiles are only good for threads, and pictures are what is worked on side by side.
         tiles: 1,
-        speed_settings: settings(if large { LARGE_SPEED } else { SPEED }, quantiser),
+        speed_settings: settings(speed, quantiser),
         ..EncoderConfig::default()
     };
     let mut encoder: Context<u8> = Config::new().with_encoder_config(config).new_context().map_err(RenderError::bug)?;

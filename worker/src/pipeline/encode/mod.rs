@@ -30,6 +30,6 @@ pub(crate) fn encode(
         RenditionFormat::Jpeg => jpeg::encode(&picture.on_white(), quality, effort),
         RenditionFormat::Png => png::encode(picture, quality, effort),
         RenditionFormat::Webp => webp::encode(picture, quality, effort),
-        RenditionFormat::Avif => avif::encode(picture, quality),
+        RenditionFormat::Avif => avif::encode(picture, quality, effort),
     }
 }
