@@ -53,7 +53,7 @@ async fn main() -> Result<()> {
                 too_little = middle;
             }
         }
-        let (needed, granted) = (enough * STEP >> 20, granted >> 20);
+        let (needed, granted) = ((enough * STEP) >> 20, granted >> 20);
         println!("| {name} | {granted} | {needed} | {}.{:02} |", needed / granted, needed * 100 / granted % 100);
     }
     Ok(())
