@@ -248,7 +248,7 @@ async fn holder(pool: &PgPool, url: &str, seconds: u64) -> tokio::process::Child
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    enqueue(&mut *pool.acquire().await.unwrap(), &Work { number: 0 }, &Enqueue::new()).await.unwrap();
+    enqueue(&mut pool.acquire().await.unwrap(), &Work { number: 0 }, &Enqueue::new()).await.unwrap();
     let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("begun"));
     child

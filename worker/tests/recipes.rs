@@ -1,5 +1,11 @@
 //! What a recipe asks for is what its one rendition shows.
-#![allow(clippy::unwrap_used)] // helpers of tests
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::float_cmp,
+    reason = "helpers of tests; patterns of bytes, and a score that is exactly 100 without loss"
+)]
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
 use darkroom_shared::image::{
