@@ -14,23 +14,33 @@ def into_page(path, name, text):
     path.write_text(marked.sub(lambda m: f"{m[1]}\n{text}\n{m[2]}", page))
 
 
-def draw(path, tasks):
-    """Bars: images a second on one core, as multiples of sharp's."""
-    bars, y = [], 40
-    for name, rows in tasks.items():
-        rates = {row["system"]: row["one"] for row in rows}
+def rates(page):
+    """Images a second of processor time, as the page's tables have it: task to system to rate."""
+    tasks = {}
+    for name in NAMES:
+        part = re.search(rf"<!-- {name} -->(.*?)<!-- /{name} -->", page, re.S)[1]
+        rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")][1:]
+        if rows:
+            tasks[name] = {row[0]: 1000 / float(row[5]) for row in rows}
+    return tasks
+
+
+def draw(path, page):
+    """Bars: images a second of processor time, as multiples of sharp's."""
+    tasks = {name: found for name, found in rates(page.read_text()).items() if "sharp" in found}
+    bars, y, widest = [], 40, 0
+    for name, found in tasks.items():
         bars.append(f'<text x="10" y="{y + 12}" font-weight="bold">{NAMES[name]}</text>')
         y += 18
-        for system in (system for system in COLOURS if system in rates):
-            ratio = rates[system] / rates["sharp"]
+        for system in (system for system in COLOURS if system in found):
+            ratio = found[system] / found["sharp"]
+            widest = max(widest, ratio)
             bars.append(f'<rect x="130" y="{y}" width="{ratio * 140:.0f}" height="13" fill="{COLOURS[system]}"/>'
                         f'<text x="124" y="{y + 11}" text-anchor="end">{system}</text>'
                         f'<text x="{136 + ratio * 140:.0f}" y="{y + 11}">{ratio:.2f}</text>')
             y += 16
         y += 8
-    widest = max(row["one"] / next(r["one"] for r in rows if r["system"] == "sharp") for rows in tasks.values() for row in rows
-                 if row["system"] in COLOURS)
     path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg" width="{200 + widest * 140:.0f}" height="{y}" '
                     'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="white"/>'
-                    '<text x="10" y="20" font-size="14">Images a second on one core; sharp is 1</text>'
+                    '<text x="10" y="20" font-size="14">Images a second of processor time; sharp is 1</text>'
                     + "".join(bars) + "</svg>\n")

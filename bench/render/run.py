@@ -117,8 +117,13 @@ def run(command, cores, environment=None):
 def darkroom(effort):
     def call(task, cores, seconds, out, files):
         recipe = task.recipe if effort == "balanced" else {**task.recipe, "effort": effort}
-        argument = {"files": files, "recipe": recipe, "threads": cores, "seconds": seconds, "out": out}
-        return run([os.environ["RENDER_BENCH"], json.dumps(argument)], cores, CHILD)
+        argument = {"files": files, "recipe": recipe, "threads": 1, "seconds": seconds, "out": out}
+        # A process a core, as the worker has its children.
+        with concurrent.futures.ThreadPoolExecutor(cores) as pool:
+            command = [os.environ["RENDER_BENCH"], json.dumps(argument)]
+            answers = list(pool.map(lambda _: run(command, cores, CHILD), range(cores)))
+        return {"images": sum(a["images"] for a in answers), "seconds": max(a["seconds"] for a in answers),
+                "processor": sum(a["processor"] for a in answers), "memory": answers[0]["memory"]}
     return call
 
 
@@ -261,7 +266,6 @@ def main():
     judge = reference.Judge(PEERS / "references", os.environ["SCORE"])
     everything = tasks()
     wanted = os.environ.get("ONLY", ",".join([*everything, "sources"])).split(",")
-    done = {}
     for name in wanted:
         if name == "sources":
             text = sources(judge)
@@ -269,13 +273,12 @@ def main():
             print(f"{name}: its files are not in CORPUS")
             continue
         else:
-            done[name] = compare(judge, everything[name])
-            text = table(everything[name], done[name])
+            text = table(everything[name], compare(judge, everything[name]))
         print(text, flush=True)
         if os.environ.get("WRITE"):
-            chart.into_page(HERE.parent.parent / "docs/render.md", name, text)
-    if os.environ.get("WRITE") and set(done) >= set(everything):
-        chart.draw(HERE.parent.parent / "docs/render.svg", done)
+            docs = HERE.parent.parent / "docs"
+            chart.into_page(docs / "render.md", name, text)
+            chart.draw(docs / "render.svg", docs / "render.md")
 
 
 main()
