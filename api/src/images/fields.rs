@@ -8,8 +8,8 @@ use std::{
 };
 
 use darkroom_shared::image::{
-    Blur, Colour, Crop, Effort, Fit, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize, Rotation,
-    Sharpen, Ssim, Title,
+    Blur, Colour, Crop, Effort, Fit, Gamut, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize,
+    Rotation, Sharpen, Ssim, Title,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 
@@ -51,6 +51,7 @@ struct Wish {
     sharpen: Option<Sharpen>,
     background: Option<Colour>,
     effort: Option<Effort>,
+    gamut: Option<Gamut>,
     format: Option<Format>,
     quality: Option<Quality>,
     max_bytes: Option<NonZeroU64>,
@@ -125,6 +126,7 @@ impl Wish {
                 let colour = text.parse().map_err(|_| "must be a colour as #rrggbb or #rgb".to_owned())?;
                 self.background = Some(colour);
             }
+            "gamut" => self.gamut = Some(word(text, Gamut::ALL)?),
             "format" if text == AUTO => self.format = Some(Format::Auto),
             "format" => {
                 let format = word(text, RenditionFormat::ALL).map_err(|reason| format!("{reason}, {AUTO}"))?;
@@ -180,6 +182,7 @@ impl Wish {
             sharpen: self.sharpen,
             background: self.background,
             effort: self.effort.unwrap_or_default(),
+            gamut: self.gamut.unwrap_or_default(),
             format: match self.format {
                 None | Some(Format::Auto) => None,
                 Some(Format::Fixed(format)) => Some(format),
@@ -302,6 +305,12 @@ const FIELDS: &[Field] = &[
         || words(Effort::ALL, None),
     ),
     (
+        "gamut",
+        "The colours the rendition may have. `p3`: a source in other colours than sRGB's is kept in Display P3, and the \
+         file says so; sources in sRGB, gray ones and high dynamic range stay in sRGB. Default: `srgb`.",
+        || words(Gamut::ALL, None),
+    ),
+    (
         "format",
         "What the rendition is encoded as; `auto`, the default: whatever suits the picture. AVIF is a tenth smaller than \
          WebP and takes six times as long; `auto` never chooses it.",
@@ -415,6 +424,7 @@ mod tests {
         assert_eq!(wish(&[("sharpen", "1")]).sharpen, Sharpen::new(1.0));
         assert_eq!(wish(&[("background", "#00ff00")]).background, Some(Colour([0, 255, 0])));
         assert_eq!(wish(&[("effort", "best")]).effort, Effort::Best);
+        assert_eq!(wish(&[("gamut", "p3")]).gamut, Gamut::P3);
         assert_eq!(wish(&[("quality", "7")]).quality.get(), 7);
         assert_eq!(wish(&[("ssim", "72.5")]).ssim, Ssim::new(72.5));
     }
@@ -446,6 +456,7 @@ mod tests {
             ("blur", "NaN"),
             ("sharpen", "5.1"),
             ("background", "red"),
+            ("gamut", "adobe"),
             ("format", "bmp"),
             ("effort", "fast"),
             ("quality", "0"),

@@ -77,6 +77,18 @@ impl Position {
 }
 
 words! {
+    /// The colours a rendition may have.
+    #[derive(Default)]
+    Gamut, "gamut" {
+        /// Those of sRGB, which every reader assumes.
+        #[default]
+        Srgb = "srgb",
+        /// Those of Display P3, where the source is not in sRGB: a file that says so.
+        P3 = "p3",
+    }
+}
+
+words! {
     /// A turn clockwise, in degrees, beyond what the picture's orientation says.
     Rotation, "rotation" {
         /// The top becomes the right side.
@@ -330,6 +342,9 @@ pub struct Resize {
     /// What counts more: time, or bytes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub effort: Effort,
+    /// Whether colours that sRGB does not have are kept.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub gamut: Gamut,
     /// `None`: the worker chooses what suits the picture.
     pub format: Option<RenditionFormat>,
     /// The encoder's quality; the highest that is tried, with the next.
@@ -361,6 +376,7 @@ impl Default for Resize {
             sharpen: None,
             background: None,
             effort: Effort::Balanced,
+            gamut: Gamut::Srgb,
             format: None,
             quality: Quality::DEFAULT,
             max_bytes: None,
@@ -411,6 +427,7 @@ mod tests {
             sharpen: Sharpen::new(1.1),
             background: Some(Colour([1, 0xAB, 255])),
             effort: Effort::Best,
+            gamut: Gamut::P3,
             format: Some(RenditionFormat::Png),
             quality: Quality(9),
             max_bytes: NonZeroU64::new(5),

@@ -1,5 +1,6 @@
-//! From the colours a file means to sRGB.
+//! From the colours a file means to sRGB, or to Display P3.
 
+use darkroom_shared::image::Gamut;
 use moxcms::{
     Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout, MatrixCoefficients,
     ParsingOptions, ToneReprCurve, Transform16BitExecutor, TransformOptions,
@@ -57,6 +58,12 @@ impl Space {
         }
     }
 
+    /// The colours that a picture in this space is to have: sRGB's where it has no others.
+    pub(crate) fn gamut(&self, wanted: Gamut) -> Gamut {
+        let in_srgb = ToGamut::new(self, Gamut::Srgb, Channels::Rgb);
+        if matches!(in_srgb.conversion, Conversion::Profile(_)) { wanted } else { Gamut::Srgb }
+    }
+
     /// `None` for sRGB, and for a profile that cannot be used: then the picture counts as sRGB, as in browsers.
     fn profile(&self, gray: bool) -> Option<ColorProfile> {
         let wanted = if gray { DataColorSpace::Gray } else { DataColorSpace::Rgb };
@@ -91,30 +98,67 @@ fn parse(bytes: &[u8]) -> Option<ColorProfile> {
     ColorProfile::new_from_slice_with_options(bytes, options).ok()
 }
 
-fn srgb(gray: bool) -> ColorProfile {
-    let mut profile = ColorProfile::new_srgb();
-    if gray {
-        let mut gray = ColorProfile::new_gray_with_gamma(2.2);
-        gray.gray_trc = profile.red_trc.take();
-        return gray;
+/// What the values of a rendition mean. Display P3 has sRGB's curve.
+fn target(gamut: Gamut, gray: bool) -> ColorProfile {
+    match gamut {
+        _ if gray => {
+            let mut gray = ColorProfile::new_gray_with_gamma(2.2);
+            gray.gray_trc = ColorProfile::new_srgb().red_trc;
+            gray
+        }
+        Gamut::Srgb => ColorProfile::new_srgb(),
+        Gamut::P3 => ColorProfile::new_display_p3(),
     }
-    profile
 }
 
-/// Turns the values of one space into sRGB's. Made once per picture, used for every frame.
-pub(crate) struct ToSrgb {
+/// The ICC profile of Display P3, always the same bytes.
+pub(crate) fn p3_profile() -> Result<Vec<u8>, RenderError> {
+    let mut profile = ColorProfile::new_display_p3();
+    // Says of the curve and the primaries what the profile says already.
+    profile.cicp = None;
+    let mut bytes = profile.encode().map_err(RenderError::bug)?;
+    // When it was made (ICC.1:2022, section 7.2.10): the first of January 2026, not now.
+    if let Some(date) = bytes.get_mut(24..36) {
+        date.copy_from_slice(&[0x07, 0xEA, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]);
+    }
+    Ok(bytes)
+}
+
+/// An sRGB colour in the values of another gamut.
+pub(crate) fn srgb_in(gamut: Gamut, colour: [u8; 3]) -> [u8; 3] {
+    let options = TransformOptions::default();
+    let transform =
+        ColorProfile::new_srgb().create_transform_8bit(Layout::Rgb, &target(gamut, false), Layout::Rgb, options);
+    let mut converted = colour;
+    match transform.map(|transform| transform.transform(&colour, &mut converted)) {
+        Ok(Ok(())) if gamut != Gamut::Srgb => converted,
+        _ => colour,
+    }
+}
+
+/// A picture in linear light and a gamut, in sRGB's values.
+pub(crate) fn in_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
+    match gamut {
+        Gamut::Srgb => picture,
+        // The code points of Display P3 (ITU-T H.273).
+        Gamut::P3 => ToGamut::new(&Space::from_code_points(12, 13), Gamut::Srgb, picture.channels).apply(picture),
+    }
+}
+
+/// Turns the values of one space into those of a gamut. Made once per picture, used for every frame.
+pub(crate) struct ToGamut {
     conversion: Conversion,
 }
 
 enum Conversion {
-    /// It is sRGB already.
+    /// Its values are the right ones already.
     Nothing,
     Profile(Arc<Transform16BitExecutor>),
     ToneMap(ToneMap),
 }
 
-impl ToSrgb {
-    pub(crate) fn new(space: &Space, channels: Channels) -> Self {
+impl ToGamut {
+    pub(crate) fn new(space: &Space, gamut: Gamut, channels: Channels) -> Self {
         let gray = channels.without_alpha() == Channels::Gray;
         let layout = match channels {
             Channels::Gray => Layout::Gray,
@@ -125,7 +169,7 @@ impl ToSrgb {
         let transform = space
             .profile(gray)
             .and_then(|profile| {
-                profile.create_transform_16bit(layout, &srgb(gray), layout, TransformOptions::default()).ok()
+                profile.create_transform_16bit(layout, &target(gamut, gray), layout, TransformOptions::default()).ok()
             })
             .filter(|transform| !changes_nothing(transform, channels));
         let conversion = match (space, transform) {

@@ -8,12 +8,13 @@
 //! | resize | [`resize`] | Lanczos in 16-bit linear light, premultiplied ([`linear`]); the largest size from the source, each next from the one before |
 //! | frame | [`attention`] | where asked for: which part draws the eye |
 //! | orient | [`orient`] | upright, once |
-//! | colour | [`colour`] | sRGB |
+//! | colour | [`colour`] | sRGB, or where asked for Display P3 |
 //! | effects | [`effects`] | where asked for: grayscale, blur, sharpen |
 //! | mount | [`mount`] | where asked for: a box around the picture, a background behind it |
 //! | facts | [`facts`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
 //! | search | [`search`] | where asked for: the quality that meets a number of bytes, or a [`score`] |
 //! | encode | [`encode`] | JPEG, PNG, WebP, AVIF, without metadata |
+//! | label | [`label`] | where asked for: what the file says beside its pixels |
 
 mod attention;
 mod canvas;
@@ -25,6 +26,7 @@ mod effects;
 mod encode;
 mod facts;
 mod hdr;
+mod label;
 mod libjpeg;
 mod likeness;
 mod linear;
@@ -44,6 +46,7 @@ use darkroom_shared::{
     header::{self, Header, HeaderError, HeaderLimits, Limit},
     image::{Facts, Failure, FailureCode, Recipe, RenditionFormat},
 };
+use label::Labels;
 use serde::{Deserialize, Serialize};
 
 /// What a picture may ask for.
@@ -143,8 +146,11 @@ pub fn render(
     let header = header::read(&mut Cursor::new(source), &limits.header)?;
     let metadata = decode::metadata(source, &header)?;
     let (width, height) = metadata.orientation.swap((header.width, header.height));
-    let plan = plan::plan(recipe, width, height, header.frames)?;
-    let job = render::Job { source, header, metadata, plan, scans: limits.header.scans };
+    let mut plan = plan::plan(recipe, width, height, header.frames)?;
+    plan.gamut = metadata.space.gamut(plan.gamut);
+    plan.mount.background = plan.mount.background.map(|colour| colour::srgb_in(plan.gamut, colour));
+    let labels = Labels { gamut: plan.gamut };
+    let job = render::Job { source, header, metadata, plan, labels, scans: limits.header.scans };
     if header.is_animated() { job.animation(emit) } else { job.still(emit) }
 }
 

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use darkroom_shared::image::{Crop, Effort, Fit, Position, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_shared::image::{Crop, Effort, Fit, Gamut, Position, Quality, Recipe, RenditionFormat, Resize};
 
 use super::{
     RenderError,
@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) attention: Option<Region>,
     pub(crate) effects: Effects,
     pub(crate) mount: Mount,
+    /// The colours that are kept, where the source has them.
+    pub(crate) gamut: Gamut,
     /// What the quality is searched for.
     pub(crate) goal: Option<Goal>,
 }
@@ -78,6 +80,7 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
                 attention: None,
                 effects: Effects::default(),
                 mount: Mount::default(),
+                gamut: Gamut::Srgb,
                 goal: None,
             })
         }
@@ -141,6 +144,8 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         attention: (resize.position == Position::Attention).then_some(part),
         effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
         mount: Mount { mat, background: resize.background.map(|colour| colour.0) },
+        // Without colours, there are none to keep.
+        gamut: if resize.grayscale { Gamut::Srgb } else { resize.gamut },
         goal,
     })
 }

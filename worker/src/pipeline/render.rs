@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use darkroom_shared::{
     header::Header,
     image::{
-        Effort, Facts, Quality,
+        Effort, Facts, Gamut, Quality,
         RenditionFormat::{self, Avif, Jpeg, Png, Webp},
         SourceFormat,
     },
@@ -13,14 +13,15 @@ use darkroom_shared::{
 
 use super::{
     EmitError, RenderError, Rendered, attention, choose,
-    colour::ToSrgb,
+    colour::{ToGamut, in_srgb},
     decode::{self, Metadata, Samples, Still},
     encode::{self, encode},
     facts::facts,
+    label::Labels,
     linear,
     orient::Orientation,
     plan::{Formats, Goal, Plan, Target},
-    raster::Raster,
+    raster::{Channels, Raster},
     resize::{Region, resize, resize_coded},
     score::score,
     search,
@@ -37,6 +38,7 @@ pub(super) struct Job<'a> {
     pub(super) header: Header,
     pub(super) metadata: Metadata,
     pub(super) plan: Plan,
+    pub(super) labels: Labels,
     pub(super) scans: u32,
 }
 
@@ -45,13 +47,12 @@ impl Job<'_> {
         let still = decode::still(self.source, &self.header, &self.metadata, self.at_least(), self.scans)?;
         let mut picture = self.largest(&still, None, &mut None)?;
         drop(still);
-        let facts = facts(&picture)?;
+        let facts = self.facts(&picture)?;
         let mut fallback = None;
         for target in &self.plan.targets {
             picture = shrink(picture, target)?;
             let coded = self.plan.mount.apply(linear::to_8(&picture).without_idle_alpha());
             for (format, bytes) in self.files(&coded, target, &mut fallback)? {
-                let bytes = self.no_larger(&coded, target, format, bytes)?;
                 emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
             }
         }
@@ -66,13 +67,24 @@ impl Job<'_> {
         fallback: &mut Option<RenditionFormat>,
     ) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
         let max = match self.plan.goal {
-            None => return encodings(picture, self.header.format, target, fallback),
-            Some(Goal::Score(least)) => return Ok(vec![self.scored(picture, target, least)?]),
+            None => {
+                let files = encodings(picture, self.header.format, target, fallback)?;
+                let labelled = |(format, bytes)| {
+                    let bytes = self.no_larger(picture, target, format, bytes)?;
+                    Ok((format, self.labels.put(format, bytes)?))
+                };
+                return files.into_iter().map(labelled).collect();
+            }
+            Some(Goal::Score(least)) => {
+                let (format, bytes) = self.scored(picture, target, least)?;
+                return Ok(vec![(format, self.labels.put(format, bytes)?)]);
+            }
             Some(Goal::Bytes(max)) => max,
         };
         let make = |quality| {
             let target = Target { quality, ..target.clone() };
-            encodings(picture, self.header.format, &target, fallback)
+            let files = encodings(picture, self.header.format, &target, fallback)?;
+            files.into_iter().map(|(format, bytes)| Ok((format, self.labels.put(format, bytes)?))).collect()
         };
         let fits = |files: &Vec<(_, Vec<u8>)>| files.iter().all(|(_, bytes)| bytes.len() as u64 <= max.get());
         search::highest_that_fits(target.quality, make, fits)?.ok_or_else(|| too_many_bytes(max))
@@ -146,15 +158,15 @@ impl Job<'_> {
             let (width, height) = self.plan.mount.sides((target.width, target.height));
             encoders.push(encode::Animation::new(width, height, plays, target.quality, target.effort)?);
         }
-        let (mut to_srgb, mut framing) = (None, None);
+        let (mut to_gamut, mut framing) = (None, None);
         let mut learnt = None;
         let mut fallback = None;
         while let Some(frame) = frames.next().transpose()? {
             let first = learnt.is_none();
-            let transform = to_srgb.get_or_insert_with(|| ToSrgb::new(&self.metadata.space, frame.picture.channels));
+            let transform = to_gamut.get_or_insert_with(|| self.conversion(frame.picture.channels));
             let mut picture = self.largest(&Samples::Eight(frame.picture).into(), Some(transform), &mut framing)?;
             if first {
-                learnt = Some(facts(&picture)?);
+                learnt = Some(self.facts(&picture)?);
             }
             for ((target, encoder), moving) in targets.iter().zip(&mut encoders).zip(&moving) {
                 picture = shrink(picture, target)?;
@@ -166,6 +178,7 @@ impl Job<'_> {
                     && let Some((format, bytes)) =
                         still_of(&coded.without_idle_alpha(), self.header.format, target, &mut fallback)?
                 {
+                    let bytes = self.labels.put(format, bytes)?;
                     emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
                 }
             }
@@ -175,7 +188,8 @@ impl Job<'_> {
         }
         for ((target, encoder), moving) in targets.iter().zip(encoders).zip(moving) {
             if moving {
-                emit(self.rendered(target, Webp, encoder.finish()?)).map_err(RenderError::Emit)?;
+                let bytes = self.labels.put(Webp, encoder.finish()?)?;
+                emit(self.rendered(target, Webp, bytes)).map_err(RenderError::Emit)?;
             }
         }
         learnt.ok_or_else(|| RenderError::bug("there is a frame"))
@@ -208,6 +222,18 @@ impl Job<'_> {
         Ok(bytes)
     }
 
+    /// What is learnt of a picture, of its colours in sRGB.
+    fn facts(&self, picture: &Raster<u16>) -> Result<Facts, RenderError> {
+        match self.plan.gamut {
+            Gamut::Srgb => facts(picture),
+            gamut @ Gamut::P3 => facts(&in_srgb(picture.clone(), gamut)),
+        }
+    }
+
+    fn conversion(&self, channels: Channels) -> ToGamut {
+        ToGamut::new(&self.metadata.space, self.plan.gamut, channels)
+    }
+
     /// How the stored picture is turned, all in all.
     fn orientation(&self) -> Orientation {
         self.metadata.orientation.then(self.plan.turn)
@@ -226,7 +252,7 @@ impl Job<'_> {
     fn largest(
         &self,
         still: &Still,
-        to_srgb: Option<&ToSrgb>,
+        to_gamut: Option<&ToGamut>,
         framing: &mut Option<Region>,
     ) -> Result<Raster<u16>, RenderError> {
         let orientation = self.orientation();
@@ -236,9 +262,9 @@ impl Job<'_> {
             let region = orientation.find(part, orientation.swap(sides)).scaled(scale, still.extent);
             let (width, height) = orientation.swap((width, height));
             let picture = orientation.apply(resize_coded(&still.samples, region, width, height)?);
-            Ok::<_, RenderError>(match to_srgb {
-                Some(to_srgb) => to_srgb.apply(picture),
-                None => ToSrgb::new(&self.metadata.space, picture.channels).apply(picture),
+            Ok::<_, RenderError>(match to_gamut {
+                Some(to_gamut) => to_gamut.apply(picture),
+                None => self.conversion(picture.channels).apply(picture),
             })
         };
         let target = &self.plan.targets[0];

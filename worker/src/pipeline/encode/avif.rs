@@ -1,7 +1,7 @@
 //! AVIF: AV1 by rav1e, in Rust, and the container around it.
 
 use avif_serialize::{Aviffy, constants};
-use darkroom_shared::image::{Effort, Quality};
+use darkroom_shared::image::{Effort, Gamut, Quality};
 use rav1e::prelude::{
     BlockSize, ChromaSampling, ColorDescription, ColorPrimaries, Config, Context, EncoderConfig, EncoderStatus,
     MatrixCoefficients, PartitionRange, PixelRange, Rational, SceneDetectionSpeed, SpeedSettings,
@@ -10,6 +10,7 @@ use rav1e::prelude::{
 
 use crate::pipeline::{
     RenderError,
+    label::Labels,
     raster::{Channels, Raster},
 };
 
@@ -43,18 +44,33 @@ pub(super) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> 
     } else {
         None
     };
-    let (width, height) = (picture.width, picture.height);
+    contain((picture.width, picture.height), gray, &coded, alpha.as_deref(), &Labels::default())
+}
+
+/// The container around AV1 data, and what it says of it. It goes before what the data says of itself.
+pub(crate) fn contain(
+    (width, height): (u32, u32),
+    gray: bool,
+    colour: &[u8],
+    alpha: Option<&[u8]>,
+    labels: &Labels,
+) -> Result<Vec<u8>, RenderError> {
+    let primaries = match labels.gamut {
+        Gamut::Srgb => constants::ColorPrimaries::Bt709,
+        Gamut::P3 => constants::ColorPrimaries::DisplayP3,
+    };
     let mut container = Aviffy::new();
     container
         .set_width(width)
         .set_height(height)
         .set_bit_depth(8)
+        .set_color_primaries(primaries)
         .set_matrix_coefficients(constants::MatrixCoefficients::Bt601)
         .set_monochrome(gray)
         .set_chroma_subsampling((gray, gray))
         .set_seq_profile(u8::from(!gray));
     let mut file = Vec::new();
-    container.write_slice(&mut file, &coded, alpha.as_deref()).map_err(RenderError::bug)?;
+    container.write_slice(&mut file, colour, alpha).map_err(RenderError::bug)?;
     Ok(file)
 }
 

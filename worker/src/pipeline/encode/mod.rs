@@ -1,7 +1,7 @@
 //! From pixels to a file, one format a file. No metadata is ever written: the values are sRGB, which every reader
 //! assumes.
 
-mod avif;
+pub(crate) mod avif;
 mod jpeg;
 mod png;
 mod webp;

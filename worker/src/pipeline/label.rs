@@ -1,0 +1,132 @@
+//! What a file says beside its pixels, put into its container once it is encoded.
+
+use std::io::{Cursor, Read as _};
+
+use darkroom_shared::{
+    header,
+    image::{Gamut, RenditionFormat},
+};
+
+use flate2::{Compression, Crc, read::ZlibEncoder};
+
+use super::{RenderError, colour::p3_profile, encode::avif};
+
+/// Nothing by default: then every reader takes the values for sRGB.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Labels {
+    /// What the values mean.
+    pub(crate) gamut: Gamut,
+}
+
+impl Labels {
+    /// The file with these labels. A file without colours is told none: a gray is the same in both gamuts.
+    pub(crate) fn put(&self, format: RenditionFormat, file: Vec<u8>) -> Result<Vec<u8>, RenderError> {
+        if self.gamut == Gamut::Srgb || has_no_colours(format, &file) {
+            return Ok(file);
+        }
+        let profile = p3_profile()?;
+        match format {
+            RenditionFormat::Jpeg => {
+                // One of one segments (ICC.1:2022, annex B.4).
+                segment(file, 0xE2, &[&b"ICC_PROFILE\0\x01\x01"[..], &profile].concat())
+            }
+            RenditionFormat::Png => Ok(chunk(file, *b"iCCP", &[&b"Display P3\0\0"[..], &zlib(&profile)].concat())),
+            RenditionFormat::Webp => webp(&file, &profile),
+            RenditionFormat::Avif => avif(&file, self),
+        }
+    }
+}
+
+fn has_no_colours(format: RenditionFormat, file: &[u8]) -> bool {
+    match format {
+        // IHDR's colour type: gray, with alpha or without.
+        RenditionFormat::Png => matches!(file.get(25), Some(0 | 4)),
+        RenditionFormat::Jpeg => {
+            let header = header::read(&mut Cursor::new(file), &header::HeaderLimits::default());
+            header.is_ok_and(|header| header.bits_per_pixel <= 8)
+        }
+        RenditionFormat::Webp | RenditionFormat::Avif => false,
+    }
+}
+
+/// A JPEG with one segment more, behind the one that says that it is a JFIF file, which must be first.
+fn segment(mut file: Vec<u8>, marker: u8, body: &[u8]) -> Result<Vec<u8>, RenderError> {
+    let start = match file.get(2..6) {
+        Some([0xFF, 0xE0, high, low]) => 4 + usize::from(u16::from_be_bytes([*high, *low])),
+        _ => 2,
+    };
+    let length = u16::try_from(body.len() + 2).map_err(RenderError::bug)?;
+    let [high, low] = length.to_be_bytes();
+    file.splice(start..start, [0xFF, marker, high, low].into_iter().chain(body.iter().copied()));
+    Ok(file)
+}
+
+/// A PNG with one chunk more, behind its header.
+fn chunk(mut file: Vec<u8>, kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+    /// The signature and IHDR.
+    const START: usize = 8 + 25;
+    let checked = [&kind[..], body].concat();
+    let mut sum = Crc::new();
+    sum.update(&checked);
+    // A chunk is far shorter.
+    let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
+    let chunk = [&length.to_be_bytes()[..], &checked, &sum.sum().to_be_bytes()].concat();
+    file.splice(START..START, chunk);
+    file
+}
+
+fn zlib(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(bytes, Compression::best());
+    let mut packed = Vec::new();
+    // Memory is read and written.
+    _ = encoder.read_to_end(&mut packed);
+    packed
+}
+
+/// A WebP in its extended form, with its profile before the picture (RFC 9649, section 2.7).
+fn webp(file: &[u8], profile: &[u8]) -> Result<Vec<u8>, RenderError> {
+    /// The flag of a profile.
+    const PROFILE: u8 = 0x20;
+    /// The flag of transparency.
+    const ALPHA: u8 = 0x10;
+    let bug = || RenderError::bug("a WebP without a picture");
+    let rest = file.get(12..).ok_or_else(bug)?;
+    let (mut extended, pictures) = match rest.get(..4) {
+        Some(b"VP8X") => {
+            (<[u8; 10]>::try_from(rest.get(8..18).ok_or_else(bug)?).map_err(RenderError::bug)?, &rest[18..])
+        }
+        kind => {
+            let header = header::read(&mut Cursor::new(file), &header::HeaderLimits::default())?;
+            let [width, height] = [header.width - 1, header.height - 1].map(u32::to_le_bytes);
+            // A stream without loss says behind its sizes whether alpha is used (section 3.4).
+            let alpha = kind == Some(b"VP8L") && rest.get(12).is_some_and(|byte| byte & 0x10 != 0);
+            let flags = if alpha { ALPHA } else { 0 };
+            ([flags, 0, 0, 0, width[0], width[1], width[2], height[0], height[1], height[2]], rest)
+        }
+    };
+    extended[0] |= PROFILE;
+    let mut body = b"WEBP".to_vec();
+    for (kind, bytes) in [(b"VP8X", &extended[..]), (b"ICCP", profile)] {
+        body.extend(kind);
+        body.extend(u32::try_from(bytes.len()).map_err(RenderError::bug)?.to_le_bytes());
+        body.extend(bytes);
+        body.extend(&[0][..bytes.len() % 2]);
+    }
+    body.extend(pictures);
+    let length = u32::try_from(body.len()).map_err(RenderError::bug)?;
+    Ok([&b"RIFF"[..], &length.to_le_bytes(), &body].concat())
+}
+
+/// An AVIF in another container.
+fn avif(file: &[u8], labels: &Labels) -> Result<Vec<u8>, RenderError> {
+    let layout = header::avif_layout(&mut Cursor::new(file))?;
+    let data = |extents: &[(u64, u64)]| -> Vec<u8> {
+        let parts = extents.iter().filter_map(|(offset, length)| {
+            file.get(usize::try_from(*offset).ok()?..usize::try_from(offset + length).ok()?)
+        });
+        parts.flatten().copied().collect()
+    };
+    let alpha = layout.alpha.as_deref().map(data);
+    let size = (layout.width, layout.height);
+    avif::contain(size, layout.monochrome, &data(&layout.colour), alpha.as_deref(), labels)
+}
