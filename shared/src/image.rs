@@ -83,7 +83,8 @@ macro_rules! words {
 mod recipe;
 
 pub use recipe::{
-    Blur, Colour, Crop, Effort, Fit, Gamut, MAX_DIMENSION, Position, Quality, Recipe, Resize, Rotation, Sharpen, Ssim,
+    Blur, Colour, Crop, Effort, Fit, Gamut, Keep, MAX_DIMENSION, Position, Quality, Recipe, Resize, Rotation, Sharpen,
+    Ssim,
 };
 
 words! {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use darkroom_shared::image::{
-    Blur, Colour, Crop, Effort, Fit, Gamut, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize,
+    Blur, Colour, Crop, Effort, Fit, Gamut, Keep, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize,
     Rotation, Sharpen, Ssim, Title,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
@@ -52,6 +52,7 @@ struct Wish {
     background: Option<Colour>,
     effort: Option<Effort>,
     gamut: Option<Gamut>,
+    keep: Option<Keep>,
     format: Option<Format>,
     quality: Option<Quality>,
     max_bytes: Option<NonZeroU64>,
@@ -127,6 +128,7 @@ impl Wish {
                 self.background = Some(colour);
             }
             "gamut" => self.gamut = Some(word(text, Gamut::ALL)?),
+            "keep" => self.keep = Some(word(text, Keep::ALL)?),
             "format" if text == AUTO => self.format = Some(Format::Auto),
             "format" => {
                 let format = word(text, RenditionFormat::ALL).map_err(|reason| format!("{reason}, {AUTO}"))?;
@@ -183,6 +185,7 @@ impl Wish {
             background: self.background,
             effort: self.effort.unwrap_or_default(),
             gamut: self.gamut.unwrap_or_default(),
+            keep: self.keep.unwrap_or_default(),
             format: match self.format {
                 None | Some(Format::Auto) => None,
                 Some(Format::Fixed(format)) => Some(format),
@@ -311,6 +314,13 @@ const FIELDS: &[Field] = &[
         || words(Gamut::ALL, None),
     ),
     (
+        "keep",
+        "What is kept of the source's EXIF. `copyright`: artist and copyright; `public`: also title, time, camera, lens and \
+         exposure. Places, serial numbers, owners' names, previews and what only its maker can read are never kept. \
+         Default: `nothing`.",
+        || words(Keep::ALL, None),
+    ),
+    (
         "format",
         "What the rendition is encoded as; `auto`, the default: whatever suits the picture. AVIF is a tenth smaller than \
          WebP and takes six times as long; `auto` never chooses it.",
@@ -425,6 +435,7 @@ mod tests {
         assert_eq!(wish(&[("background", "#00ff00")]).background, Some(Colour([0, 255, 0])));
         assert_eq!(wish(&[("effort", "best")]).effort, Effort::Best);
         assert_eq!(wish(&[("gamut", "p3")]).gamut, Gamut::P3);
+        assert_eq!(wish(&[("keep", "copyright")]).keep, Keep::Copyright);
         assert_eq!(wish(&[("quality", "7")]).quality.get(), 7);
         assert_eq!(wish(&[("ssim", "72.5")]).ssim, Ssim::new(72.5));
     }
@@ -457,6 +468,7 @@ mod tests {
             ("sharpen", "5.1"),
             ("background", "red"),
             ("gamut", "adobe"),
+            ("keep", "all"),
             ("format", "bmp"),
             ("effort", "fast"),
             ("quality", "0"),

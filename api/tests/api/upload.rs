@@ -84,14 +84,15 @@ async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
         ("sharpen", "0.5"),
         ("background", "#fff"),
         ("gamut", "p3"),
+        ("keep", "public"),
         ("max_bytes", "9000"),
     ];
     let all = fields.into_iter().fold(file(png(9, 9)), |form, (name, value)| form.text(name, value));
     let wished_all = json!({
         "recipe": "resize", "width": 40, "height": 30, "fit": "contain", "position": "top-left", "enlarge": true,
         "crop": { "x": 1, "y": 2, "width": 3, "height": 4 }, "rotate": "90", "flip": true, "flop": true,
-        "grayscale": true, "blur": 1.5, "sharpen": 0.5, "background": "#ffffff", "gamut": "p3", "format": null, "quality": 100,
-        "max_bytes": 9000,
+        "grayscale": true, "blur": 1.5, "sharpen": 0.5, "background": "#ffffff", "gamut": "p3", "keep": "public",
+        "format": null, "quality": 100, "max_bytes": 9000,
     });
     let none = file(png(9, 9));
     for (form, recipe) in

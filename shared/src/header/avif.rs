@@ -36,6 +36,8 @@ pub struct Layout {
     pub nclx: Option<Nclx>,
     /// The ICC profile, where there is one.
     pub profile: Option<Vec<u8>>,
+    /// Where its EXIF lies, where there is some: not checked to lie in the file.
+    pub exif: Option<Extents>,
     /// Quarter turns, anticlockwise (`irot`): 0 to 3.
     pub turns: u8,
     /// The axis of mirroring (`imir`), done after the turns: 0 exchanges top and bottom, 1 left and right.
@@ -326,6 +328,12 @@ impl<'a> Meta<'a> {
         })
     }
 
+    /// The item that holds the EXIF of another.
+    fn exif_of(&self, item: u32) -> Option<u32> {
+        let described = self.references.iter().filter(|(kind, _, to)| kind == b"cdsc" && *to == item);
+        described.map(|(_, from, _)| *from).find(|from| self.kind(*from) == Some(*b"Exif"))
+    }
+
     fn layout(&self) -> Result<Layout, HeaderError> {
         match self.kind(self.primary).as_ref() {
             Some(b"av01") => {}
@@ -341,6 +349,7 @@ impl<'a> Meta<'a> {
         if layout.width == 0 || layout.height == 0 || layout.depth == 0 {
             return Err(damaged());
         }
+        layout.exif = self.exif_of(self.primary).and_then(|exif| self.extents(exif).ok());
         if let Some(alpha) = self.alpha_of(self.primary) {
             if self.kind(alpha).as_ref() != Some(b"av01") {
                 return unreadable("an AVIF whose transparency is put together from tiles");

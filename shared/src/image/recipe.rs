@@ -89,6 +89,20 @@ words! {
 }
 
 words! {
+    /// What a rendition keeps of its source's EXIF.
+    #[derive(Default)]
+    Keep, "what is kept" {
+        /// Nothing.
+        #[default]
+        Nothing = "nothing",
+        /// Who made it, and who has the rights.
+        Copyright = "copyright",
+        /// Besides, when and how it was taken, and what it shows: all but what says where it was, and whose camera.
+        Public = "public",
+    }
+}
+
+words! {
     /// A turn clockwise, in degrees, beyond what the picture's orientation says.
     Rotation, "rotation" {
         /// The top becomes the right side.
@@ -345,6 +359,9 @@ pub struct Resize {
     /// Whether colours that sRGB does not have are kept.
     #[serde(default, skip_serializing_if = "is_default")]
     pub gamut: Gamut,
+    /// What is kept of the source's EXIF.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub keep: Keep,
     /// `None`: the worker chooses what suits the picture.
     pub format: Option<RenditionFormat>,
     /// The encoder's quality; the highest that is tried, with the next.
@@ -377,6 +394,7 @@ impl Default for Resize {
             background: None,
             effort: Effort::Balanced,
             gamut: Gamut::Srgb,
+            keep: Keep::Nothing,
             format: None,
             quality: Quality::DEFAULT,
             max_bytes: None,
@@ -428,6 +446,7 @@ mod tests {
             background: Some(Colour([1, 0xAB, 255])),
             effort: Effort::Best,
             gamut: Gamut::P3,
+            keep: Keep::Public,
             format: Some(RenditionFormat::Png),
             quality: Quality(9),
             max_bytes: NonZeroU64::new(5),

@@ -16,22 +16,42 @@ use super::{RenderError, colour::p3_profile, encode::avif};
 pub(crate) struct Labels {
     /// What the values mean.
     pub(crate) gamut: Gamut,
+    /// A TIFF structure of less than 64 KiB.
+    pub(crate) exif: Option<Vec<u8>>,
 }
 
 impl Labels {
-    /// The file with these labels. A file without colours is told none: a gray is the same in both gamuts.
-    pub(crate) fn put(&self, format: RenditionFormat, file: Vec<u8>) -> Result<Vec<u8>, RenderError> {
-        if self.gamut == Gamut::Srgb || has_no_colours(format, &file) {
+    /// The file with these labels. A file without colours is told no gamut: a gray is the same in all.
+    pub(crate) fn put(&self, format: RenditionFormat, mut file: Vec<u8>) -> Result<Vec<u8>, RenderError> {
+        let profile = match self.gamut {
+            Gamut::P3 if !has_no_colours(format, &file) => Some(p3_profile()?),
+            Gamut::P3 | Gamut::Srgb => None,
+        };
+        if profile.is_none() && self.exif.is_none() {
             return Ok(file);
         }
-        let profile = p3_profile()?;
+        // What is put last stands first: EXIF, in a JPEG (CIPA DC-008-2019, section 4.5.4).
         match format {
             RenditionFormat::Jpeg => {
-                // One of one segments (ICC.1:2022, annex B.4).
-                segment(file, 0xE2, &[&b"ICC_PROFILE\0\x01\x01"[..], &profile].concat())
+                if let Some(profile) = profile {
+                    // One of one segments (ICC.1:2022, annex B.4).
+                    file = segment(file, 0xE2, &[&b"ICC_PROFILE\0\x01\x01"[..], &profile].concat())?;
+                }
+                if let Some(exif) = &self.exif {
+                    file = segment(file, 0xE1, &[&b"Exif\0\0"[..], exif].concat())?;
+                }
+                Ok(file)
             }
-            RenditionFormat::Png => Ok(chunk(file, *b"iCCP", &[&b"Display P3\0\0"[..], &zlib(&profile)].concat())),
-            RenditionFormat::Webp => webp(&file, &profile),
+            RenditionFormat::Png => {
+                if let Some(exif) = &self.exif {
+                    file = chunk(file, *b"eXIf", exif);
+                }
+                if let Some(profile) = profile {
+                    file = chunk(file, *b"iCCP", &[&b"Display P3\0\0"[..], &zlib(&profile)].concat());
+                }
+                Ok(file)
+            }
+            RenditionFormat::Webp => webp(&file, profile.as_deref(), self.exif.as_deref()),
             RenditionFormat::Avif => avif(&file, self),
         }
     }
@@ -83,10 +103,12 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
     packed
 }
 
-/// A WebP in its extended form, with its profile before the picture (RFC 9649, section 2.7).
-fn webp(file: &[u8], profile: &[u8]) -> Result<Vec<u8>, RenderError> {
+/// A WebP in its extended form, with its profile before the picture and EXIF behind it (RFC 9649, section 2.7).
+fn webp(file: &[u8], profile: Option<&[u8]>, exif: Option<&[u8]>) -> Result<Vec<u8>, RenderError> {
     /// The flag of a profile.
     const PROFILE: u8 = 0x20;
+    /// The flag of EXIF.
+    const EXIF: u8 = 0x08;
     /// The flag of transparency.
     const ALPHA: u8 = 0x10;
     let bug = || RenderError::bug("a WebP without a picture");
@@ -104,17 +126,22 @@ fn webp(file: &[u8], profile: &[u8]) -> Result<Vec<u8>, RenderError> {
             ([flags, 0, 0, 0, width[0], width[1], width[2], height[0], height[1], height[2]], rest)
         }
     };
-    extended[0] |= PROFILE;
+    extended[0] |= profile.map_or(0, |_| PROFILE) | exif.map_or(0, |_| EXIF);
     let mut body = b"WEBP".to_vec();
-    for (kind, bytes) in [(b"VP8X", &extended[..]), (b"ICCP", profile)] {
-        body.extend(kind);
-        body.extend(u32::try_from(bytes.len()).map_err(RenderError::bug)?.to_le_bytes());
-        body.extend(bytes);
-        body.extend(&[0][..bytes.len() % 2]);
-    }
+    riff_chunk(&mut body, *b"VP8X", &extended)?;
+    profile.map_or(Ok(()), |profile| riff_chunk(&mut body, *b"ICCP", profile))?;
     body.extend(pictures);
+    exif.map_or(Ok(()), |exif| riff_chunk(&mut body, *b"EXIF", exif))?;
     let length = u32::try_from(body.len()).map_err(RenderError::bug)?;
     Ok([&b"RIFF"[..], &length.to_le_bytes(), &body].concat())
+}
+
+fn riff_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> Result<(), RenderError> {
+    file.extend(kind);
+    file.extend(u32::try_from(body.len()).map_err(RenderError::bug)?.to_le_bytes());
+    file.extend(body);
+    file.extend(&[0][..body.len() % 2]);
+    Ok(())
 }
 
 /// An AVIF in another container.

@@ -14,7 +14,7 @@
 //! | facts | [`facts`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
 //! | search | [`search`] | where asked for: the quality that meets a number of bytes, or a [`score`] |
 //! | encode | [`encode`] | JPEG, PNG, WebP, AVIF, without metadata |
-//! | label | [`label`] | where asked for: what the file says beside its pixels |
+//! | label | [`label`] | where asked for: what the file says beside its pixels, and what it has of its source's EXIF ([`keep`]) |
 
 mod attention;
 mod canvas;
@@ -26,6 +26,7 @@ mod effects;
 mod encode;
 mod facts;
 mod hdr;
+mod keep;
 mod label;
 mod libjpeg;
 mod likeness;
@@ -44,7 +45,7 @@ use std::{fmt::Display, io::Cursor};
 
 use darkroom_shared::{
     header::{self, Header, HeaderError, HeaderLimits, Limit},
-    image::{Facts, Failure, FailureCode, Recipe, RenditionFormat},
+    image::{Facts, Failure, FailureCode, Keep, Recipe, RenditionFormat},
 };
 use label::Labels;
 use serde::{Deserialize, Serialize};
@@ -149,7 +150,11 @@ pub fn render(
     let mut plan = plan::plan(recipe, width, height, header.frames)?;
     plan.gamut = metadata.space.gamut(plan.gamut);
     plan.mount.background = plan.mount.background.map(|colour| colour::srgb_in(plan.gamut, colour));
-    let labels = Labels { gamut: plan.gamut };
+    let exif = match plan.keep {
+        Keep::Nothing => None,
+        keep => decode::exif_of(source, &header).and_then(|exif| keep::kept(exif, keep)),
+    };
+    let labels = Labels { gamut: plan.gamut, exif };
     let job = render::Job { source, header, metadata, plan, labels, scans: limits.header.scans };
     if header.is_animated() { job.animation(emit) } else { job.still(emit) }
 }

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use darkroom_shared::image::{Crop, Effort, Fit, Gamut, Position, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_shared::image::{Crop, Effort, Fit, Gamut, Keep, Position, Quality, Recipe, RenditionFormat, Resize};
 
 use super::{
     RenderError,
@@ -28,6 +28,7 @@ pub(crate) struct Plan {
     pub(crate) mount: Mount,
     /// The colours that are kept, where the source has them.
     pub(crate) gamut: Gamut,
+    pub(crate) keep: Keep,
     /// What the quality is searched for.
     pub(crate) goal: Option<Goal>,
 }
@@ -81,6 +82,7 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
                 effects: Effects::default(),
                 mount: Mount::default(),
                 gamut: Gamut::Srgb,
+                keep: Keep::Nothing,
                 goal: None,
             })
         }
@@ -146,6 +148,7 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         mount: Mount { mat, background: resize.background.map(|colour| colour.0) },
         // Without colours, there are none to keep.
         gamut: if resize.grayscale { Gamut::Srgb } else { resize.gamut },
+        keep: resize.keep,
         goal,
     })
 }

@@ -40,6 +40,21 @@ fn layout(bytes: &[u8]) -> Result<Layout, RenderError> {
     Ok(header::avif_layout(&mut Cursor::new(bytes))?)
 }
 
+/// The EXIF item says first how far behind its own first four bytes the TIFF structure begins (ISO/IEC 23008-12, annex A.2).
+pub(super) fn exif_of(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut data = Vec::new();
+    for (offset, length) in layout(bytes).ok()?.exif? {
+        let end = offset.checked_add(length)?;
+        data.extend_from_slice(bytes.get(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)?);
+        // Parts that overlap.
+        if data.len() > bytes.len() {
+            return None;
+        }
+    }
+    let (start, data) = data.split_first_chunk::<4>()?;
+    data.get(u32::from_be_bytes(*start) as usize..).map(<[u8]>::to_vec)
+}
+
 /// First the turns, then the mirror (ISO/IEC 23000-22, section 7.3.6.7).
 fn orientation(layout: &Layout) -> Orientation {
     let mut orientation = Orientation::from_tag(match layout.turns {

@@ -18,25 +18,26 @@ use crate::pipeline::{
     raster::{Channels, Raster},
 };
 
-/// Reads the first EXIF segment and the ICC profile, which may be spread over segments (ICC.1:2022, annex B.4).
+/// What JPEG puts before EXIF.
+const EXIF: &[u8] = b"Exif\0\0";
+
+/// The first EXIF segment.
+pub(super) fn exif_of(bytes: &[u8]) -> Option<&[u8]> {
+    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == 0xE1))
+}
+
+/// Reads the orientation and the ICC profile, which may be spread over segments (ICC.1:2022, annex B.4).
 pub(super) fn metadata(bytes: &[u8]) -> Metadata {
-    let mut exif = None;
     let mut chunks: Vec<(u8, &[u8])> = Vec::new();
     for (marker, body) in segments(bytes) {
-        match (marker, body) {
-            (0xE1, body) if exif.is_none() && body.starts_with(b"Exif\0\0") => exif = Some(body),
-            (0xE2, body) => {
-                if let Some([number, _, chunk @ ..]) = body.strip_prefix(b"ICC_PROFILE\0") {
-                    chunks.push((*number, chunk));
-                }
-            }
-            _ => {}
+        if let (0xE2, Some([number, _, chunk @ ..])) = (marker, body.strip_prefix(b"ICC_PROFILE\0")) {
+            chunks.push((*number, chunk));
         }
     }
     chunks.sort_by_key(|(number, _)| *number);
     let profile: Vec<u8> = chunks.into_iter().flat_map(|(_, chunk)| chunk).copied().take(MAX_PROFILE).collect();
     Metadata {
-        orientation: exif.map(exif::orientation).unwrap_or_default(),
+        orientation: exif_of(bytes).map(exif::orientation).unwrap_or_default(),
         space: if profile.is_empty() { Space::Srgb } else { Space::Icc(profile) },
         ..Metadata::default()
     }

@@ -5,7 +5,7 @@ use darkroom_shared::{
     image::{Failure, FailureCode},
 };
 use jxl_oxide::{
-    AllocTracker, JxlImage, JxlThreadPool, PixelFormat,
+    AllocTracker, AuxBoxData, JxlImage, JxlThreadPool, PixelFormat,
     color::{ColourEncoding, ColourSpace, EnumColourEncoding},
     image::ExtraChannelInfo,
 };
@@ -48,6 +48,12 @@ pub(super) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, Render
         None => Some(image.rendered_icc()).filter(|p| p.len() <= MAX_PROFILE).map_or(Space::Srgb, Space::Icc),
     };
     Ok(Metadata { space, ..Metadata::default() })
+}
+
+pub(super) fn exif_of(bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
+    let image = open(bytes, header).ok()?;
+    let AuxBoxData::Data(exif) = image.aux_boxes().first_exif().ok()? else { return None };
+    exif.payload().get(exif.tiff_header_offset() as usize..).map(<[u8]>::to_vec)
 }
 
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {

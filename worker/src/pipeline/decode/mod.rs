@@ -54,8 +54,8 @@ fn unmultiply<T: Copy + Into<u32> + TryFrom<u32>>(mut raster: Raster<T>, top: T)
     raster
 }
 
-/// What is kept of a file's metadata: what is needed to show its pixels rightly. Nothing else is read, so nothing else
-/// can reach a rendition.
+/// What is read of a file's metadata: what is needed to show its pixels rightly. Nothing else can reach a rendition,
+/// but for what [`exif_of`] reads where a recipe asks for it.
 #[derive(Debug, Default)]
 pub(crate) struct Metadata {
     pub(crate) orientation: Orientation,
@@ -102,6 +102,19 @@ pub(crate) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, Render
         SourceFormat::Avif => avif::metadata(bytes),
         SourceFormat::Jxl => jxl::metadata(bytes, header),
         SourceFormat::Tiff => through_image::tiff_metadata(bytes),
+    }
+}
+
+/// The file's EXIF: a TIFF structure, unread.
+pub(crate) fn exif_of(bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
+    match header.format {
+        SourceFormat::Jpeg => jpeg::exif_of(bytes).map(<[u8]>::to_vec),
+        SourceFormat::Png => png::exif_of(bytes),
+        SourceFormat::Webp => webp::exif_of(bytes).map(<[u8]>::to_vec),
+        SourceFormat::Avif => avif::exif_of(bytes),
+        SourceFormat::Jxl => jxl::exif_of(bytes, header),
+        SourceFormat::Tiff => Some(bytes.to_vec()),
+        SourceFormat::Gif | SourceFormat::Bmp => None,
     }
 }
 

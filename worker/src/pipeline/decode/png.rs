@@ -47,6 +47,11 @@ pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
     Ok(Metadata { orientation, space: space(info), ..Metadata::default() })
 }
 
+pub(super) fn exif_of(bytes: &[u8]) -> Option<Vec<u8>> {
+    let reader = open(bytes, Transformations::IDENTITY).ok()?;
+    reader.info().exif_metadata.as_deref().map(<[u8]>::to_vec)
+}
+
 /// The order of precedence is the standard's (W3C PNG, third edition, section 4.3).
 fn space(info: &Info<'_>) -> Space {
     if let Some(cicp) = info.coding_independent_code_points {

@@ -30,6 +30,10 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     metadata
 }
 
+pub(super) fn exif_of(bytes: &[u8]) -> Option<&[u8]> {
+    chunks(bytes).find_map(|(kind, body)| (kind == b"EXIF").then_some(body))
+}
+
 /// The chunks of the file, as kind and body.
 fn chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     let mut rest = bytes.get(12..).unwrap_or_default();

@@ -69,6 +69,9 @@ pub(crate) fn contain(
         .set_monochrome(gray)
         .set_chroma_subsampling((gray, gray))
         .set_seq_profile(u8::from(!gray));
+    if let Some(exif) = &labels.exif {
+        container.set_exif(exif.clone());
+    }
     let mut file = Vec::new();
     container.write_slice(&mut file, colour, alpha).map_err(RenderError::bug)?;
     Ok(file)

@@ -1,0 +1,189 @@
+//! Of a source's EXIF, a rendition has what its recipe keeps, and nothing of what it must not say.
+#![allow(clippy::unwrap_used)] // helpers of tests
+
+use std::io::Cursor;
+
+use darkroom_dev::pictures::{self, Av1, Avif, Jpeg};
+use darkroom_shared::image::{Gamut, Keep, Recipe, RenditionFormat, Resize};
+use darkroom_worker::pipeline::{Limits, render};
+use exif::{Exif, Field, In, Rational, Reader, Tag, Value, experimental::Writer};
+use image::GenericImageView as _;
+use png::{BitDepth, ColorType};
+
+const SECRET: &str = "SECRET-4711";
+
+fn text(tag: Tag, text: &str) -> Field {
+    Field { tag, ifd_num: In::PRIMARY, value: Value::Ascii(vec![text.as_bytes().to_vec()]) }
+}
+
+/// What a camera might write: the names of its owner, the place, and what is worth keeping.
+fn camera_exif() -> Vec<u8> {
+    let degrees = [(52, 1), (31, 1), (4711, 100)].map(|(num, denom)| Rational { num, denom }).to_vec();
+    let fields = [
+        text(Tag::Artist, "Ada"),
+        text(Tag::Copyright, "(c) Ada"),
+        text(Tag::ImageDescription, "A bridge"),
+        text(Tag::Model, "Box 2"),
+        text(Tag::DateTimeOriginal, "2026:02:03 04:05:06"),
+        Field {
+            tag: Tag::FNumber,
+            ifd_num: In::PRIMARY,
+            value: Value::Rational(vec![Rational { num: 28, denom: 10 }]),
+        },
+        Field { tag: Tag::Orientation, ifd_num: In::PRIMARY, value: Value::Short(vec![6]) },
+        Field { tag: Tag::GPSLatitude, ifd_num: In::PRIMARY, value: Value::Rational(degrees) },
+        text(Tag::GPSLatitudeRef, "N"),
+        text(Tag::GPSAreaInformation, SECRET),
+        text(Tag::BodySerialNumber, SECRET),
+        text(Tag::LensSerialNumber, SECRET),
+        text(Tag::CameraOwnerName, SECRET),
+        text(Tag::ImageUniqueID, SECRET),
+        Field { tag: Tag::MakerNote, ifd_num: In::PRIMARY, value: Value::Undefined(SECRET.into(), 0) },
+        Field { tag: Tag::UserComment, ifd_num: In::PRIMARY, value: Value::Undefined(SECRET.into(), 0) },
+    ];
+    let preview = Jpeg::new(16, 16).with_segment(0xFE, SECRET.as_bytes()).encode_rgb(|_, _| [1, 2, 3]);
+    let mut writer = Writer::new();
+    fields.iter().for_each(|field| writer.push_field(field));
+    writer.set_jpeg(&preview, In::THUMBNAIL);
+    let mut written = Cursor::new(Vec::new());
+    writer.write(&mut written, true).unwrap();
+    written.into_inner()
+}
+
+fn jpeg(exif: &[u8]) -> Vec<u8> {
+    let xmp = format!("http://ns.adobe.com/xap/1.0/\0<x>{SECRET}</x>");
+    Jpeg::new(32, 16)
+        .with_segment(0xE1, &[b"Exif\0\0", exif].concat())
+        .with_segment(0xE1, xmp.as_bytes())
+        .with_segment(0xED, format!("Photoshop 3.0\0{SECRET}").as_bytes())
+        .encode_rgb(|_, _| [200, 30, 30])
+}
+
+fn png(exif: &[u8]) -> Vec<u8> {
+    let samples = [240, 20, 20].repeat(32 * 16);
+    let chunks = [(*b"cICP", vec![12, 13, 0, 1]), (*b"eXIf", exif.to_vec())];
+    pictures::png_with(32, 16, ColorType::Rgb, BitDepth::Eight, &samples, &chunks)
+}
+
+/// Every format that can carry EXIF.
+fn sources() -> Vec<(&'static str, Vec<u8>)> {
+    let exif = camera_exif();
+    let webp = pictures::webp(32, 16, &[9, 9, 200, 255].repeat(32 * 16));
+    let boxed = [&[0; 4], &exif[..]].concat();
+    vec![
+        ("JPEG", jpeg(&exif)),
+        ("PNG", png(&exif)),
+        ("WebP", webp_with_exif(&webp, &exif)),
+        ("AVIF", Avif::new(Av1::Full).with_exif(&exif).encode()),
+        ("JPEG XL", pictures::jxl_container(*b"Exif", &boxed)),
+    ]
+}
+
+fn webp_with_exif(simple: &[u8], exif: &[u8]) -> Vec<u8> {
+    let mut body = b"WEBPVP8X\x0A\0\0\0\x08\0\0\0\x1F\0\0\x0F\0\0".to_vec();
+    body.extend(&simple[12..]);
+    body.extend(b"EXIF");
+    body.extend(u32::try_from(exif.len()).unwrap().to_le_bytes());
+    body.extend(exif);
+    body.extend(vec![0; exif.len() % 2]);
+    [b"RIFF", &u32::try_from(body.len()).unwrap().to_le_bytes()[..], &body].concat()
+}
+
+fn made(source: &[u8], resize: Resize) -> Vec<u8> {
+    let mut files = Vec::new();
+    let emit = &mut |rendition: darkroom_worker::pipeline::Rendered| {
+        files.push(rendition.bytes);
+        Ok(())
+    };
+    render(source, &Recipe::Resize(resize), &Limits::default(), emit).unwrap();
+    files.remove(0)
+}
+
+fn keeping(keep: Keep, format: RenditionFormat) -> Resize {
+    Resize { keep, format: Some(format), ..Resize::default() }
+}
+
+/// As another reader finds it.
+fn exif_in(file: &[u8]) -> Exif {
+    Reader::new().read_from_container(&mut Cursor::new(file)).unwrap()
+}
+
+fn value(exif: &Exif, tag: Tag) -> Option<String> {
+    exif.get_field(tag, In::PRIMARY).map(|field| field.display_value().to_string())
+}
+
+#[test]
+fn copyright_is_kept_in_every_format_and_nothing_else() {
+    for (name, source) in sources() {
+        for format in RenditionFormat::ALL {
+            let file = made(&source, keeping(Keep::Copyright, *format));
+            let exif = exif_in(&file);
+            assert_eq!(value(&exif, Tag::Artist).unwrap(), "\"Ada\"", "{name} to {format}");
+            assert_eq!(value(&exif, Tag::Copyright).unwrap(), "\"(c) Ada\"", "{name} to {format}");
+            assert_eq!(exif.fields().len(), 2, "{name} to {format}");
+        }
+    }
+}
+
+#[test]
+fn what_may_be_public_is_kept_and_places_numbers_and_previews_are_not() {
+    for (name, source) in sources() {
+        for format in RenditionFormat::ALL {
+            let file = made(&source, keeping(Keep::Public, *format));
+            let exif = exif_in(&file);
+            assert_eq!(value(&exif, Tag::ImageDescription).unwrap(), "\"A bridge\"", "{name} to {format}");
+            assert_eq!(value(&exif, Tag::DateTimeOriginal).unwrap(), "2026-02-03 04:05:06", "{name} to {format}");
+            assert_eq!(value(&exif, Tag::FNumber).unwrap(), "2.8", "{name} to {format}");
+            assert_eq!(exif.fields().len(), 6, "{name} to {format}");
+            for trace in [SECRET, "xap/1.0", "Photoshop", "JFXX"] {
+                assert!(!file.windows(trace.len()).any(|window| window == trace.as_bytes()), "{trace} in {format}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_kept_exif_turns_nothing_twice() {
+    let file = made(&jpeg(&camera_exif()), keeping(Keep::Public, RenditionFormat::Jpeg));
+    assert_eq!(value(&exif_in(&file), Tag::Orientation), None);
+    assert_eq!(image::load_from_memory(&file).unwrap().dimensions(), (16, 32), "turned by the pipeline");
+    let again = made(&file, keeping(Keep::Public, RenditionFormat::Jpeg));
+    assert_eq!(image::load_from_memory(&again).unwrap().dimensions(), (16, 32));
+    assert_eq!(exif_in(&again).fields().len(), 6);
+}
+
+#[test]
+fn exif_and_profile_stand_beside_each_other() {
+    for format in RenditionFormat::ALL {
+        let wide = Resize { gamut: Gamut::P3, ..keeping(Keep::Copyright, *format) };
+        let file = made(&png(&camera_exif()), wide);
+        assert_eq!(exif_in(&file).fields().len(), 2, "{format}");
+        let plain = Resize { gamut: Gamut::P3, ..keeping(Keep::Nothing, *format) };
+        let shown =
+            |file: &[u8]| made(file, Resize { gamut: Gamut::P3, ..keeping(Keep::Nothing, RenditionFormat::Png) });
+        assert_eq!(shown(&file), shown(&made(&png(&camera_exif()), plain)), "{format}: the same picture");
+    }
+}
+
+#[test]
+fn without_exif_or_with_a_broken_one_the_file_has_none() {
+    let long = "x".repeat(2_000);
+    let mut writer = Writer::new();
+    let field = text(Tag::Copyright, &long);
+    writer.push_field(&field);
+    let mut too_long = Cursor::new(Vec::new());
+    writer.write(&mut too_long, true).unwrap();
+    for exif in [&b"II*\0\xFF\xFF\xFF\xFF"[..], b"", b"garbage", too_long.get_ref()] {
+        let file = made(&jpeg(exif), keeping(Keep::Public, RenditionFormat::Jpeg));
+        assert!(!file.windows(4).any(|window| window == b"Exif"));
+    }
+}
+
+#[test]
+fn what_can_be_read_of_a_damaged_exif_is_kept() {
+    let mut exif = camera_exif();
+    // Cut within the preview: the second directory's picture is gone, the first directory is whole.
+    exif.truncate(exif.len() - 40);
+    let file = made(&jpeg(&exif), keeping(Keep::Copyright, RenditionFormat::Webp));
+    assert_eq!(value(&exif_in(&file), Tag::Artist).unwrap(), "\"Ada\"");
+}
