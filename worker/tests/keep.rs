@@ -43,7 +43,9 @@ fn camera_exif() -> Vec<u8> {
     ];
     let preview = Jpeg::new(16, 16).with_segment(0xFE, SECRET.as_bytes()).encode_rgb(|_, _| [1, 2, 3]);
     let mut writer = Writer::new();
-    fields.iter().for_each(|field| writer.push_field(field));
+    for field in &fields {
+        writer.push_field(field);
+    }
     writer.set_jpeg(&preview, In::THUMBNAIL);
     let mut written = Cursor::new(Vec::new());
     writer.write(&mut written, true).unwrap();
