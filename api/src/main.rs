@@ -78,9 +78,11 @@ async fn migrate(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
-    let db = database::connect(&settings.database).await?;
-    database::prepare(&db, settings.database.migrate_on_start).await?;
+    let mut stop = Box::pin(stop_signal()?);
+    let db = tokio::select! {
+        db = database::open(&settings.database) => db?,
+        () = &mut stop => return Ok(()),
+    };
     let app = App::open(db, &settings).await?;
     let listener =
         TcpListener::bind(settings.bind).await.with_context(|| format!("cannot listen on {}", settings.bind))?;

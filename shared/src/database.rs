@@ -9,6 +9,8 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions},
 };
 
+use tracing::warn;
+
 use crate::config;
 
 /// Our own migrations; those of `apalis.jobs` come with apalis-postgres and run before them.
@@ -46,6 +48,61 @@ pub enum DatabaseError {
     Behind,
 }
 
+impl DatabaseError {
+    /// Whether the server is away or overloaded: then it is worth asking again.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Connect(error) | Self::Sql(error) | Self::Apalis(apalis_postgres::Error::Database(error)) => {
+                is_passing(error)
+            }
+            Self::Migrate(error) => is_passing_migration(error),
+            Self::Apalis(_) | Self::Newer { .. } | Self::Behind => false,
+        }
+    }
+}
+
+fn is_passing(error: &sqlx::Error) -> bool {
+    /// Connection faults, too few resources, an operator's intervention (`PostgreSQL` manual, appendix A).
+    const CLASSES: [&str; 3] = ["08", "53", "57"];
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Database(error) => {
+            error.code().is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
+        }
+        sqlx::Error::Migrate(error) => is_passing_migration(error),
+        _ => false,
+    }
+}
+
+fn is_passing_migration(error: &MigrateError) -> bool {
+    matches!(error, MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_passing(error))
+}
+
+/// Time between two attempts of [`open`].
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a starting process does: opens the pool, and [`prepare`]s the database. A server that is away is waited for, as
+/// it is later on: for as long as it takes, and with a warning each time.
+///
+/// # Errors
+/// Where waiting would not help: a wrong password, a database that does not exist, a schema of another version.
+pub async fn open(settings: &config::Database) -> Result<PgPool, DatabaseError> {
+    loop {
+        let opened = async {
+            let pool = connect(settings).await?;
+            prepare(&pool, settings.migrate_on_start).await?;
+            Ok(pool)
+        };
+        match opened.await {
+            Err(error) if DatabaseError::is_passing(&error) => {
+                warn!("{error}; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
 /// Opens the pool. Waits at most 10 s for the server.
 pub async fn connect(settings: &config::Database) -> Result<PgPool, DatabaseError> {
     let options = PgConnectOptions::from_str(settings.url.expose()).map_err(DatabaseError::Connect)?;
@@ -78,7 +135,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), DatabaseError> {
     verify(&mut connection).await
 }
 
-/// What a starting process does: migrates, or where that is switched off checks that it has been done.
+/// Migrates, or where that is switched off checks that it has been done.
 pub async fn prepare(pool: &PgPool, migrate_on_start: bool) -> Result<(), DatabaseError> {
     if migrate_on_start { migrate(pool).await } else { verify(&mut *pool.acquire().await?).await }
 }

@@ -56,8 +56,15 @@ fn main() -> ExitCode {
 async fn work(command: Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
-    let pool = database::connect(&settings.database).await?;
-    database::prepare(&pool, settings.database.migrate_on_start).await?;
+    let pool = match command {
+        Command::Run => database::open(&settings.database).await?,
+        // Somebody waits for its answer.
+        _ => {
+            let pool = database::connect(&settings.database).await?;
+            database::prepare(&pool, settings.database.migrate_on_start).await?;
+            pool
+        }
+    };
     match command {
         Command::Run => Ok(match run(&settings, App::open(&settings, pool).await?).await? {
             Drained { handed_back: 0, unwritten: 0 } => ExitCode::SUCCESS,

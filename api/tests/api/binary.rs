@@ -58,13 +58,32 @@ async fn settings_in_force_are_printed_without_secrets() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_one_clear_line() {
+async fn a_database_that_is_away_is_waited_for() {
     let api = Api::start().await;
     let mut command = darkroom_api();
-    command.envs(api.env()).env("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:9/x");
+    command.envs(api.env()).env("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:9/x").stderr(Stdio::piped());
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let told = lines.find(|line| line.contains("cannot connect to Postgres")).unwrap();
+        assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+        (child.wait().unwrap().code(), told)
+    });
+    let (code, told) = ended.await.unwrap();
+    assert!(told.contains("trying again") && !told.contains("hunter2"), "{told}");
+    assert_eq!(code, Some(0), "told to stop, it stops");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_one_clear_line() {
+    let api = Api::start().await;
+    let env = api.env();
+    let url = &env["DATABASE_URL"];
+    let mut command = darkroom_api();
+    command.envs(api.env()).env("DATABASE_URL", format!("{url}_not"));
     let (code, _, told) = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
     assert_eq!(code, Some(1));
-    assert!(told.contains("cannot connect to Postgres") && !told.contains("hunter2"), "{told}");
+    assert!(told.contains("cannot connect to Postgres") && told.contains("does not exist"), "{told}");
     assert_eq!(told.lines().count(), 1, "{told}");
 }
 
