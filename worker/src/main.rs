@@ -56,14 +56,13 @@ fn main() -> ExitCode {
 async fn work(command: Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
-    let pool = match command {
-        Command::Run => database::open(&settings.database).await?,
+    let pool = if let Command::Run = command {
+        database::open(&settings.database).await?
+    } else {
         // Somebody waits for its answer.
-        _ => {
-            let pool = database::connect(&settings.database).await?;
-            database::prepare(&pool, settings.database.migrate_on_start).await?;
-            pool
-        }
+        let pool = database::connect(&settings.database).await?;
+        database::prepare(&pool, settings.database.migrate_on_start).await?;
+        pool
     };
     match command {
         Command::Run => Ok(match run(&settings, App::open(&settings, pool).await?).await? {
