@@ -5,7 +5,7 @@ use std::io::Cursor;
 
 use darkroom_shared::{
     header::{self, HeaderLimits},
-    image::{Recipe, SourceFormat},
+    image::{Gamut, Keep, Recipe, Resize, SourceFormat},
 };
 use darkroom_worker::pipeline::{Limits, render};
 
@@ -20,7 +20,12 @@ pub fn render_only(format: SourceFormat, bytes: &[u8]) {
     if !header::read(&mut Cursor::new(bytes), &LIMITS).is_ok_and(|header| header.format == format) {
         return;
     }
-    let rendered = render(bytes, &Recipe::Standard, &Limits { header: LIMITS }, &mut |rendition| {
+    // Some ask for what is read only where it is asked for.
+    let recipe = match bytes.len() % 4 {
+        0 => Recipe::Resize(Resize { keep: Keep::Public, gamut: Gamut::P3, ..Resize::default() }),
+        _ => Recipe::Standard,
+    };
+    let rendered = render(bytes, &recipe, &Limits { header: LIMITS }, &mut |rendition| {
         assert!(u64::from(rendition.width) * u64::from(rendition.height) <= LIMITS.pixels);
         assert!(!rendition.bytes.is_empty());
         Ok(())

@@ -1,7 +1,8 @@
 //! How much memory rendering a picture takes beside what it is granted, in a render process of its own:
 //! `cargo run --release --workspace --example memory -- target/release/darkroom-worker FILE…`.
 //!
-//! Tries smaller and smaller grants: the smallest that suffices is what the picture needs.
+//! Tries smaller and smaller grants: the smallest that suffices is what the picture needs. `RECIPE` is one in JSON; the
+//! standard set without it.
 
 use std::{
     env, fs,
@@ -31,6 +32,10 @@ const STEP: u64 = 4 << 20;
 async fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let worker = arguments.next().ok_or_else(|| Error::other("which darkroom-worker?"))?;
+    let recipe = match env::var("RECIPE") {
+        Ok(recipe) => serde_json::from_str(&recipe)?,
+        Err(_) => Recipe::Standard,
+    };
     let program = Program { path: worker.into(), arguments: vec!["render-child".to_owned()] };
     // A new child for each grant, so that none uses what the last one's allocator kept.
     let pool = Pool::start(PoolOptions { program, size: 1, orders: 1, deadline: Duration::from_mins(5) })?;
@@ -39,15 +44,15 @@ async fn main() -> Result<()> {
         let source = fs::read(&file)?;
         let name = file.rsplit('/').next().unwrap_or_default();
         let Ok(header) = header::read(&mut Cursor::new(&source), &HeaderLimits::default()) else { continue };
-        let granted = admission::estimate(&header, source.len() as u64, &Recipe::Standard);
-        if !suffices(&pool, &source, granted).await {
+        let granted = admission::estimate(&header, source.len() as u64, &recipe);
+        if !suffices(&pool, &recipe, &source, granted).await {
             println!("| {name} | {} | more, or it is refused | |", granted >> 20);
             continue;
         }
         let (mut too_little, mut enough) = (0, granted.div_ceil(STEP));
         while enough - too_little > 1 {
             let middle = u64::midpoint(too_little, enough);
-            if suffices(&pool, &source, middle * STEP).await {
+            if suffices(&pool, &recipe, &source, middle * STEP).await {
                 enough = middle;
             } else {
                 too_little = middle;
@@ -59,8 +64,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn suffices(pool: &Pool, source: &[u8], memory: u64) -> bool {
-    let order = Order { recipe: Recipe::Standard, limits: Limits::default() };
+async fn suffices(pool: &Pool, recipe: &Recipe, source: &[u8], memory: u64) -> bool {
+    let order = Order { recipe: recipe.clone(), limits: Limits::default() };
     let (sender, mut renditions) = mpsc::channel(1);
     let rendered = async {
         // Dropped with the block: then all renditions are taken.
