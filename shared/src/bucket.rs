@@ -6,7 +6,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
-    Attribute, Attributes, ClientOptions, ObjectStore, PutOptions, RetryConfig,
+    Attribute, Attributes, ClientOptions, ObjectStore, ObjectStoreExt as _, PutOptions, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     path::Path,
     signer::Signer as _,
@@ -116,6 +116,12 @@ impl Bucket {
         let path = self.path(&ObjectKey::rendition(image, rendition));
         self.store.put_opts(&path, bytes.into(), options).await.map_err(failed("store an object"))?;
         Ok(())
+    }
+
+    /// A rendition's bytes, and no more of them than the catalog says there are. Fails where the object is gone, too.
+    pub async fn get(&self, image: ImageId, rendition: &Rendition) -> Result<Bytes, BucketError> {
+        let path = self.path(&ObjectKey::rendition(image, rendition));
+        self.store.get_range(&path, 0..rendition.bytes).await.map_err(failed("read an object"))
     }
 
     /// Removes objects; those that are gone already count as removed.

@@ -83,8 +83,8 @@ macro_rules! words {
 mod recipe;
 
 pub use recipe::{
-    Blur, Colour, Crop, Effort, Fit, Gamut, Keep, MAX_DIMENSION, Position, Quality, Recipe, Resize, Rotation, Sharpen,
-    Ssim,
+    Blur, Colour, Crop, Effort, Fit, Gamut, Keep, MAX_DIMENSION, Margin, Opacity, Overlay, Position, Quality, Recipe,
+    Resize, Rotation, Scale, Sharpen, Ssim,
 };
 
 words! {

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     }
     // Outlives confinement: nothing is opened later.
     let mut socket = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).ok();
-    serve(&mut |order, source, emit| {
+    serve(&mut |order, files, emit| {
         let mut raw = |bytes: &[u8]| socket.as_mut().map(|socket| socket.write_all(bytes));
         match fault.as_str() {
             "abort" => abort(),
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
             "escape" => return Err(RenderError::Internal(escapes())),
             _ => {}
         }
-        render(source, &order.recipe, &order.limits, emit)
+        render(files, &order.recipe, &order.limits, emit)
     })
 }
 

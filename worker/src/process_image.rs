@@ -7,8 +7,11 @@ use std::{io::Cursor, time::Duration};
 
 use bytes::Bytes;
 use darkroom_shared::{
-    catalog, header,
-    image::{Facts, Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition},
+    catalog,
+    header::{self, Header},
+    image::{
+        Facts, Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition, RenditionFormat, Status,
+    },
     jobs::ProcessImage,
     queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease},
     staging::StagingError,
@@ -22,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::{
     App,
-    pipeline::Rendered,
+    pipeline::{Files, RenderError, Rendered},
     render::{
         RenderFault,
         admission::{self, NoRoom},
@@ -34,6 +37,9 @@ use crate::{
 const PUTS: usize = 4;
 /// How long a large picture waits before it asks again for a place.
 const FULL: Duration = Duration::from_secs(1);
+
+/// A longer file is not taken for an overlay, in bytes: larger than that of any logo, and little beside a large picture.
+const MAX_OVERLAY: u64 = 32 << 20;
 
 /// Renders one image. A picture that cannot be rendered becomes `failed` at once, and that is a job well done; a fault
 /// of the bucket, the disk or the database is the job's failure, and the queue tries again.
@@ -103,7 +109,12 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
             Some(failure) => Fault::Picture(failure),
             None => Fault::retry(error),
         })?;
-    let needed = admission::estimate(&header, source.len() as u64, &recipe);
+    let overlay = match recipe.overlay() {
+        Some(overlay) => Some(read_overlay(app, overlay.image).await?),
+        None => None,
+    };
+    let beside = overlay.as_ref().map_or(0, |(header, file)| admission::overlay(header, file.len() as u64));
+    let needed = admission::estimate(&header, source.len() as u64, &recipe) + beside;
     // A picture that ran out of its memory has another attempt with more, where there is more.
     let needed = needed.max(needed.saturating_mul(lease.attempt().into()).min(app.admission.most()));
     let _room = app.admission.room(needed).await.map_err(|no_room| match no_room {
@@ -118,7 +129,10 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
     // Holds one rendition besides those on their way: the child waits rather than fill the memory.
     let (encoded, renditions) = mpsc::channel(1);
     let order = Order { recipe, limits: app.limits };
-    let rendered = async move { app.renderers.render(&order, &source, needed, &encoded).await };
+    let rendered = async move {
+        let files = Files { source: &source, overlay: overlay.as_ref().map(|(_, file)| &file[..]) };
+        app.renderers.render(&order, files, needed, &encoded).await
+    };
     let stored = ReceiverStream::new(renditions)
         .map(|rendered| put(app, image, rendered))
         .buffer_unordered(PUTS)
@@ -128,6 +142,37 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
     // The bucket's fault goes first: with nobody to take its renditions, the renderer stopped because of it.
     let stored = stored.map_err(Fault::retry)?;
     rendered.map(|facts| (stored, facts)).map_err(|fault| judge(fault, app.render))
+}
+
+/// The file of an overlay and its header: the largest rendition of its image, in a format without loss where there is one.
+/// Our own work, but no more trusted for it than an upload.
+async fn read_overlay(app: &App, image: ImageId) -> Result<(Header, Bytes), Fault> {
+    let unusable =
+        |detail: &str| Fault::Picture(Failure { code: FailureCode::Unsatisfiable, detail: detail.to_owned() });
+    let mut db = app.pool.acquire().await.map_err(Fault::retry)?;
+    let found = catalog::get(&mut db, image).await.map_err(Fault::retry)?;
+    if found.is_none_or(|image| image.status != Status::Ready) {
+        return Err(unusable("The overlay has been deleted."));
+    }
+    let renditions = catalog::renditions(&mut db, image).await.map_err(Fault::retry)?;
+    drop(db);
+    let rank = |rendition: &Rendition| {
+        let format = match rendition.format {
+            RenditionFormat::Png => 3,
+            RenditionFormat::Webp => 2,
+            RenditionFormat::Avif => 1,
+            RenditionFormat::Jpeg => 0,
+        };
+        (u64::from(rendition.width) * u64::from(rendition.height), format)
+    };
+    let usable = renditions.into_iter().filter(|rendition| rendition.bytes <= MAX_OVERLAY);
+    let best = usable.max_by_key(rank).ok_or_else(|| unusable("The overlay's file is too large."))?;
+    let file = app.bucket.get(image, &best).await.map_err(Fault::retry)?;
+    let header = header::read(&mut Cursor::new(&file), &app.limits.header).map_err(|error| {
+        let error = RenderError::from(error).of_overlay();
+        error.failure().map_or_else(|| Fault::retry(error), Fault::Picture)
+    })?;
+    Ok((header, file))
 }
 
 /// What a fault means for the picture and its job.

@@ -5,11 +5,11 @@ use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg};
 use darkroom_shared::{
-    header::{self, HeaderLimits},
-    image::{Facts, FailureCode, Recipe, RenditionFormat, Resize, Ssim},
+    header::{self, Header, HeaderLimits},
+    image::{Facts, FailureCode, ImageId, Overlay, Recipe, RenditionFormat, Resize, Scale, Ssim},
 };
 use darkroom_worker::{
-    pipeline::{Limits, Rendered},
+    pipeline::{Files, Limits, Rendered},
     render::{
         RenderFault, admission,
         pool::{Pool, PoolOptions},
@@ -51,15 +51,15 @@ async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(Facts, Vec<R
     render_as(pool, source, memory, Recipe::Standard).await
 }
 
-async fn render_as(
+async fn render_as<'a>(
     pool: &Pool,
-    source: &[u8],
+    files: impl Into<Files<'a>>,
     memory: u64,
     recipe: Recipe,
 ) -> Result<(Facts, Vec<Rendered>), RenderFault> {
     let (sender, mut renditions) = mpsc::channel(1);
     let order = Order { recipe, limits: Limits::default() };
-    let rendered = async move { pool.render(&order, source, memory, &sender).await };
+    let rendered = async move { pool.render(&order, files, memory, &sender).await };
     let received = async {
         let mut all = Vec::new();
         while let Some(rendition) = renditions.recv().await {
@@ -106,6 +106,29 @@ async fn a_child_renders_what_the_pipeline_renders() {
 
 /// Every encoder, and what it needs of the system and of memory.
 #[tokio::test]
+async fn a_child_gets_the_overlay_with_its_order_and_the_next_order_after_it() {
+    let pool = pool(shipped(), 1, 10, LONG);
+    let (source, logo) = (picture(), pictures::png(4, 4, ColorType::Grayscale, BitDepth::Eight, &[0; 16]));
+    let files = Files { source: &source, overlay: Some(&logo) };
+    let recipe = Recipe::Resize(Resize { overlay: Some(Overlay::of(ImageId::now())), ..Resize::default() });
+    let (_, laid) = render_as(&pool, files, MEMORY, recipe.clone()).await.unwrap();
+    let mut here = Vec::new();
+    let take = &mut |rendition: Rendered| {
+        here.push(rendition.bytes);
+        Ok(())
+    };
+    darkroom_worker::pipeline::render(files, &recipe, &Limits::default(), take).unwrap();
+    assert_eq!(laid.iter().map(|rendition| &rendition.bytes).collect::<Vec<_>>(), here.iter().collect::<Vec<_>>());
+
+    let (_, plain) = render_as(&pool, &source, MEMORY, Recipe::Resize(Resize::default())).await.unwrap();
+    assert_ne!(plain[0].bytes, laid[0].bytes);
+    let broken = Files { source: &source, overlay: Some(b"no picture") };
+    let Err(RenderFault::Refused { failure, .. }) = render_as(&pool, broken, MEMORY, recipe).await else { panic!() };
+    assert_eq!(failure.code, FailureCode::Unsatisfiable);
+    assert_eq!(pool.started(), 1, "one child did it all");
+}
+
+#[tokio::test]
 async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
     let pool = pool(shipped(), 1, 100, LONG);
     // Noise, and wholly transparent parts: the most that an encoder can have to do.
@@ -118,6 +141,28 @@ async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
         let memory = admission::estimate(&header, source.len() as u64, &recipe);
         let (_, renditions) = render_as(&pool, &source, memory, recipe).await.unwrap();
         assert_eq!(renditions[0].format, format);
+    }
+    assert_eq!(pool.started(), 1);
+}
+
+#[tokio::test]
+async fn an_overlay_has_room_in_the_memory_that_it_adds() {
+    let pool = pool(shipped(), 1, 100, LONG);
+    let noise =
+        |length: u32| (0..length).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()).collect::<Vec<_>>();
+    let png = |width, height| pictures::png(width, height, ColorType::Rgba, BitDepth::Eight, &noise(width * height));
+    let overlay = Overlay { scale: Scale::new(1.0).unwrap(), ..Overlay::of(ImageId::now()) };
+    let recipe =
+        Recipe::Resize(Resize { overlay: Some(overlay), format: Some(RenditionFormat::Jpeg), ..Resize::default() });
+    let memory = |file: &[u8], of: &dyn Fn(&Header, u64) -> u64| {
+        of(&header::read(&mut std::io::Cursor::new(file), &HeaderLimits::default()).unwrap(), file.len() as u64)
+    };
+    for (source, logo) in [(png(32, 32), png(3000, 2000)), (png(1200, 800), png(1200, 800))] {
+        let granted = memory(&source, &|header, length| admission::estimate(header, length, &recipe))
+            + memory(&logo, &admission::overlay);
+        let files = Files { source: &source, overlay: Some(&logo) };
+        let (_, renditions) = render_as(&pool, files, granted, recipe.clone()).await.unwrap();
+        assert_eq!(renditions.len(), 1);
     }
     assert_eq!(pool.started(), 1);
 }

@@ -8,15 +8,18 @@ use std::{
 };
 
 use darkroom_shared::image::{
-    Blur, Colour, Crop, Effort, Fit, Gamut, Keep, MAX_DIMENSION, Position, Quality, Recipe, RenditionFormat, Resize,
-    Rotation, Sharpen, Ssim, Title,
+    Blur, Colour, Crop, Effort, Fit, Gamut, ImageId, Keep, MAX_DIMENSION, Margin, Opacity, Overlay, Position, Quality,
+    Recipe, RenditionFormat, Resize, Rotation, Scale, Sharpen, Ssim, Title,
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
+use uuid::Uuid;
 
 use crate::error::ApiError;
 
 /// The field that holds the picture.
 pub(super) const FILE: &str = "file";
+/// The field that names the picture to lay on.
+pub(super) const OVERLAY: &str = "overlay";
 /// Characters of a lane's name at most.
 const LANE_MAX: usize = 100;
 /// The word of `format` that leaves the choice to the worker.
@@ -50,6 +53,11 @@ struct Wish {
     blur: Option<Blur>,
     sharpen: Option<Sharpen>,
     background: Option<Colour>,
+    overlay: Option<ImageId>,
+    overlay_position: Option<Position>,
+    overlay_scale: Option<Scale>,
+    overlay_opacity: Option<Opacity>,
+    overlay_margin: Option<Margin>,
     effort: Option<Effort>,
     gamut: Option<Gamut>,
     keep: Option<Keep>,
@@ -127,6 +135,14 @@ impl Wish {
                 let colour = text.parse().map_err(|_| "must be a colour as #rrggbb or #rgb".to_owned())?;
                 self.background = Some(colour);
             }
+            OVERLAY => {
+                let id = Uuid::try_parse(text).map_err(|_| "must be the id of an image".to_owned())?;
+                self.overlay = Some(ImageId(id));
+            }
+            "overlay_position" => self.overlay_position = Some(word(text, &places())?),
+            "overlay_scale" => self.overlay_scale = Some(number(text, Scale::new, &Scale::RANGE)?),
+            "overlay_opacity" => self.overlay_opacity = Some(number(text, Opacity::new, &Opacity::RANGE)?),
+            "overlay_margin" => self.overlay_margin = Some(number(text, Margin::new, &Margin::RANGE)?),
             "gamut" => self.gamut = Some(word(text, Gamut::ALL)?),
             "keep" => self.keep = Some(word(text, Keep::ALL)?),
             "format" if text == AUTO => self.format = Some(Format::Auto),
@@ -160,6 +176,17 @@ impl Wish {
             (Some(_), _) => return Err(("position", "needs fit=cover or fit=contain, a width and a height.")),
             (None, _) => {}
         }
+        let of_overlay = [
+            ("overlay_position", self.overlay_position.is_some()),
+            ("overlay_scale", self.overlay_scale.is_some()),
+            ("overlay_opacity", self.overlay_opacity.is_some()),
+            ("overlay_margin", self.overlay_margin.is_some()),
+        ];
+        if self.overlay.is_none()
+            && let Some((field, _)) = of_overlay.into_iter().find(|(_, asked)| *asked)
+        {
+            return Err((field, "needs an overlay."));
+        }
         if self.ssim.is_some() && (self.quality.is_some() || self.max_bytes.is_some()) {
             return Err(("ssim", "finds the quality, so neither quality nor max_bytes can be asked for beside it."));
         }
@@ -183,6 +210,7 @@ impl Wish {
             blur: self.blur,
             sharpen: self.sharpen,
             background: self.background,
+            overlay: self.overlay.map(|image| self.overlay(image)),
             effort: self.effort.unwrap_or_default(),
             gamut: self.gamut.unwrap_or_default(),
             keep: self.keep.unwrap_or_default(),
@@ -195,6 +223,22 @@ impl Wish {
             ssim: self.ssim,
         }
     }
+
+    fn overlay(&self, image: ImageId) -> Overlay {
+        let usual = Overlay::of(image);
+        Overlay {
+            image,
+            position: self.overlay_position.unwrap_or(usual.position),
+            scale: self.overlay_scale.unwrap_or(usual.scale),
+            opacity: self.overlay_opacity.unwrap_or(usual.opacity),
+            margin: self.overlay_margin.unwrap_or(usual.margin),
+        }
+    }
+}
+
+/// Where an overlay may lie: `attention` is drawn to a picture, not to what lies on it.
+fn places() -> Vec<Position> {
+    Position::ALL.iter().copied().filter(|position| *position != Position::Attention).collect()
 }
 
 fn dimension(text: &str) -> Result<NonZeroU32, String> {
@@ -221,8 +265,9 @@ fn crop(text: &str) -> Result<Crop, String> {
     crop().ok_or_else(|| "must be x,y,width,height: four whole numbers, width and height at least 1".to_owned())
 }
 
-fn word<T: FromStr + Display>(text: &str, all: &[T]) -> Result<T, String> {
-    text.parse().map_err(|_| format!("must be one of {}", list(all)))
+fn word<T: FromStr + Display + PartialEq>(text: &str, all: &[T]) -> Result<T, String> {
+    let known = text.parse().ok().filter(|word| all.contains(word));
+    known.ok_or_else(|| format!("must be one of {}", list(all)))
 }
 
 fn list<T: Display>(all: &[T]) -> String {
@@ -300,6 +345,28 @@ const FIELDS: &[Field] = &[
         "What a transparent picture, and the box of `fit=contain`, is laid on: `#rrggbb` or `#rgb`, with or without \
          the `#`. Default: it stays transparent; in JPEG, white.",
         || MetaSchema { pattern: Some("^#?([0-9A-Fa-f]{3}|[0-9A-Fa-f]{6})$".to_owned()), ..MetaSchema::new("string") },
+    ),
+    (
+        OVERLAY,
+        "Another image, by its id, to be laid on this one: a watermark. It must be `ready`, and still be there when this one \
+         is rendered, else this one fails as `unsatisfiable`; of an animation the first frame is taken. It is laid on \
+         last: effects do not change it.",
+        || MetaSchema::new_with_format("string", "uuid"),
+    ),
+    ("overlay_position", "Where the overlay lies. Default: `bottom-right`.", || words(&places(), None)),
+    (
+        "overlay_scale",
+        "The box that the overlay is fitted into, its shape kept, as a part of the rendition's width and height. An overlay \
+         is never enlarged. Default: 0.25.",
+        || range(&Scale::RANGE),
+    ),
+    ("overlay_opacity", "How much of the overlay is seen: at 0 nothing, at 1 all. Default: 1.", || {
+        range(&Opacity::RANGE)
+    }),
+    (
+        "overlay_margin",
+        "What stays free between the overlay and the edges, as a part of the rendition's shorter side. Default: 0.02.",
+        || range(&Margin::RANGE),
     ),
     (
         "effort",
@@ -433,6 +500,14 @@ mod tests {
         assert_eq!(wish(&[("blur", "2.5")]).blur, Blur::new(2.5));
         assert_eq!(wish(&[("sharpen", "1")]).sharpen, Sharpen::new(1.0));
         assert_eq!(wish(&[("background", "#00ff00")]).background, Some(Colour([0, 255, 0])));
+        let image = ImageId::now();
+        let id = image.to_string();
+        assert_eq!(wish(&[("overlay", &id)]).overlay, Some(Overlay::of(image)));
+        let placed =
+            [("overlay_position", "top"), ("overlay_scale", "1"), ("overlay", &*id), ("overlay_opacity", "0.5")];
+        let overlay = wish(&[placed[0], placed[1], placed[2], placed[3], ("overlay_margin", "0")]).overlay.unwrap();
+        assert_eq!((overlay.position, overlay.scale.get()), (Position::Top, 1.0));
+        assert_eq!((overlay.opacity.get(), overlay.margin.get()), (0.5, 0.0));
         assert_eq!(wish(&[("effort", "best")]).effort, Effort::Best);
         assert_eq!(wish(&[("gamut", "p3")]).gamut, Gamut::P3);
         assert_eq!(wish(&[("keep", "copyright")]).keep, Keep::Copyright);
@@ -467,6 +542,11 @@ mod tests {
             ("blur", "NaN"),
             ("sharpen", "5.1"),
             ("background", "red"),
+            ("overlay", "logo.png"),
+            ("overlay_position", "attention"),
+            ("overlay_scale", "0"),
+            ("overlay_opacity", "1.1"),
+            ("overlay_margin", "0.3"),
             ("gamut", "adobe"),
             ("keep", "all"),
             ("format", "bmp"),
@@ -491,6 +571,10 @@ mod tests {
             &[("position", "top"), ("fit", "cover"), ("width", "3")],
             &[("position", "top"), ("fit", "fill"), size[0], size[1]],
             &[("position", "attention"), ("fit", "contain"), size[0], size[1]],
+            &[("overlay_position", "top")],
+            &[("overlay_scale", "0.5"), ("width", "3")],
+            &[("overlay_opacity", "1")],
+            &[("overlay_margin", "0")],
             &[("ssim", "70"), ("quality", "80")],
             &[("ssim", "70"), ("max_bytes", "9000")],
         ] {

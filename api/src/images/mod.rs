@@ -57,7 +57,7 @@ impl Images {
     /// optimised picture, at most 2560 pixels wide, and widths of 320, 800 and 1600, never enlarged, each in WebP and
     /// in JPEG or PNG. Any other field but `title` and `lane` asks for exactly one rendition. It is made in this order:
     /// turn upright, `crop`, `rotate`, `flip` and `flop`, resize, `grayscale`, `blur`, `sharpen`, fill up the box, lay on
-    /// the `background`, encode.
+    /// the `background`, lay the `overlay` on, encode.
     ///
     /// Once this has answered 202 the image is safe: it will end as `ready`, or as `failed` with a reason.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
@@ -252,7 +252,11 @@ impl Problems for UploadProblems {
         (408, "The rest of the upload did not arrive in time."),
         (413, "The file has more bytes than are accepted; `limit_bytes` says how many."),
         (415, "The body is no form, or the file no picture that is read; `supported_formats` lists them."),
-        (422, "A field is out of range, or the picture is damaged or has more pixels or frames than are accepted."),
+        (
+            422,
+            "A field is out of range, the overlay is no image that is ready, or the picture is damaged or has more pixels or \
+             frames than are accepted.",
+        ),
         UNAVAILABLE,
     ];
 }

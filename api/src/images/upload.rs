@@ -7,14 +7,14 @@ use darkroom_shared::{
     catalog::{self, NewImage},
     config::Limits,
     header::{self, Header, HeaderError, HeaderLimits},
-    image::{ImageId, Recipe, Source, Title},
+    image::{ImageId, Recipe, Source, Status, Title},
     jobs::{ProcessImage, process_image_options},
     queue,
     staging::{Received, Staging},
 };
 
 use super::{
-    fields::{FILE, Fields},
+    fields::{FILE, Fields, OVERLAY},
     form::{Form, Part},
 };
 use crate::{App, error::ApiError};
@@ -54,7 +54,21 @@ pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiErro
     }
     let file = file.ok_or_else(|| ApiError::Form(format!("The field {FILE} is missing.")))?;
     let recipe = fields.recipe()?;
+    if let Some(overlay) = recipe.overlay() {
+        check_overlay(overlay.image, app).await?;
+    }
     Ok(Upload { file, fields, recipe })
+}
+
+/// Refuses an overlay that could not be laid on. It may be deleted later, which the worker finds.
+async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
+    let found = catalog::get(&mut *app.db.acquire().await?, image).await?;
+    let reason = match found.map(|image| image.status) {
+        Some(Status::Ready) => return Ok(()),
+        Some(status) => format!("must be an image that is ready; this one is {status}."),
+        None => "There is no such image.".to_owned(),
+    };
+    Err(ApiError::Field { field: OVERLAY, reason })
 }
 
 async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) -> Result<File, ApiError> {

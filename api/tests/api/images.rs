@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::harness::Api;
 
 /// Renders an image as a worker does, with one rendition of these bytes.
-async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
+pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
     let image = ImageId(id.parse().unwrap());
     let rendition = Rendition {
         name: "w320.webp".to_owned(),

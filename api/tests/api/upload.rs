@@ -1,10 +1,20 @@
 //! Uploads: what is accepted, what is refused, and what remains of either.
 
-use reqwest::multipart::{Form, Part};
+use darkroom_shared::{
+    catalog,
+    image::{Failure, FailureCode, ImageId},
+};
+use reqwest::{
+    Method,
+    multipart::{Form, Part},
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use crate::harness::{Api, file, png, png_of};
+use crate::{
+    harness::{Api, file, png, png_of},
+    images::render,
+};
 
 #[tokio::test]
 async fn an_upload_is_accepted_with_its_facts() {
@@ -103,6 +113,43 @@ async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
             sqlx::query_scalar("SELECT recipe FROM images WHERE id = $1").bind(id).fetch_one(api.db()).await.unwrap();
         assert_eq!(stored, recipe);
     }
+}
+
+#[tokio::test]
+async fn an_overlay_is_an_image_that_is_ready() {
+    let api = Api::start().await;
+    let (ready, queued, failed) = (api.upload("ready").await, api.upload("queued").await, api.upload("failed").await);
+    render(&api, &ready, b"webp").await;
+    let mut db = api.db().acquire().await.unwrap();
+    let processing = catalog::start(&mut db, ImageId(failed.parse().unwrap())).await.unwrap().unwrap();
+    let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
+    assert!(catalog::save_failed(&mut db, &processing.failed(failure)).await.unwrap());
+    drop(db);
+
+    let wish = file(png(9, 9)).text("overlay", ready.clone()).text("overlay_opacity", "0.5");
+    let id: uuid::Uuid = api.post(wish).await.json()["id"].as_str().unwrap().parse().unwrap();
+    let stored: serde_json::Value =
+        sqlx::query_scalar("SELECT recipe FROM images WHERE id = $1").bind(id).fetch_one(api.db()).await.unwrap();
+    let overlay = json!({
+        "image": ready, "position": "bottom-right", "scale": 0.25, "opacity": 0.5, "margin": 0.02,
+    });
+    assert_eq!(stored["overlay"], overlay);
+
+    let before = (api.images().await, api.staged().len());
+    let unknown = uuid::Uuid::now_v7().to_string();
+    for (overlay, detail) in [
+        (&unknown, "overlay: There is no such image."),
+        (&queued, "overlay: must be an image that is ready; this one is queued."),
+        (&failed, "overlay: must be an image that is ready; this one is failed."),
+    ] {
+        let form = file(png(9, 9)).text("overlay", overlay.clone());
+        let problem = api.post(form).await.problem(422, "/problems/invalid-field");
+        assert_eq!((&problem["field"], &problem["detail"]), (&json!("overlay"), &json!(detail)));
+    }
+    assert_eq!(api.ask(Method::DELETE, &format!("/v1/images/{ready}")).await.status, 202);
+    let form = file(png(9, 9)).text("overlay", ready);
+    assert_eq!(api.post(form).await.problem(422, "/problems/invalid-field")["field"], "overlay");
+    assert_eq!((api.images().await, api.staged().len()), before, "nothing remains of the refused");
 }
 
 #[tokio::test]

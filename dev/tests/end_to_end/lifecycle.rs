@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use image::{GenericImageView as _, Rgb};
+use image::{GenericImageView as _, ImageFormat, Rgb, Rgba, RgbaImage};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -86,6 +86,70 @@ async fn a_request_makes_exactly_that_rendition() {
     assert_eq!(names(&image), ["resized.png"]);
     let (_, bytes) = stack.fetch(&id, "resized.png").await;
     assert_eq!(image::load_from_memory(&bytes).unwrap().dimensions(), (200, 200));
+}
+
+#[tokio::test]
+async fn a_logo_is_laid_on_a_photograph_and_fails_it_once_deleted() {
+    let mut stack = Stack::start(1).await;
+    let logo = RgbaImage::from_fn(64, 64, |x, _| if x < 32 { Rgba([250, 10, 20, 255]) } else { Rgba([0; 4]) });
+    let logo = stack.upload(pictures::encoded(&logo.into(), ImageFormat::Png), &[("title", "logo")]).await;
+    stack.reaches(&logo, "ready").await;
+
+    let photo = pictures::quarters(400, 400);
+    let fields = [
+        ("overlay", &*logo),
+        ("overlay_position", "centre"),
+        ("overlay_opacity", "0.5"),
+        ("format", "png"),
+        ("quality", "100"),
+    ];
+    let id = stack.upload(pictures::encoded(&photo.clone().into(), ImageFormat::Png), &fields).await;
+    let image = stack.reaches(&id, "ready").await;
+    assert_eq!(names(&image), ["resized.png"]);
+    let (_, bytes) = stack.fetch(&id, "resized.png").await;
+    let picture = image::load_from_memory(&bytes).unwrap().to_rgb8();
+    // 64 pixels in the middle, the right half of them clear.
+    let mixed =
+        |x, y| photo.get_pixel(x, y).0.map(u16::from).iter().zip([250, 10, 20]).map(|(a, b)| (a + b) / 2).collect();
+    for (x, y) in [(169, 169), (169, 230), (190, 190), (198, 210)] {
+        let expected: Vec<u16> = mixed(x, y);
+        let off = picture.get_pixel(x, y).0.iter().zip(expected).map(|(a, b)| u16::from(*a).abs_diff(b)).max();
+        assert!(off <= Some(2), "{x},{y}: {off:?}");
+    }
+    for (x, y) in [(166, 200), (169, 166), (169, 233), (202, 200), (230, 190)] {
+        assert_eq!(picture.get_pixel(x, y), photo.get_pixel(x, y), "{x},{y}");
+    }
+
+    // Deleted while a photograph waits for a worker.
+    for worker in &mut stack.workers {
+        worker.process.kill().await.unwrap();
+    }
+    let late = stack.upload(pictures::jpeg(&photo), &[("overlay", &logo)]).await;
+    let url = format!("{}/v1/images/{logo}", stack.url);
+    assert_eq!(stack.http.delete(&url).send().await.unwrap().status(), StatusCode::ACCEPTED);
+    stack.start_worker();
+    let image = stack.reaches(&late, "failed").await;
+    assert_eq!(image["error"]["code"], "unsatisfiable");
+    assert_eq!(image["error"]["detail"], "The overlay has been deleted.");
+    stack.staging_is_empty().await;
+}
+
+#[tokio::test]
+async fn an_overlay_that_cannot_be_fetched_is_asked_for_again() {
+    let stack = Stack::start(1).await;
+    let logo = stack.upload(pictures::transparent_png(64, 64), &[("format", "png")]).await;
+    stack.reaches(&logo, "ready").await;
+    let object = stack.objects().remove(0);
+    let hidden = object.with_file_name(".hidden");
+    std::fs::rename(&object, &hidden).unwrap();
+    let photo = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 9)), &[("overlay", &logo)]).await;
+    eventually("it has been tried", async || {
+        let image = stack.image(&photo).await?;
+        (image["status"] == "queued" && image["attempts"] != 0).then_some(())
+    })
+    .await;
+    std::fs::rename(&hidden, &object).unwrap();
+    stack.reaches(&photo, "ready").await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{RenditionFormat, UnknownWord};
+use super::{ImageId, RenditionFormat, UnknownWord};
 
 /// The largest width or height that can be asked for, in pixels.
 pub const MAX_DIMENSION: u32 = 16_384;
@@ -228,6 +228,21 @@ bounded! {
     Ssim(f32), "ssim", 0.0..=100.0
 }
 
+bounded! {
+    /// The sides of an overlay's box, as a part of those of the rendition.
+    Scale(f32), "scale", 0.01..=1.0
+}
+
+bounded! {
+    /// How much of an overlay is seen: at 0 nothing, at 1 all.
+    Opacity(f32), "opacity", 0.0..=1.0
+}
+
+bounded! {
+    /// What stays free around an overlay, as a part of the rendition's shorter side.
+    Margin(f32), "margin", 0.0..=0.25
+}
+
 /// An opaque sRGB colour: red, green, blue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -282,6 +297,29 @@ pub struct Crop {
     pub height: NonZeroU32,
 }
 
+/// Another image's picture, laid on a rendition: a watermark.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overlay {
+    /// Whose picture.
+    pub image: ImageId,
+    /// Where it lies.
+    pub position: Position,
+    /// The box that it is fitted into; it is never enlarged.
+    pub scale: Scale,
+    /// How much of it is seen.
+    pub opacity: Opacity,
+    /// What stays free around it.
+    pub margin: Margin,
+}
+
+impl Overlay {
+    /// A quarter as wide and high as the rendition at most, near its lower right corner.
+    #[must_use]
+    pub const fn of(image: ImageId) -> Self {
+        Self { image, position: Position::BottomRight, scale: Scale(0.25), opacity: Opacity(1.0), margin: Margin(0.02) }
+    }
+}
+
 /// What to render of an image. Stored with it, so an image means the same after an upgrade.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "recipe", rename_all = "snake_case")]
@@ -307,10 +345,19 @@ impl Recipe {
     pub const fn is_scored(&self) -> bool {
         matches!(self, Self::Resize(Resize { ssim: Some(_), .. }))
     }
+
+    /// What is laid on the rendition.
+    #[must_use]
+    pub const fn overlay(&self) -> Option<Overlay> {
+        match self {
+            Self::Standard => None,
+            Self::Resize(resize) => resize.overlay,
+        }
+    }
 }
 
 /// One rendition as a client asks for it. Done in this order: turn upright, crop, rotate, flip and flop, resize,
-/// grayscale, blur, sharpen, fill up the box, lay on the background, encode.
+/// grayscale, blur, sharpen, fill up the box, lay on the background, lay the overlay on, encode.
 ///
 /// A missing side follows from the other and the aspect ratio; with neither, the size stays.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -353,6 +400,9 @@ pub struct Resize {
     /// What the picture is laid on. `None`: it stays transparent, or is laid on white where the format cannot be.
     #[serde(default, skip_serializing_if = "is_default")]
     pub background: Option<Colour>,
+    /// What is laid on the picture and its box.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub overlay: Option<Overlay>,
     /// What counts more: time, or bytes.
     #[serde(default, skip_serializing_if = "is_default")]
     pub effort: Effort,
@@ -392,6 +442,7 @@ impl Default for Resize {
             blur: None,
             sharpen: None,
             background: None,
+            overlay: None,
             effort: Effort::Balanced,
             gamut: Gamut::Srgb,
             keep: Keep::Nothing,
@@ -444,6 +495,7 @@ mod tests {
             blur: Blur::new(0.7),
             sharpen: Sharpen::new(1.1),
             background: Some(Colour([1, 0xAB, 255])),
+            overlay: Some(Overlay { position: Position::Top, ..Overlay::of(ImageId::now()) }),
             effort: Effort::Best,
             gamut: Gamut::P3,
             keep: Keep::Public,
@@ -454,6 +506,7 @@ mod tests {
         };
         let json = serde_json::to_value(Recipe::Resize(resize.clone())).unwrap();
         assert_eq!(json["background"], "#01abff");
+        assert_eq!(json["overlay"]["position"], "top");
         assert_eq!(serde_json::from_value::<Recipe>(json).unwrap(), Recipe::Resize(resize));
     }
 

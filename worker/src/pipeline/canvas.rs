@@ -1,6 +1,6 @@
 //! Where the frames of an animation are put together.
 
-use super::raster::{Channels, Raster};
+use super::raster::{Channels, Raster, over};
 
 /// Where a frame lies. It may stick out of the canvas; what does is not seen.
 #[derive(Clone, Copy, Debug)]
@@ -49,11 +49,13 @@ impl Canvas {
         self.each_row(place, |row, at| row.copy_from_slice(&rgba[at..at + row.len()]));
     }
 
-    /// Lays a frame over what is there (W3C PNG, third edition, section 11.3.6.2: over).
+    /// Lays a frame over what is there.
     pub(crate) fn blend(&mut self, place: Place, rgba: &[u8]) {
         self.each_row(place, |row, at| {
             for (below, above) in row.chunks_exact_mut(4).zip(rgba[at..].chunks_exact(4)) {
-                over(below, above);
+                if let [below @ .., ground] = below {
+                    over(below, ground, above);
+                }
             }
         });
     }
@@ -71,22 +73,6 @@ impl Canvas {
         for y in top..bottom {
             let row = &mut self.current.samples[index(y) * row_length..][index(left) * 4..index(right) * 4];
             visit(row, (index(y - place.top) * place.width as usize + index(left - place.left)) * 4);
-        }
-    }
-}
-
-fn over(below: &mut [u8], above: &[u8]) {
-    match above[3] {
-        0 => {}
-        255 => below.copy_from_slice(above),
-        alpha => {
-            let (front, back) = (u32::from(alpha) * 255, u32::from(below[3]) * u32::from(255 - alpha));
-            let sum = front + back;
-            for i in 0..3 {
-                let mixed = (u32::from(above[i]) * front + u32::from(below[i]) * back + sum / 2) / sum;
-                below[i] = u8::try_from(mixed).unwrap_or(u8::MAX);
-            }
-            below[3] = u8::try_from((sum + 127) / 255).unwrap_or(u8::MAX);
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use darkroom_shared::image::Gamut;
 use moxcms::{
-    Chromaticity, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout, MatrixCoefficients,
-    ParsingOptions, ToneReprCurve, Transform16BitExecutor, TransformOptions,
+    Chromaticity, CicpColorPrimaries, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout,
+    MatrixCoefficients, ParsingOptions, ToneReprCurve, TransferCharacteristics, Transform16BitExecutor,
+    TransformOptions,
 };
 use std::sync::Arc;
 
@@ -143,6 +144,17 @@ pub(crate) fn in_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
         // The code points of Display P3 (ITU-T H.273).
         Gamut::P3 => ToGamut::new(&Space::from_code_points(12, 13), Gamut::Srgb, picture.channels).apply(picture),
     }
+}
+
+/// A picture in linear light and sRGB, in the values of a gamut.
+pub(crate) fn from_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
+    let srgb = CicpProfile {
+        color_primaries: CicpColorPrimaries::Bt709,
+        transfer_characteristics: TransferCharacteristics::Srgb,
+        matrix_coefficients: MatrixCoefficients::Identity,
+        full_range: true,
+    };
+    ToGamut::new(&Space::Cicp(srgb), gamut, picture.channels).apply(picture)
 }
 
 /// Turns the values of one space into those of a gamut. Made once per picture, used for every frame.

@@ -11,6 +11,7 @@
 //! | colour | [`colour`] | sRGB, or where asked for Display P3 |
 //! | effects | [`effects`] | where asked for: grayscale, blur, sharpen |
 //! | mount | [`mount`] | where asked for: a box around the picture, a background behind it |
+//! | overlay | [`overlay`] | where asked for: another picture on top |
 //! | facts | [`facts`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
 //! | search | [`search`] | where asked for: the quality that meets a number of bytes, or a [`score`] |
 //! | encode | [`encode`] | JPEG, PNG, WebP, AVIF, without metadata |
@@ -33,6 +34,7 @@ mod likeness;
 mod linear;
 mod mount;
 mod orient;
+mod overlay;
 mod placeholder;
 mod plan;
 mod raster;
@@ -41,13 +43,13 @@ mod resize;
 mod score;
 mod search;
 
-use std::{fmt::Display, io::Cursor};
+use std::fmt::Display;
 
 use darkroom_shared::{
-    header::{self, Header, HeaderError, HeaderLimits, Limit},
-    image::{Facts, Failure, FailureCode, Keep, Recipe, RenditionFormat},
+    header::{Header, HeaderError, HeaderLimits, Limit},
+    image::{Facts, Failure, FailureCode, Recipe, RenditionFormat},
 };
-use label::Labels;
+use overlay::Overlay;
 use serde::{Deserialize, Serialize};
 
 /// What a picture may ask for.
@@ -55,6 +57,22 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Checked again here: the upload may have been accepted under others.
     pub header: HeaderLimits,
+}
+
+/// What a rendition is made of, as files.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'a> {
+    /// The picture.
+    pub source: &'a [u8],
+    /// What the recipe lays on it.
+    pub overlay: Option<&'a [u8]>,
+}
+
+/// A picture alone.
+impl<'a, T: AsRef<[u8]> + ?Sized> From<&'a T> for Files<'a> {
+    fn from(source: &'a T) -> Self {
+        Self { source: source.as_ref(), overlay: None }
+    }
 }
 
 /// A finished rendition.
@@ -108,6 +126,20 @@ impl RenderError {
         }
     }
 
+    /// The same, of an overlay: its faults are not those of the picture, but what was asked for cannot be made.
+    pub(crate) fn of_overlay(self) -> Self {
+        match self.failure() {
+            Some(Failure { detail, .. }) => {
+                let detail = format!("The overlay cannot be used. {detail}");
+                Self::Faulty {
+                    failure: Failure { code: FailureCode::Unsatisfiable, detail },
+                    cause: format!("of the overlay: {self}"),
+                }
+            }
+            None => self,
+        }
+    }
+
     fn bug(cause: impl Display) -> Self {
         Self::Internal(cause.to_string())
     }
@@ -132,31 +164,26 @@ impl RenderError {
     }
 }
 
-/// Renders a picture, and hands each rendition to `emit` as soon as it is encoded. Deterministic: the same bytes and
-/// recipe give the same renditions.
+/// Renders a picture, alone or with an overlay, and hands each rendition to `emit` as soon as it is encoded.
+/// Deterministic: the same files and recipe give the same renditions.
 ///
 /// # Errors
 /// [`RenderError::failure`] tells the faults of the picture from those that another attempt may cure. Renditions that
 /// were handed over before an error are to be dropped.
-pub fn render(
-    source: &[u8],
+pub fn render<'a>(
+    files: impl Into<Files<'a>>,
     recipe: &Recipe,
     limits: &Limits,
     emit: &mut dyn FnMut(Rendered) -> Result<(), EmitError>,
 ) -> Result<Facts, RenderError> {
-    let header = header::read(&mut Cursor::new(source), &limits.header)?;
-    let metadata = decode::metadata(source, &header)?;
-    let (width, height) = metadata.orientation.swap((header.width, header.height));
-    let mut plan = plan::plan(recipe, width, height, header.frames)?;
-    plan.gamut = metadata.space.gamut(plan.gamut);
-    plan.mount.background = plan.mount.background.map(|colour| colour::srgb_in(plan.gamut, colour));
-    let exif = match plan.keep {
-        Keep::Nothing => None,
-        keep => decode::exif_of(source, &header).and_then(|exif| keep::kept(exif, keep)),
-    };
-    let labels = Labels { gamut: plan.gamut, exif };
-    let job = render::Job { source, header, metadata, plan, labels, scans: limits.header.scans };
-    if header.is_animated() { job.animation(emit) } else { job.still(emit) }
+    let Files { source, overlay } = files.into();
+    let mut job = render::Job::open(source, recipe, limits)?;
+    if let Some(place) = job.plan.overlay {
+        let file = overlay.ok_or_else(|| RenderError::bug("there is no file of the overlay"))?;
+        let overlay = Overlay::open(file, place, job.plan.gamut, limits).map_err(RenderError::of_overlay)?;
+        job.overlay = Some(overlay);
+    }
+    if job.header.is_animated() { job.animation(emit) } else { job.still(emit) }
 }
 
 /// The pixels of the largest rendition that a recipe makes of a picture, whichever way up that is. 0 where it makes none.

@@ -1,14 +1,17 @@
 //! From a recipe to the list of renditions to make.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 
-use darkroom_shared::image::{Crop, Effort, Fit, Gamut, Keep, Position, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_shared::image::{
+    Crop, Effort, Fit, Gamut, Keep, Overlay, Position, Quality, Recipe, RenditionFormat, Resize,
+};
 
 use super::{
     RenderError,
     effects::Effects,
     mount::{Mat, Mount},
     orient::Orientation,
+    overlay::Placement,
     resize::Region,
 };
 
@@ -26,6 +29,7 @@ pub(crate) struct Plan {
     pub(crate) attention: Option<Region>,
     pub(crate) effects: Effects,
     pub(crate) mount: Mount,
+    pub(crate) overlay: Option<Placement>,
     /// The colours that are kept, where the source has them.
     pub(crate) gamut: Gamut,
     pub(crate) keep: Keep,
@@ -81,6 +85,7 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
                 attention: None,
                 effects: Effects::default(),
                 mount: Mount::default(),
+                overlay: None,
                 gamut: Gamut::Srgb,
                 keep: Keep::Nothing,
                 goal: None,
@@ -140,17 +145,39 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         (None, max) => max.map(Goal::Bytes),
     };
     let name = "resized".to_owned();
+    let mount = Mount { mat, background: resize.background.map(|colour| colour.0) };
     Ok(Plan {
         turn,
         targets: vec![Target { name, width, height, region, formats, quality: resize.quality, effort: resize.effort }],
         attention: (resize.position == Position::Attention).then_some(part),
         effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
-        mount: Mount { mat, background: resize.background.map(|colour| colour.0) },
+        mount,
+        overlay: resize.overlay.map(|overlay| placement(&overlay, mount.sides((width, height)))),
         // Without colours, there are none to keep.
         gamut: if resize.grayscale { Gamut::Srgb } else { resize.gamut },
         keep: resize.keep,
         goal,
     })
+}
+
+/// Where an overlay lies on a rendition of these sides.
+fn placement(overlay: &Overlay, sides: (u32, u32)) -> Placement {
+    let shorter = f64::from(sides.0.min(sides.1));
+    // At most a quarter of the shorter side.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let margin = (shorter * f64::from(overlay.margin.get())).round() as u32;
+    let free = |side: u32| side.saturating_sub(2 * margin).max(1);
+    let room = |side: u32| {
+        let room = scale(side, overlay.scale.get().into()).min(free(side));
+        NonZeroU32::new(room).unwrap_or(NonZeroU32::MIN)
+    };
+    Placement {
+        room: (room(sides.0), room(sides.1)),
+        corner: (margin, margin),
+        sides: (free(sides.0), free(sides.1)),
+        shares: overlay.position.shares(),
+        opacity: overlay.opacity.get(),
+    }
 }
 
 /// The part of the upright source that a crop shows, and its sides.

@@ -62,6 +62,29 @@ impl<T: Copy + Default> Raster<T> {
     }
 }
 
+/// Lays a pixel with straight alpha over the colours of another, whose alpha is `ground` (W3C PNG, third edition, section
+/// 11.3.6.2: over). Coded values are mixed, as browsers do it.
+#[inline]
+pub(crate) fn over(below: &mut [u8], ground: &mut u8, above: &[u8]) {
+    let [above @ .., alpha] = above else { return };
+    match *alpha {
+        0 => {}
+        255 => {
+            below.iter_mut().zip(above).for_each(|(below, above)| *below = *above);
+            *ground = 255;
+        }
+        alpha => {
+            let (front, back) = (u32::from(alpha) * 255, u32::from(*ground) * u32::from(255 - alpha));
+            let sum = front + back;
+            for (below, above) in below.iter_mut().zip(above) {
+                let mixed = (u32::from(*above) * front + u32::from(*below) * back + sum / 2) / sum;
+                *below = u8::try_from(mixed).unwrap_or(u8::MAX);
+            }
+            *ground = u8::try_from((sum + 127) / 255).unwrap_or(u8::MAX);
+        }
+    }
+}
+
 impl Raster<u8> {
     /// Whether any pixel shows what is behind it.
     pub(crate) fn is_transparent(&self) -> bool {

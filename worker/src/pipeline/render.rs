@@ -1,26 +1,28 @@
 //! The steps in their order.
 
-use std::num::NonZeroU64;
+use std::{io::Cursor, num::NonZeroU64};
 
 use darkroom_shared::{
-    header::Header,
+    header::{self, Header},
     image::{
-        Effort, Facts, Gamut, Quality,
+        Effort, Facts, Gamut, Keep, Quality, Recipe,
         RenditionFormat::{self, Avif, Jpeg, Png, Webp},
         SourceFormat,
     },
 };
 
 use super::{
-    EmitError, RenderError, Rendered, attention, choose,
-    colour::{ToGamut, in_srgb},
+    EmitError, Limits, RenderError, Rendered, attention, choose,
+    colour::{ToGamut, in_srgb, srgb_in},
     decode::{self, Metadata, Samples, Still},
     encode::{self, encode},
     facts::facts,
+    keep,
     label::Labels,
     linear,
     orient::Orientation,
-    plan::{Formats, Goal, Plan, Target},
+    overlay::Overlay,
+    plan::{self, Formats, Goal, Plan, Target},
     raster::{Channels, Raster},
     resize::{Region, resize, resize_coded},
     score::score,
@@ -39,19 +41,36 @@ pub(super) struct Job<'a> {
     pub(super) metadata: Metadata,
     pub(super) plan: Plan,
     pub(super) labels: Labels,
+    pub(super) overlay: Option<Overlay>,
     pub(super) scans: u32,
+}
+
+impl<'a> Job<'a> {
+    /// Reads what is known without decoding, and plans.
+    pub(super) fn open(source: &'a [u8], recipe: &Recipe, limits: &Limits) -> Result<Self, RenderError> {
+        let header = header::read(&mut Cursor::new(source), &limits.header)?;
+        let metadata = decode::metadata(source, &header)?;
+        let (width, height) = metadata.orientation.swap((header.width, header.height));
+        let mut plan = plan::plan(recipe, width, height, header.frames)?;
+        plan.gamut = metadata.space.gamut(plan.gamut);
+        plan.mount.background = plan.mount.background.map(|colour| srgb_in(plan.gamut, colour));
+        let exif = match plan.keep {
+            Keep::Nothing => None,
+            keep => decode::exif_of(source, &header).and_then(|exif| keep::kept(exif, keep)),
+        };
+        let labels = Labels { gamut: plan.gamut, exif };
+        Ok(Self { source, header, metadata, plan, labels, overlay: None, scans: limits.header.scans })
+    }
 }
 
 impl Job<'_> {
     pub(super) fn still(&self, emit: Emit<'_>) -> Result<Facts, RenderError> {
-        let still = decode::still(self.source, &self.header, &self.metadata, self.at_least(), self.scans)?;
-        let mut picture = self.largest(&still, None, &mut None)?;
-        drop(still);
+        let mut picture = self.first()?;
         let facts = self.facts(&picture)?;
         let mut fallback = None;
         for target in &self.plan.targets {
             picture = shrink(picture, target)?;
-            let coded = self.plan.mount.apply(linear::to_8(&picture).without_idle_alpha());
+            let coded = self.mounted(linear::to_8(&picture).without_idle_alpha());
             for (format, bytes) in self.files(&coded, target, &mut fallback)? {
                 emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
             }
@@ -142,10 +161,7 @@ impl Job<'_> {
 
     /// The lowest quality at which the first frame scores so much.
     fn quality_of_first(&self, target: &Target, least: f64) -> Result<Quality, RenderError> {
-        let mut frames = decode::animation(self.source, &self.header)?.frames;
-        let frame = frames.next().transpose()?.ok_or_else(|| RenderError::bug("there is a frame"))?;
-        let picture = self.largest(&Samples::Eight(frame.picture).into(), None, &mut None)?;
-        let coded = self.plan.mount.apply(linear::to_8(&picture).without_idle_alpha());
+        let coded = self.mounted(linear::to_8(&self.first()?).without_idle_alpha());
         let format = if let Formats::One(format) = target.formats { format } else { Webp };
         Ok(lowest(&coded, format, target.effort, least)?.ok_or_else(|| scores_less(least, format))?.0)
     }
@@ -170,7 +186,7 @@ impl Job<'_> {
             }
             for ((target, encoder), moving) in targets.iter().zip(&mut encoders).zip(&moving) {
                 picture = shrink(picture, target)?;
-                let coded = self.plan.mount.apply(linear::to_8(&picture));
+                let coded = self.mounted(linear::to_8(&picture));
                 if *moving {
                     encoder.add(&coded, frame.milliseconds)?;
                 }
@@ -245,6 +261,27 @@ impl Job<'_> {
         let turned = (f64::from(target.width) / target.region.width, f64::from(target.height) / target.region.height);
         let ratio = self.orientation().swap(turned);
         (f64::from(self.header.width) * ratio.0, f64::from(self.header.height) * ratio.1)
+    }
+
+    /// The largest target's picture, of an animation that of its first frame.
+    pub(super) fn first(&self) -> Result<Raster<u16>, RenderError> {
+        let still = if self.header.is_animated() {
+            let mut frames = decode::animation(self.source, &self.header)?.frames;
+            let frame = frames.next().transpose()?.ok_or_else(|| RenderError::bug("there is a frame"))?;
+            Samples::Eight(frame.picture).into()
+        } else {
+            decode::still(self.source, &self.header, &self.metadata, self.at_least(), self.scans)?
+        };
+        self.largest(&still, None, &mut None)
+    }
+
+    /// What is encoded of a picture.
+    fn mounted(&self, picture: Raster<u8>) -> Raster<u8> {
+        let mounted = self.plan.mount.apply(picture);
+        match &self.overlay {
+            Some(overlay) => overlay.on(&mounted),
+            None => mounted,
+        }
     }
 
     /// The largest target's picture: in linear light, turned, sRGB, with its effects. Resized first, because the rest is

@@ -5,9 +5,11 @@
 //! there for memory, and no more of them than half of the places wait or run, so that small ones always find a place.
 //! So any mix of uploads stays under the budget.
 
+use std::num::NonZeroU32;
+
 use darkroom_shared::{
     header::Header,
-    image::{Recipe, SourceFormat},
+    image::{Recipe, Resize, SourceFormat},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -100,6 +102,14 @@ pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
     let moving = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
     let per_pixel = if recipe.is_scored() { OUTPUT + SCORE } else { OUTPUT };
     BASE + 2 * source + coefficients + decoded + linear + moving + per_pixel * output
+}
+
+/// The memory that an overlay takes besides, in bytes: it is decoded, and becomes a picture no larger than it is, in linear
+/// light and coded.
+pub fn overlay(header: &Header, file: u64) -> u64 {
+    let area = u64::from(header.width) * u64::from(header.height);
+    let pixel = Resize { width: Some(NonZeroU32::MIN), height: Some(NonZeroU32::MIN), ..Resize::default() };
+    estimate(header, file, &Recipe::Resize(pixel)) - BASE + 12 * area
 }
 
 /// What any picture takes, in bytes: tables, profiles, the allocator's own.

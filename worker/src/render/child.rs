@@ -12,20 +12,20 @@ use super::{
 };
 use darkroom_shared::image::Facts;
 
-use crate::pipeline::{EmitError, RenderError, Rendered, render};
+use crate::pipeline::{EmitError, Files, RenderError, Rendered, render};
 
 /// The socket to the worker is its stdin, in both directions.
 type Socket = std::os::unix::net::UnixStream;
 
-/// What a child does with an order and its source: hands over renditions, and says how it ended.
-pub type Work<'a> = dyn FnMut(&Order, &[u8], Emit<'_>) -> Result<Facts, RenderError> + 'a;
+/// What a child does with an order and its files: hands over renditions, and says how it ended.
+pub type Work<'a> = dyn FnMut(&Order, Files<'_>, Emit<'_>) -> Result<Facts, RenderError> + 'a;
 
 /// Takes a rendition.
 pub type Emit<'a> = &'a mut dyn FnMut(Rendered) -> Result<(), EmitError>;
 
 /// Runs the child until the worker closes the socket. To be called before the process has a second thread.
 pub fn main() -> ExitCode {
-    serve(&mut |order, source, emit| render(source, &order.recipe, &order.limits, emit))
+    serve(&mut |order, files, emit| render(files, &order.recipe, &order.limits, emit))
 }
 
 /// The same with other work in the place of the pipeline's: for tests of what a child may do wrong.
@@ -57,12 +57,17 @@ fn run(work: &mut Work<'_>) -> Result<(), ProtocolError> {
     loop {
         // The order comes from the worker, which is trusted; memory is limited for each.
         let Frame { head, body } = protocol::read::<Order>(&mut socket, u64::MAX)?;
-        let result = work(&head, &body, &mut |rendered| {
+        let overlay = match head.recipe.overlay() {
+            Some(_) => Some(protocol::read::<()>(&mut socket, u64::MAX)?.body),
+            None => None,
+        };
+        let files = Files { source: &body, overlay: overlay.as_deref() };
+        let result = work(&head, files, &mut |rendered| {
             let Rendered { name, format, width, height, bytes } = rendered;
             let head = Reply::Rendition { name, format, width, height };
             protocol::write(&mut socket, &head, &bytes).map_err(Into::into)
         });
-        drop(body);
+        drop((body, overlay));
         protocol::write(&mut socket, &answer(result), &[])?;
     }
 }

@@ -30,7 +30,7 @@ use super::{
     process::{Child, Program},
     protocol::Order,
 };
-use crate::pipeline::Rendered;
+use crate::pipeline::{Files, Rendered};
 
 /// A child that has been granted more is not kept.
 const KEPT: u64 = 512 << 20;
@@ -96,19 +96,20 @@ impl Pool {
 
     /// Renders in the next free child. Each rendition is handed over as soon as it is encoded; those handed over before
     /// an error are to be dropped. Cancelled (dropped), it kills the child at once.
-    pub async fn render(
+    pub async fn render<'a>(
         &self,
         order: &Order,
-        source: &[u8],
+        files: impl Into<Files<'a>>,
         memory: u64,
         renditions: &mpsc::Sender<Rendered>,
     ) -> Result<Facts, RenderFault> {
+        let files = files.into();
         let mut child = self.take().await;
         let place = Place(&self.0);
         let options = &self.0.options;
         let cores = u32::try_from(threads(options.size)).unwrap_or(1);
         let grant = Grant { memory, processor: options.deadline * cores };
-        let result = child.render(order, source, grant, options.deadline, renditions).await;
+        let result = child.render(order, files, grant, options.deadline, renditions).await;
         let healthy = matches!(result, Ok(_) | Err(RenderFault::Refused { .. } | RenderFault::Failed { .. }));
         if healthy && child.orders < options.orders && memory <= KEPT {
             place.keep(child);

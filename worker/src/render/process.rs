@@ -24,7 +24,7 @@ use super::{
     grant::{self, Grant},
     protocol::{self, Frame, Order, ProtocolError, Reply},
 };
-use crate::pipeline::Rendered;
+use crate::pipeline::{Files, Rendered};
 
 /// How long a child may take to start.
 const START: Duration = Duration::from_secs(10);
@@ -129,7 +129,7 @@ impl Child {
     pub(super) async fn render(
         &mut self,
         order: &Order,
-        source: &[u8],
+        files: Files<'_>,
         grant: Grant,
         deadline: Duration,
         renditions: &mpsc::Sender<Rendered>,
@@ -141,7 +141,7 @@ impl Child {
         }
         let mut clock = Clock { left: deadline };
         let mut names = HashSet::new();
-        match clock.run(protocol::send(&mut self.socket, order, source)).await {
+        match clock.run(send(&mut self.socket, order, files)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(self.bury(&error).await),
             None => return Err(self.late(deadline)),
@@ -203,6 +203,15 @@ impl Child {
         let words = String::from_utf8_lossy(&words).replace(|c: char| c.is_control(), " ");
         words.trim().to_owned()
     }
+}
+
+/// The order and what it is about; a recipe with an overlay has a file of it.
+async fn send(socket: &mut UnixStream, order: &Order, files: Files<'_>) -> Result<(), ProtocolError> {
+    protocol::send(socket, order, files.source).await?;
+    if order.recipe.overlay().is_some() {
+        protocol::send(socket, &(), files.overlay.unwrap_or_default()).await?;
+    }
+    Ok(())
 }
 
 fn judge(status: ExitStatus, words: &str) -> RenderFault {

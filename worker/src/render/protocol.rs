@@ -1,7 +1,8 @@
 //! What the worker and a render child say to each other over one socket: frames of a JSON head and a raw body.
 //!
 //! A frame is the head's length (4 bytes, little-endian), the body's length (8), the head, the body. The worker sends
-//! [`Order`]s whose body is the source; the child answers each with any number of [`Reply::Rendition`]s, whose body is
+//! [`Order`]s whose body is the source, each followed, if its recipe has an overlay, by a frame without a head (`null`) whose
+//! body is the overlay's file; the child answers each with any number of [`Reply::Rendition`]s, whose body is
 //! the file, and one other reply. After its start it says [`Reply::Ready`] unasked.
 //!
 //! The child has handled an attacker's bytes, so the worker believes nothing it says: lengths are bounded before
