@@ -7,11 +7,11 @@ use crate::image::SourceFormat;
 
 pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
     input.skip_whole(8)?;
-    let mut header = image_header(input)?;
+    let (mut header, alpha) = image_header(input)?;
     limits.check(Limit::Pixels, header.pixels())?;
     let mut declared: Option<u32> = None;
     let mut counted: u32 = 0;
-    let mut has_pixels = false;
+    let (mut has_pixels, mut has_transparency) = (false, false);
     loop {
         let length = input.be32()?;
         let kind: [u8; 4] = input.array()?;
@@ -22,6 +22,7 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderL
         match &kind {
             b"IHDR" => return broken("it has two header chunks"),
             b"IDAT" => has_pixels = true,
+            b"tRNS" => has_transparency = true,
             b"acTL" if declared.is_some() => return broken("it declares its animation twice"),
             b"acTL" if !has_pixels && length == 8 => {
                 declared = Some(input.be32()?);
@@ -43,6 +44,9 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderL
     if !has_pixels {
         return broken("it has no pixels");
     }
+    if has_transparency {
+        header.bits_per_pixel += alpha;
+    }
     if let Some(declared) = declared {
         if declared != counted {
             return broken(format!("it declares {declared} frames and has {counted}"));
@@ -52,8 +56,8 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderL
     Ok(header)
 }
 
-/// The IHDR chunk, which must be first.
-fn image_header<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<Header, HeaderError> {
+/// The IHDR chunk, which must be first, and the bits a pixel that transparency would add.
+fn image_header<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<(Header, u32), HeaderError> {
     let length = input.be32()?;
     if length != 13 || input.array()? != *b"IHDR" {
         return broken("it does not begin with a header chunk");
@@ -61,13 +65,12 @@ fn image_header<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<Header, H
     let (width, height) = (input.be32()?, input.be32()?);
     let [depth, colour, compression, filter, interlace] = input.array()?;
     input.skip_whole(4)?;
-    let bits_per_pixel = match (colour, depth) {
-        (0, 1 | 2 | 4 | 8 | 16) => depth.max(8).into(),
-        // A palette may come with transparency.
-        (3, 1 | 2 | 4 | 8) => 32,
-        (2, 8 | 16) => 3 * u32::from(depth),
-        (4, 8 | 16) => 2 * u32::from(depth),
-        (6, 8 | 16) => 4 * u32::from(depth),
+    let bits = u32::from(depth.max(8));
+    let (bits_per_pixel, alpha) = match (colour, depth) {
+        (0, 1 | 2 | 4 | 8 | 16) => (bits, bits),
+        (2, 8 | 16) | (3, 1 | 2 | 4 | 8) => (3 * bits, bits),
+        (4, 8 | 16) => (2 * bits, 0),
+        (6, 8 | 16) => (4 * bits, 0),
         _ => return broken("its colour type and bit depth do not go together"),
     };
     if compression != 0 || filter != 0 || interlace > 1 {
@@ -76,7 +79,7 @@ fn image_header<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<Header, H
     if width == 0 || height == 0 || width > i32::MAX.unsigned_abs() || height > i32::MAX.unsigned_abs() {
         return broken("its width or height is impossible");
     }
-    Ok(Header { format: SourceFormat::Png, width, height, frames: 1, scans: 1, bits_per_pixel })
+    Ok((Header { format: SourceFormat::Png, width, height, frames: 1, scans: 1, bits_per_pixel }, alpha))
 }
 
 /// The first 20 bytes of an fcTL chunk: a frame must lie on the canvas.

@@ -137,7 +137,10 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
         (jpeg_with(0xC2, 31, 17, 1, 10), header(Jpeg, 31, 17, 1, 10, 8)),
         (jpeg_with(0xC1, 8, 8, 4, 1), header(Jpeg, 8, 8, 1, 1, 32)),
         (png_with(1, 2, 16, 6, &[]), header(Png, 1, 2, 1, 1, 64)),
-        (png_with(300, 200, 4, 3, &[]), header(Png, 300, 200, 1, 1, 32)),
+        (png_with(300, 200, 4, 3, &[]), header(Png, 300, 200, 1, 1, 24)),
+        (png_with(300, 200, 4, 3, &[chunk(*b"tRNS", &[0])]), header(Png, 300, 200, 1, 1, 32)),
+        (png_with(300, 200, 16, 0, &[chunk(*b"tRNS", &[0; 2])]), header(Png, 300, 200, 1, 1, 32)),
+        (png_with(300, 200, 8, 6, &[chunk(*b"tRNS", &[0; 2])]), header(Png, 300, 200, 1, 1, 32)),
         (
             png_with(9, 9, 8, 2, &[animation_control(2), frame_control(9, 9, 0), frame_control(1, 1, 8)]),
             header(Png, 9, 9, 2, 1, 24),

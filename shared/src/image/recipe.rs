@@ -346,6 +346,15 @@ impl Recipe {
         matches!(self, Self::Resize(Resize { ssim: Some(_), .. }))
     }
 
+    /// What the one rendition is encoded as, where that was asked for.
+    #[must_use]
+    pub const fn format(&self) -> Option<RenditionFormat> {
+        match self {
+            Self::Standard => None,
+            Self::Resize(resize) => resize.format,
+        }
+    }
+
     /// What is laid on the rendition.
     #[must_use]
     pub const fn overlay(&self) -> Option<Overlay> {

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use darkroom_shared::{
     header::Header,
-    image::{Recipe, Resize, SourceFormat},
+    image::{Recipe, RenditionFormat, Resize, SourceFormat},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -84,24 +84,52 @@ impl Admission {
     }
 }
 
-/// The memory that rendering takes at most, in bytes: that of a picture that is as bad as its header allows. Reckoned from
-/// the buffers that the steps hold, not measured; a picture that runs out of it has another attempt with more.
+/// The memory that rendering takes at most, in bytes: that of a picture of noise, which is as bad as its header allows.
+/// The source is held throughout; what it is decoded with is given back before the first rendition is encoded. The figures
+/// are those that `worker/examples/memory.rs` finds, and a quarter more; a picture that runs out of it all the same has
+/// another attempt with more.
 pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
     let output = pipeline::largest_output(header, recipe);
     let decoded = area * u64::from(header.bits_per_pixel.max(8)).div_ceil(8);
     // A JPEG in passes is held whole as 16-bit coefficients, whatever its sampling.
     let coefficients = if header.format == SourceFormat::Jpeg && header.scans > 1 { 2 * decoded } else { 0 };
-    let linear = match header.format {
-        SourceFormat::Jpeg => 6 * area,
+    let beside = match header.format {
+        SourceFormat::Jpeg => area,
         SourceFormat::Png | SourceFormat::Webp | SourceFormat::Gif | SourceFormat::Tiff | SourceFormat::Bmp => 8 * area,
         // Their decoders hold planes of their own beside the picture: in 16 bits, and in floating point.
-        SourceFormat::Avif => 24 * area,
-        SourceFormat::Jxl => 48 * area,
+        SourceFormat::Avif => 16 * area,
+        SourceFormat::Jxl => 32 * area,
     };
     let moving = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
-    let per_pixel = if recipe.is_scored() { OUTPUT + SCORE } else { OUTPUT };
-    BASE + 2 * source + coefficients + decoded + linear + moving + per_pixel * output
+    let decoding = coefficients + decoded + beside + LINEAR * output;
+    BASE + 2 * source + moving + decoding.max(per_pixel(header, recipe) * output)
+}
+
+/// Bytes for a pixel of the largest rendition while it is encoded: in linear light, coded, and what encoders hold.
+fn per_pixel(header: &Header, recipe: &Recipe) -> u64 {
+    // An eighth bit of depth, or a sixteenth, of one or three channels; a CMYK JPEG is opaque too.
+    let opaque = header.format == SourceFormat::Jpeg || matches!(header.bits_per_pixel, 8 | 24 | 48);
+    let encoding = match recipe.format() {
+        Some(RenditionFormat::Jpeg) => LOSSY,
+        Some(RenditionFormat::Webp) => {
+            if opaque {
+                LOSSY
+            } else {
+                2 * LOSSY
+            }
+        }
+        Some(RenditionFormat::Avif) => AVIF,
+        None if header.format == SourceFormat::Jpeg => LOSSY,
+        Some(RenditionFormat::Png) | None => {
+            if opaque {
+                PNG
+            } else {
+                TRANSPARENT_PNG
+            }
+        }
+    };
+    if recipe.is_scored() { encoding.max(LINEAR + SCORE) } else { encoding }
 }
 
 /// The memory that an overlay takes besides, in bytes: it is decoded, and becomes a picture no larger than it is, in linear
@@ -113,11 +141,19 @@ pub fn overlay(header: &Header, file: u64) -> u64 {
 }
 
 /// What any picture takes, in bytes: tables, profiles, the allocator's own.
-const BASE: u64 = 64 << 20;
-/// Bytes for a pixel of the largest rendition: its samples in linear light and coded, and what encoders hold.
-const OUTPUT: u64 = 48;
-/// Bytes for a pixel of a rendition that is compared with what it was made of.
-const SCORE: u64 = 48;
+const BASE: u64 = 32 << 20;
+/// A pixel in linear light: four samples.
+const LINEAR: u64 = 8;
+/// JPEG, and WebP of what is opaque.
+const LOSSY: u64 = 32;
+/// PNG, whose palette is looked for in floating point.
+const PNG: u64 = 52;
+/// The same with alpha: noise has as many colours as pixels.
+const TRANSPARENT_PNG: u64 = 128;
+/// AV1's encoder.
+const AVIF: u64 = 72;
+/// The comparison of a rendition with what it was made of.
+const SCORE: u64 = 64;
 
 /// Memory that pictures may have where no setting says it: three quarters of what the machine, or the container, has.
 pub fn available() -> u64 {
