@@ -264,6 +264,34 @@ pub fn png_with(
     file
 }
 
+/// A PNG of 8-bit RGB whose pixels come in seven passes (W3C PNG, third edition, section 8.1).
+pub fn interlaced_png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
+    /// Of each pass: the first column and row, and the steps to the next.
+    const PASSES: [[u32; 4]; 7] =
+        [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    for [left, top, across, down] in PASSES {
+        // A pass without columns has no rows either.
+        for y in (top..height).step_by(down as usize).filter(|_| left < width) {
+            let row = (left..width).step_by(across as usize).flat_map(|x| colour(x, y));
+            let row: Vec<u8> = std::iter::once(0).chain(row).collect();
+            encoder.write_all(&row).expect("into memory");
+        }
+    }
+    let pixels = encoder.finish().expect("into memory");
+    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
+    let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
+    for (kind, body) in [(b"IHDR", [&size[..], &[8, 2, 0, 0, 1]].concat()), (b"IDAT", pixels), (b"IEND", Vec::new())] {
+        let checked = [&kind[..], &body].concat();
+        let mut sum = flate2::Crc::new();
+        sum.update(&checked);
+        file.extend(u32::try_from(body.len()).unwrap_or(0).to_be_bytes());
+        file.extend(checked);
+        file.extend(sum.sum().to_be_bytes());
+    }
+    file
+}
+
 /// A CMYK profile (ICC.1, lut8Type) of an odd printer: whatever ink there is, it looks like a gray of L* = 50.
 #[must_use]
 pub fn gray_ink_profile() -> Vec<u8> {

@@ -198,6 +198,83 @@ fn bmp_is_read() {
     assert_corners(&picture, 0);
 }
 
+/// A BMP with any header behind the first 14 bytes; pixels follow it.
+fn bmp_with(header: &[u8], pixels: &[u8]) -> Vec<u8> {
+    let start = u32::try_from(14 + header.len()).unwrap();
+    let length = start + u32::try_from(pixels.len()).unwrap();
+    [b"BM", &length.to_le_bytes()[..], &[0; 4], &start.to_le_bytes(), header, pixels].concat()
+}
+
+/// The first 40 bytes of a BMP's header, whose length is `size`.
+fn bmp_info(size: u32, width: i32, height: i32, bits: u16, compression: u32) -> Vec<u8> {
+    let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
+    let kind = [&1_u16.to_le_bytes()[..], &bits.to_le_bytes(), &compression.to_le_bytes()].concat();
+    [&size.to_le_bytes()[..], &sides, &kind, &[0; 20]].concat()
+}
+
+#[test]
+fn bmp_is_read_from_the_top_with_a_palette_and_with_alpha() {
+    // A height below zero: the first row is the top one.
+    let pixels = [[0, 0, 255, 0], [255, 0, 0, 0]].concat();
+    let from_top = seen(&bmp_with(&bmp_info(40, 1, -2, 24, 0), &pixels));
+    assert_close(&from_top, 0, 0, [255, 0, 0], 0);
+    assert_close(&from_top, 0, 1, [0, 0, 255], 0);
+
+    let palette = [[0; 4], [30, 200, 10, 0]].concat();
+    let mut info = bmp_info(40, 2, 1, 8, 0);
+    info[32] = 2; // colours
+    let of_palette = seen(&bmp_with(&[info, palette].concat(), &[1, 0, 0, 0]));
+    assert_close(&of_palette, 0, 0, [10, 200, 30], 0);
+    assert_close(&of_palette, 1, 0, [0; 3], 0);
+
+    // BITMAPV4HEADER says which bits are whose.
+    let masks = [0x00FF_0000_u32, 0x0000_FF00, 0x0000_00FF, 0xFF00_0000].map(u32::to_le_bytes).concat();
+    let header = [bmp_info(108, 2, 1, 32, 3), masks, vec![0; 52]].concat();
+    let with_alpha = seen(&bmp_with(&header, &[30, 200, 10, 128, 30, 200, 10, 255])).to_rgba8();
+    assert_eq!(with_alpha.get_pixel(0, 0).0, [10, 200, 30, 128]);
+    assert_eq!(with_alpha.get_pixel(1, 0).0, [10, 200, 30, 255]);
+}
+
+#[test]
+fn an_interlaced_png_is_read_whole_at_every_size() {
+    for (width, height) in [(33, 17), (1, 1), (3, 9), (8, 8), (4, 2)] {
+        let colour = |x: u32, y: u32| [x * 7 + y, y * 11, x * y].map(|value| u8::try_from(value % 256).unwrap());
+        let picture = seen(&pictures::interlaced_png(width, height, colour)).to_rgb8();
+        assert_eq!(picture.dimensions(), (width, height));
+        assert!(picture.enumerate_pixels().all(|(x, y, pixel)| pixel.0 == colour(x, y)), "{width}x{height}");
+    }
+}
+
+#[test]
+fn an_interlaced_gif_is_read() {
+    let (width, height) = (6_u16, 19_u16);
+    // Every eighth row, then those between, and so on (GIF89a, appendix E).
+    let passes = [(0, 8), (4, 8), (2, 4), (1, 2)];
+    let order = passes.into_iter().flat_map(|(start, step)| (start..height).step_by(step));
+    let buffer: Vec<u8> = order.flat_map(|y| vec![u8::try_from(y).unwrap(); width.into()]).collect();
+    let palette: Vec<u8> = (0..32).flat_map(|i| [i * 8, 255 - i * 8, i]).collect();
+    let mut file = Vec::new();
+    let mut encoder = gif::Encoder::new(&mut file, width, height, &palette).unwrap();
+    let frame = gif::Frame { width, height, interlaced: true, buffer: buffer.into(), ..gif::Frame::default() };
+    encoder.write_frame(&frame).unwrap();
+    drop(encoder);
+    let picture = seen(&file).to_rgb8();
+    for (_, y, pixel) in picture.enumerate_pixels() {
+        let y = u8::try_from(y).unwrap();
+        assert_eq!(pixel.0, [y * 8, 255 - y * 8, y]);
+    }
+}
+
+#[test]
+fn a_tiff_of_an_unusual_kind_is_refused_by_name() {
+    // Colours of a palette; samples of 32 bits.
+    for file in [tiff(1, 8, 3).encode(&[0; 8]), tiff(1, 32, 1).encode(&[0; 32])] {
+        let failure = failure(&file);
+        assert_eq!(failure.code, FailureCode::UnsupportedFormat, "{}", failure.detail);
+        assert!(failure.detail.contains("TIFF"), "{}", failure.detail);
+    }
+}
+
 fn tiff(channels: u16, bits: u16, photometric: u16) -> Tiff {
     Tiff { width: 4, height: 2, channels, bits, photometric, fields: Vec::new(), blobs: Vec::new() }
 }
