@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     pictures,
-    stack::{Stack, eventually, id},
+    stack::{Setup, Stack, eventually, id},
 };
 
 #[tokio::test]
@@ -27,6 +27,46 @@ async fn a_job_whose_worker_is_killed_is_done_by_another() {
     assert_eq!(image["attempts"], 2);
     let renditions = image["renditions"].as_array().unwrap().len();
     assert_eq!(stack.objects().len(), renditions, "both attempts wrote the same objects");
+    stack.staging_is_empty().await;
+}
+
+/// The processes that a worker has started: its render processes.
+fn children(worker: u32) -> Vec<Pid> {
+    let parent = format!("PPid:\t{worker}");
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let is_child = |pid: &i32| {
+        // It may have ended meanwhile.
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        status.lines().any(|line| line == parent)
+    };
+    pids.filter(is_child).filter_map(Pid::from_raw).collect()
+}
+
+#[tokio::test]
+async fn a_picture_whose_render_processes_crash_is_quarantined_and_can_be_released() {
+    let settings = vec![("MAX_CRASHES", "2".to_owned())];
+    let mut stack = Stack::start_with(Setup { workers: 1, settings, ..Setup::default() }).await;
+    let worker = stack.workers[0].process.id().unwrap();
+    let image = stack.upload(pictures::jpeg(&pictures::photo(5000, 4000, 1)), &[]).await;
+    let failed = eventually("every render process has crashed", async || {
+        for child in children(worker) {
+            // It may be gone.
+            _ = kill_process(child, Signal::SEGV);
+        }
+        stack.image(&image).await.filter(|image| image["status"] == "failed")
+    })
+    .await;
+    assert_eq!(failed["error"]["code"], "crashed", "{failed}");
+    assert_eq!(stack.workers[0].process.try_wait().unwrap(), None, "the worker lives");
+    let jobs = stack.queue_command(&["list", "--queue", "process-image"]).await;
+    let job = jobs[0]["id"].as_str().unwrap();
+    let shown = stack.queue_command(&["show", job]).await;
+    assert_eq!((&shown["reason"], &shown["crashes"]), (&"quarantined".into(), &2.into()), "{shown}");
+
+    stack.queue_command(&["release", job]).await;
+    let ready = stack.reaches(&image, "ready").await;
+    assert!(ready["error"].is_null(), "{ready}");
     stack.staging_is_empty().await;
 }
 
