@@ -3,7 +3,8 @@
 CORPUS=dir` calls it. Every rate is the median of ROUNDS rounds (3), in which the systems take turns; each renders for
 SECONDS (1.5) in a process of its own, with the files in memory (vipsthumbnail and oximg: a process a rendition, from disk).
 
-    ONLY=a,b   only these tasks, or `sources`: what a quality of 80 is worth for sources of 768, 2000 and 4000 pixels
+    ONLY=a,b   only these tasks, or `sources`: what a quality of 80 is worth for sources of 768, 2000 and 4000 pixels; or
+               `sizes`: bytes at equal SSIMULACRA2, and whether `auto` finds the smallest
     WRITE=1    writes table and chart into docs/ too
 
 CORPUS holds photos/, graphics/ and kodak/. sharp's own three tasks need its fixtures there: 2569067123_aca715a2ee_o.jpg and
@@ -41,7 +42,7 @@ def install():
     if sys.prefix != str(venv):
         if not venv.exists():
             subprocess.run([sys.executable, "-m", "venv", venv], check=True)
-            subprocess.run([venv / "bin/pip", "install", "--quiet", "Pillow>=12", "numpy"], check=True)
+            subprocess.run([venv / "bin/pip", "install", "--quiet", "Pillow>=12", "numpy", "pyoxipng"], check=True)
         os.execv(venv / "bin/python", [str(venv / "bin/python"), *sys.argv])
     found = ["Pillow"]
     if shutil.which("npm"):
@@ -61,6 +62,7 @@ PEERS_FOUND = install()
 
 import chart  # noqa: E402, these need the venv
 import reference  # noqa: E402
+import sizes  # noqa: E402
 
 
 class Task:
@@ -262,13 +264,32 @@ def sources(judge):
     return "\n".join(lines) + "\n"
 
 
+def encoders(judge):
+    """Kodak's pictures, photographs reduced to 1200 pixels, and graphics, as the encoders get them."""
+    from PIL import Image
+
+    folder = PEERS / "encoded"
+    folder.mkdir(exist_ok=True)
+    for file in sorted((CORPUS / "photos").glob("*.jpg")):
+        path = folder / f"{file.stem}.png"
+        if not path.exists():
+            image = reference.upright(file).convert("RGB")
+            image.thumbnail((1200, 1200), Image.Resampling.LANCZOS)
+            image.save(path)
+    photos = [str(file) for file in [*sorted((CORPUS / "kodak").glob("*.png")), *sorted(folder.iterdir())]]
+    graphics = [str(file) for file in sorted((CORPUS / "graphics").glob("*.png"))]
+    return sizes.page(judge, PEERS, photos, graphics, resized)
+
+
 def main():
     judge = reference.Judge(PEERS / "references", os.environ["SCORE"])
     everything = tasks()
-    wanted = os.environ.get("ONLY", ",".join([*everything, "sources"])).split(",")
+    wanted = os.environ.get("ONLY", ",".join([*everything, "sources", "sizes"])).split(",")
     for name in wanted:
         if name == "sources":
             text = sources(judge)
+        elif name == "sizes":
+            text = encoders(judge)
         elif not everything[name].files:
             print(f"{name}: its files are not in CORPUS")
             continue
