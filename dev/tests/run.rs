@@ -9,6 +9,7 @@ use std::{
 use darkroom_dev::{
     guard::{self, Guarded},
     port,
+    testing::stack::eventually,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -161,6 +162,10 @@ async fn a_killed_worker_is_started_again() {
 async fn nothing_survives_a_killed_stack_and_the_next_one_starts() {
     let place = Place::new();
     assert_eq!(place.run().await.end(Signal::KILL).await.code(), None);
+    eventually("its api and its S3 server die with it", async || {
+        [place.api, place.s3].into_iter().all(port::is_free).then_some(())
+    })
+    .await;
     let run = place.run().await;
     assert_eq!(run.end(Signal::INT).await.code(), Some(0));
 }
