@@ -167,8 +167,9 @@ def vipsthumbnail(task, file, size, stem):
 
 
 def oximg(task, file, size, stem):
-    box = ["--width", str(size[0])]
-    return [["oximg", file, f"{stem}.{format}", *box] for format in task.formats]
+    box = [str(size[0]), str(size[1])]
+    endings = {"jpeg": "jpg", "webp": "webp"}
+    return [["oximg", "resize", file, *box, f"{stem}.{endings[format]}", "-q", "80"] for format in task.formats]
 
 
 def systems(task):
@@ -251,16 +252,18 @@ def sources(judge):
         return sorted(folder.iterdir())
 
     photos = [f for f in sorted((CORPUS / "photos").glob("*.jpg")) if Image.open(f).width > 4000]
-    lines = ["### Quality 80, fitted into 500 × 500: mean SSIMULACRA2, linear light / gamma space", "",
-             "| source | pictures | Darkroom | sharp |", "|---|---|---|---|"]
+    lines = ["### JPEG fitted into 500 × 500: mean SSIMULACRA2, linear light / gamma space", "",
+             "| source | pictures | quality | Darkroom | sharp |", "|---|---|---|---|---|"]
     for name, files, width in [("768 px", sorted((CORPUS / "kodak").glob("*.png")), None), ("2000 px", photos, 2000),
                                ("4000 px", photos, 4000)]:
         files = made(PEERS / f"sources-{name.split()[0]}", files, width)
-        task = Task(name, files, resized(width=500, height=500, format="jpeg"),
-                    [[500, 500, {"fit": "inside"}]], ["jpeg"])
-        own, theirs = (outcome(judge, call, task) for call in (darkroom("balanced"), peer(["node", str(PEERS / "sharp_bench.mjs")])))
-        lines.append(f"| {name} | {len(files)} | {own[2]:.2f} / {own[3]:.2f}, {own[0]:,} bytes "
-                     f"| {theirs[2]:.2f} / {theirs[3]:.2f}, {theirs[0]:,} bytes |")
+        for quality in (80, 83, 86):
+            task = Task(name, files, resized(width=500, height=500, format="jpeg", quality=quality),
+                        [[500, 500, {"fit": "inside"}]], ["jpeg"], {"quality": quality})
+            sharp = peer(["node", str(PEERS / "sharp_bench.mjs")], palette=False)
+            own, theirs = (outcome(judge, call, task) for call in (darkroom("balanced"), sharp))
+            lines.append(f"| {name} | {len(files)} | {quality} | {own[2]:.2f} / {own[3]:.2f}, {own[0]:,} bytes "
+                         f"| {theirs[2]:.2f} / {theirs[3]:.2f}, {theirs[0]:,} bytes |")
     return "\n".join(lines) + "\n"
 
 
