@@ -8,6 +8,7 @@ use std::{error::Error as StdError, marker::PhantomData};
 use darkroom_shared::{
     bucket::BucketError,
     catalog::CatalogError,
+    database::is_passing,
     header::{HeaderError, Limit},
     image::SourceFormat,
     queue::QueueError,
@@ -211,19 +212,6 @@ impl From<QueueError> for ApiError {
             QueueError::Sql(error) => error.into(),
             error => Self::Internal(error.into()),
         }
-    }
-}
-
-/// Whether Postgres is away, starting, stopping or out of connections, rather than being asked something wrong.
-fn is_passing(error: &sqlx::Error) -> bool {
-    match error {
-        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
-        // SQLSTATE classes (PostgreSQL manual, appendix A): connection exception, transaction rollback,
-        // insufficient resources, operator intervention.
-        sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)))
-        }
-        _ => false,
     }
 }
 

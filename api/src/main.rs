@@ -80,7 +80,7 @@ async fn migrate(settings: Settings) -> anyhow::Result<()> {
 async fn run(settings: Settings) -> anyhow::Result<()> {
     let mut stop = Box::pin(stop_signal()?);
     let db = tokio::select! {
-        db = database::open(&settings.database) => db?,
+        db = database::wait_and_open(&settings.database) => db?,
         () = &mut stop => return Ok(()),
     };
     let app = App::open(db, &settings).await?;

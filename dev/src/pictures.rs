@@ -269,26 +269,22 @@ pub fn interlaced_png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb)
     /// Of each pass: the first column and row, and the steps to the next.
     const PASSES: [[u32; 4]; 7] =
         [[0, 0, 8, 8], [4, 0, 8, 8], [0, 4, 4, 8], [2, 0, 4, 4], [0, 2, 2, 4], [1, 0, 2, 2], [0, 1, 1, 2]];
-    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    let mut pixels = ZlibEncoder::new(Vec::new(), Compression::best());
     for [left, top, across, down] in PASSES {
         // A pass without columns has no rows either.
         for y in (top..height).step_by(down as usize).filter(|_| left < width) {
             let row = (left..width).step_by(across as usize).flat_map(|x| colour(x, y));
             let row: Vec<u8> = std::iter::once(0).chain(row).collect();
-            encoder.write_all(&row).expect("into memory");
+            pixels.write_all(&row).expect("into memory");
         }
     }
-    let pixels = encoder.finish().expect("into memory");
-    let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
-    let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
-    for (kind, body) in [(b"IHDR", [&size[..], &[8, 2, 0, 0, 1]].concat()), (b"IDAT", pixels), (b"IEND", Vec::new())] {
-        let checked = [&kind[..], &body].concat();
-        let mut sum = flate2::Crc::new();
-        sum.update(&checked);
-        file.extend(u32::try_from(body.len()).unwrap_or(0).to_be_bytes());
-        file.extend(checked);
-        file.extend(sum.sum().to_be_bytes());
-    }
+    let mut info = png::Info::with_size(width, height);
+    (info.color_type, info.bit_depth, info.interlaced) = (png::ColorType::Rgb, png::BitDepth::Eight, true);
+    let mut file = Vec::new();
+    let encoder = png::Encoder::with_info(&mut file, info).expect("no animation");
+    let mut writer = encoder.write_header().expect("a header into memory");
+    writer.write_chunk(png::chunk::IDAT, &pixels.finish().expect("into memory")).expect("a chunk into memory");
+    writer.finish().expect("an end into memory");
     file
 }
 
@@ -325,6 +321,24 @@ pub fn compressed_chunk(data: &[u8]) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(b"name\0\0".to_vec(), Compression::best());
     encoder.write_all(data).expect("into memory");
     encoder.finish().expect("into memory")
+}
+
+/// A still WebP in the extended format, with alpha, EXIF and XMP announced, and with these chunks behind the picture of a
+/// `simple` one.
+#[must_use]
+pub fn webp_with(width: u32, height: u32, simple: &[u8], chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0).to_le_bytes();
+    let mut body = b"WEBPVP8X\x0A\0\0\0\x1C\0\0\0".to_vec();
+    body.extend(&(width - 1).to_le_bytes()[..3]);
+    body.extend(&(height - 1).to_le_bytes()[..3]);
+    body.extend(&simple[12..]);
+    for (kind, data) in chunks {
+        body.extend(kind);
+        body.extend(length(data));
+        body.extend(data);
+        body.extend(&[0][..data.len() % 2]);
+    }
+    [b"RIFF", &length(&body)[..], &body].concat()
 }
 
 /// A lossless WebP of these straight RGBA samples.

@@ -49,9 +49,10 @@ pub enum DatabaseError {
 }
 
 impl DatabaseError {
-    /// Whether the server is away or overloaded: then it is worth asking again.
+    /// Whether a start is worth trying again. What TLS refuses stays refused.
     fn is_passing(&self) -> bool {
         match self {
+            Self::Connect(sqlx::Error::Tls(_)) => false,
             Self::Connect(error) | Self::Sql(error) | Self::Apalis(apalis_postgres::Error::Database(error)) => {
                 is_passing(error)
             }
@@ -61,13 +62,14 @@ impl DatabaseError {
     }
 }
 
-fn is_passing(error: &sqlx::Error) -> bool {
-    /// Connection faults, too few resources, an operator's intervention (`PostgreSQL` manual, appendix A).
-    const CLASSES: [&str; 3] = ["08", "53", "57"];
+/// Whether Postgres is away, starting, stopping or out of connections, rather than being asked something wrong.
+pub fn is_passing(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut => true,
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed => true,
+        // SQLSTATE classes (PostgreSQL manual, appendix A): connection exception, transaction rollback,
+        // insufficient resources, operator intervention.
         sqlx::Error::Database(error) => {
-            error.code().is_some_and(|code| CLASSES.iter().any(|class| code.starts_with(class)))
+            error.code().is_some_and(|code| ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)))
         }
         sqlx::Error::Migrate(error) => is_passing_migration(error),
         _ => false,
@@ -78,29 +80,35 @@ fn is_passing_migration(error: &MigrateError) -> bool {
     matches!(error, MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) if is_passing(error))
 }
 
-/// Time between two attempts of [`open`].
+/// Time between two attempts of [`wait_and_open`].
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What a starting process does: opens the pool, and [`prepare`]s the database. A server that is away is waited for, as
-/// it is later on: for as long as it takes, and with a warning each time.
+/// What a starting service does: [`open`]s the database. A server that is away is waited for, as it is later on: for as long
+/// as it takes, and with a warning each time.
 ///
 /// # Errors
 /// Where waiting would not help: a wrong password, a database that does not exist, a schema of another version.
-pub async fn open(settings: &config::Database) -> Result<PgPool, DatabaseError> {
+pub async fn wait_and_open(settings: &config::Database) -> Result<PgPool, DatabaseError> {
     loop {
-        let opened = async {
-            let pool = connect(settings).await?;
-            prepare(&pool, settings.migrate_on_start).await?;
-            Ok(pool)
-        };
-        match opened.await {
-            Err(error) if DatabaseError::is_passing(&error) => {
+        match open(settings).await {
+            Err(error) if error.is_passing() => {
                 warn!("{error}; trying again");
                 tokio::time::sleep(PAUSE).await;
             }
             opened => return opened,
         }
     }
+}
+
+/// Opens the pool, and migrates, or where that is switched off checks that it has been done.
+pub async fn open(settings: &config::Database) -> Result<PgPool, DatabaseError> {
+    let pool = connect(settings).await?;
+    if settings.migrate_on_start {
+        migrate(&pool).await?;
+    } else {
+        verify(&mut *pool.acquire().await?).await?;
+    }
+    Ok(pool)
 }
 
 /// Opens the pool. Waits at most 10 s for the server.
@@ -133,11 +141,6 @@ pub async fn migrate(pool: &PgPool) -> Result<(), DatabaseError> {
         MIGRATIONS.run_direct(None, &mut connection, false).await?;
     }
     verify(&mut connection).await
-}
-
-/// Migrates, or where that is switched off checks that it has been done.
-pub async fn prepare(pool: &PgPool, migrate_on_start: bool) -> Result<(), DatabaseError> {
-    if migrate_on_start { migrate(pool).await } else { verify(&mut *pool.acquire().await?).await }
 }
 
 /// Checks that the schema is exactly this binary's: neither behind nor ahead.

@@ -56,13 +56,10 @@ fn main() -> ExitCode {
 async fn work(command: Command) -> anyhow::Result<ExitCode> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
-    let pool = if let Command::Run = command {
-        database::open(&settings.database).await?
-    } else {
+    let pool = match command {
+        Command::Run => database::wait_and_open(&settings.database).await?,
         // Somebody waits for its answer.
-        let pool = database::connect(&settings.database).await?;
-        database::prepare(&pool, settings.database.migrate_on_start).await?;
-        pool
+        Command::Sweep | Command::Queue(_) | Command::RenderChild => database::open(&settings.database).await?,
     };
     match command {
         Command::Run => Ok(match run(&settings, App::open(&settings, pool).await?).await? {

@@ -539,10 +539,11 @@ fn nothing_of_the_owner_is_in_any_output() {
         (*b"zTXt", pictures::compressed_chunk(text)),
         (*b"prVt", text.to_vec()),
     ];
+    let webp_chunks = [(*b"EXIF", with_thumbnail.clone()), (*b"XMP ", text.to_vec())];
     let sources = [
         [jpeg, thumbnail.clone()].concat(),
         pictures::png_with(16, 16, ColorType::Rgba, BitDepth::Eight, &[7; 1024], &chunks),
-        [webp_with_metadata(&with_thumbnail, text), text.to_vec()].concat(),
+        [pictures::webp_with(16, 16, &pictures::webp(16, 16, &[9; 1024]), &webp_chunks), text.to_vec()].concat(),
         gif_with_metadata(text),
         Avif::new(Av1::Full).with_exif(&with_thumbnail).with_item(*b"mime", text).encode(),
         pictures::jxl_container(*b"Exif", &with_thumbnail),
@@ -562,19 +563,6 @@ fn nothing_of_the_owner_is_in_any_output() {
             }
         }
     }
-}
-
-fn webp_with_metadata(exif: &[u8], xmp: &[u8]) -> Vec<u8> {
-    let simple = pictures::webp(16, 16, &[9; 1024]);
-    let mut body = b"WEBPVP8X\x0A\0\0\0\x1C\0\0\0\x0F\0\0\x0F\0\0".to_vec();
-    body.extend(&simple[12..]);
-    for (kind, data) in [(b"EXIF", exif), (b"XMP ", xmp)] {
-        body.extend(*kind);
-        body.extend(u32::try_from(data.len()).unwrap().to_le_bytes());
-        body.extend(data);
-        body.extend(vec![0; data.len() % 2]);
-    }
-    [b"RIFF", &u32::try_from(body.len()).unwrap().to_le_bytes()[..], &body].concat()
 }
 
 /// A comment, and XMP as an application's extension, before the picture.

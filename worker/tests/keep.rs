@@ -75,20 +75,10 @@ fn sources() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("JPEG", jpeg(&exif)),
         ("PNG", png(&exif)),
-        ("WebP", webp_with_exif(&webp, &exif)),
+        ("WebP", pictures::webp_with(32, 16, &webp, &[(*b"EXIF", exif.clone())])),
         ("AVIF", Avif::new(Av1::Full).with_exif(&exif).encode()),
         ("JPEG XL", pictures::jxl_container(*b"Exif", &boxed)),
     ]
-}
-
-fn webp_with_exif(simple: &[u8], exif: &[u8]) -> Vec<u8> {
-    let mut body = b"WEBPVP8X\x0A\0\0\0\x08\0\0\0\x1F\0\0\x0F\0\0".to_vec();
-    body.extend(&simple[12..]);
-    body.extend(b"EXIF");
-    body.extend(u32::try_from(exif.len()).unwrap().to_le_bytes());
-    body.extend(exif);
-    body.extend(vec![0; exif.len() % 2]);
-    [b"RIFF", &u32::try_from(body.len()).unwrap().to_le_bytes()[..], &body].concat()
 }
 
 fn made(source: &[u8], resize: Resize) -> Vec<u8> {
@@ -114,34 +104,36 @@ fn value(exif: &Exif, tag: Tag) -> Option<String> {
     exif.get_field(tag, In::PRIMARY).map(|field| field.display_value().to_string())
 }
 
-#[test]
-fn copyright_is_kept_in_every_format_and_nothing_else() {
+/// Makes every format of every source, and has each looked at: from what it was made to what, the file and its EXIF.
+fn each_to_each(keep: Keep, look: impl Fn(&str, &[u8], &Exif)) {
     for (name, source) in sources() {
         for format in RenditionFormat::ALL {
-            let file = made(&source, keeping(Keep::Copyright, *format));
-            let exif = exif_in(&file);
-            assert_eq!(value(&exif, Tag::Artist).unwrap(), "\"Ada\"", "{name} to {format}");
-            assert_eq!(value(&exif, Tag::Copyright).unwrap(), "\"(c) Ada\"", "{name} to {format}");
-            assert_eq!(exif.fields().len(), 2, "{name} to {format}");
+            let file = made(&source, keeping(keep, *format));
+            look(&format!("{name} to {format}"), &file, &exif_in(&file));
         }
     }
 }
 
 #[test]
+fn copyright_is_kept_in_every_format_and_nothing_else() {
+    each_to_each(Keep::Copyright, |what, _, exif| {
+        assert_eq!(value(exif, Tag::Artist).unwrap(), "\"Ada\"", "{what}");
+        assert_eq!(value(exif, Tag::Copyright).unwrap(), "\"(c) Ada\"", "{what}");
+        assert_eq!(exif.fields().len(), 2, "{what}");
+    });
+}
+
+#[test]
 fn what_may_be_public_is_kept_and_places_numbers_and_previews_are_not() {
-    for (name, source) in sources() {
-        for format in RenditionFormat::ALL {
-            let file = made(&source, keeping(Keep::Public, *format));
-            let exif = exif_in(&file);
-            assert_eq!(value(&exif, Tag::ImageDescription).unwrap(), "\"A bridge\"", "{name} to {format}");
-            assert_eq!(value(&exif, Tag::DateTimeOriginal).unwrap(), "2026-02-03 04:05:06", "{name} to {format}");
-            assert_eq!(value(&exif, Tag::FNumber).unwrap(), "2.8", "{name} to {format}");
-            assert_eq!(exif.fields().len(), 6, "{name} to {format}");
-            for trace in [SECRET, "xap/1.0", "Photoshop", "JFXX"] {
-                assert!(!file.windows(trace.len()).any(|window| window == trace.as_bytes()), "{trace} in {format}");
-            }
+    each_to_each(Keep::Public, |what, file, exif| {
+        assert_eq!(value(exif, Tag::ImageDescription).unwrap(), "\"A bridge\"", "{what}");
+        assert_eq!(value(exif, Tag::DateTimeOriginal).unwrap(), "2026-02-03 04:05:06", "{what}");
+        assert_eq!(value(exif, Tag::FNumber).unwrap(), "2.8", "{what}");
+        assert_eq!(exif.fields().len(), 6, "{what}");
+        for trace in [SECRET, "xap/1.0", "Photoshop", "JFXX"] {
+            assert!(!file.windows(trace.len()).any(|window| window == trace.as_bytes()), "{trace} in {what}");
         }
-    }
+    });
 }
 
 #[test]

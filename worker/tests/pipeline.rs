@@ -109,27 +109,12 @@ fn orientation_is_honoured_in_png_and_webp() {
         (0..20 * 40).flat_map(|i| if i < 20 * 20 { [255, 0, 0, 255] } else { [0, 0, 255, 255] }).collect();
     let exif = pictures::exif(6, "");
     let png = pictures::png_with(20, 40, ColorType::Rgba, BitDepth::Eight, &tall, &[(*b"eXIf", exif.clone())]);
-    for source in [png, webp_with(20, 40, &pictures::webp(20, 40, &tall), &[(b"EXIF", exif)])] {
+    for source in [png, pictures::webp_with(20, 40, &pictures::webp(20, 40, &tall), &[(*b"EXIF", exif)])] {
         let picture = seen(&source, 0, 0);
         assert_eq!(picture.dimensions(), (40, 20));
         assert_close(&picture, 5, 10, [0, 0, 255], 0);
         assert_close(&picture, 35, 10, [255, 0, 0], 0);
     }
-}
-
-/// A still WebP in the extended format, with more chunks behind the picture.
-fn webp_with(width: u32, height: u32, simple: &[u8], chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
-    let mut body = b"WEBPVP8X\x0A\0\0\0\x1C\0\0\0".to_vec();
-    body.extend(&(width - 1).to_le_bytes()[..3]);
-    body.extend(&(height - 1).to_le_bytes()[..3]);
-    body.extend(&simple[12..]);
-    for (kind, data) in chunks {
-        body.extend(*kind);
-        body.extend((data.len() as u32).to_le_bytes());
-        body.extend(data);
-        body.extend(vec![0; data.len() % 2]);
-    }
-    [b"RIFF", &(body.len() as u32).to_le_bytes()[..], &body].concat()
 }
 
 #[test]
@@ -151,7 +136,7 @@ fn no_metadata_reaches_any_rendition() {
     ];
     let png = pictures::png_with(64, 64, ColorType::Rgba, BitDepth::Eight, &[7; 64 * 64 * 4], &chunks);
     let simple = pictures::webp(64, 64, &[9; 64 * 64 * 4]);
-    let webp = webp_with(64, 64, &simple, &[(b"EXIF", exif), (b"XMP ", secret.as_bytes().to_vec())]);
+    let webp = pictures::webp_with(64, 64, &simple, &[(*b"EXIF", exif), (*b"XMP ", secret.as_bytes().to_vec())]);
     for source in [jpeg, png, webp] {
         for format in RenditionFormat::ALL {
             let recipe = recipe(0, 0, Fit::Inside, Some(*format));

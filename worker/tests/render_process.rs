@@ -104,7 +104,6 @@ async fn a_child_renders_what_the_pipeline_renders() {
     assert_eq!(pool.started(), 1);
 }
 
-/// Every encoder, and what it needs of the system and of memory.
 #[tokio::test]
 async fn a_child_gets_the_overlay_with_its_order_and_the_next_order_after_it() {
     let pool = pool(shipped(), 1, 10, LONG);
@@ -128,6 +127,7 @@ async fn a_child_gets_the_overlay_with_its_order_and_the_next_order_after_it() {
     assert_eq!(pool.started(), 1, "one child did it all");
 }
 
+/// Every encoder, and what it needs of the system and of memory.
 #[tokio::test]
 async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
     let pool = pool(shipped(), 1, 100, LONG);

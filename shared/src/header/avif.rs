@@ -47,6 +47,22 @@ pub struct Layout {
 /// Offsets from the file's start and lengths, in bytes, of parts that belong one behind the other.
 pub type Extents = Vec<(u64, u64)>;
 
+/// The bytes of these parts, one behind the other; `None` where one lies outside of the file, or where they overlap so that
+/// they have more than it.
+#[must_use]
+pub fn join(file: &[u8], extents: &[(u64, u64)]) -> Option<Vec<u8>> {
+    let mut joined = Vec::new();
+    for (offset, length) in extents {
+        let end = usize::try_from(offset.checked_add(*length)?).ok()?;
+        let part = file.get(usize::try_from(*offset).ok()?..end)?;
+        if joined.len() + part.len() > file.len() {
+            return None;
+        }
+        joined.extend_from_slice(part);
+    }
+    Some(joined)
+}
+
 /// Code points of ITU-T H.273.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Nclx {

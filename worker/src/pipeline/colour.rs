@@ -49,20 +49,27 @@ impl Space {
         let transfer = if matches!(transfer, 6 | 14 | 15) { 13 } else { transfer };
         match (primaries, transfer, primaries.try_into(), transfer.try_into()) {
             (1, 13, ..) => Self::Srgb,
-            (_, _, Ok(color_primaries), Ok(transfer_characteristics)) => Self::Cicp(CicpProfile {
-                color_primaries,
-                transfer_characteristics,
-                matrix_coefficients: MatrixCoefficients::Identity,
-                full_range: true,
-            }),
+            (_, _, Ok(primaries), Ok(transfer)) => Self::cicp(primaries, transfer),
             _ => Self::Srgb,
         }
     }
 
+    fn cicp(color_primaries: CicpColorPrimaries, transfer_characteristics: TransferCharacteristics) -> Self {
+        Self::Cicp(CicpProfile {
+            color_primaries,
+            transfer_characteristics,
+            matrix_coefficients: MatrixCoefficients::Identity,
+            full_range: true,
+        })
+    }
+
     /// The colours that a picture in this space is to have: sRGB's where it has no others.
     pub(crate) fn gamut(&self, wanted: Gamut) -> Gamut {
-        let in_srgb = ToGamut::new(self, Gamut::Srgb, Channels::Rgb);
-        if matches!(in_srgb.conversion, Conversion::Profile(_)) { wanted } else { Gamut::Srgb }
+        let has_others = || matches!(ToGamut::new(self, Gamut::Srgb, Channels::Rgb).conversion, Conversion::Profile(_));
+        match wanted {
+            Gamut::P3 if has_others() => Gamut::P3,
+            Gamut::P3 | Gamut::Srgb => Gamut::Srgb,
+        }
     }
 
     /// `None` for sRGB, and for a profile that cannot be used: then the picture counts as sRGB, as in browsers.
@@ -127,12 +134,15 @@ pub(crate) fn p3_profile() -> Result<Vec<u8>, RenderError> {
 
 /// An sRGB colour in the values of another gamut.
 pub(crate) fn srgb_in(gamut: Gamut, colour: [u8; 3]) -> [u8; 3] {
+    if gamut == Gamut::Srgb {
+        return colour;
+    }
     let options = TransformOptions::default();
     let transform =
         ColorProfile::new_srgb().create_transform_8bit(Layout::Rgb, &target(gamut, false), Layout::Rgb, options);
     let mut converted = colour;
     match transform.map(|transform| transform.transform(&colour, &mut converted)) {
-        Ok(Ok(())) if gamut != Gamut::Srgb => converted,
+        Ok(Ok(())) => converted,
         _ => colour,
     }
 }
@@ -148,13 +158,8 @@ pub(crate) fn in_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
 
 /// A picture in linear light and sRGB, in the values of a gamut.
 pub(crate) fn from_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
-    let srgb = CicpProfile {
-        color_primaries: CicpColorPrimaries::Bt709,
-        transfer_characteristics: TransferCharacteristics::Srgb,
-        matrix_coefficients: MatrixCoefficients::Identity,
-        full_range: true,
-    };
-    ToGamut::new(&Space::Cicp(srgb), gamut, picture.channels).apply(picture)
+    let srgb = Space::cicp(CicpColorPrimaries::Bt709, TransferCharacteristics::Srgb);
+    ToGamut::new(&srgb, gamut, picture.channels).apply(picture)
 }
 
 /// Turns the values of one space into those of a gamut. Made once per picture, used for every frame.

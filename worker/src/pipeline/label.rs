@@ -147,13 +147,8 @@ fn riff_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> Result<(), Rend
 /// An AVIF in another container.
 fn avif(file: &[u8], labels: &Labels) -> Result<Vec<u8>, RenderError> {
     let layout = header::avif_layout(&mut Cursor::new(file))?;
-    let data = |extents: &[(u64, u64)]| -> Vec<u8> {
-        let parts = extents.iter().filter_map(|(offset, length)| {
-            file.get(usize::try_from(*offset).ok()?..usize::try_from(offset + length).ok()?)
-        });
-        parts.flatten().copied().collect()
-    };
-    let alpha = layout.alpha.as_deref().map(data);
-    let size = (layout.width, layout.height);
-    avif::contain(size, layout.monochrome, &data(&layout.colour), alpha.as_deref(), labels)
+    let data =
+        |extents: &[_]| header::avif::join(file, extents).ok_or_else(|| RenderError::bug("an AVIF without its data"));
+    let (colour, alpha) = (data(&layout.colour)?, layout.alpha.as_deref().map(data).transpose()?);
+    avif::contain((layout.width, layout.height), layout.monochrome, &colour, alpha.as_deref(), labels)
 }

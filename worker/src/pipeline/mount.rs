@@ -51,11 +51,8 @@ impl Mat {
         let picture = picture.widened(channels);
         let samples = ground.repeat(self.width as usize * self.height as usize);
         let mut mounted = Raster { width: self.width, height: self.height, channels, samples };
-        // Within the room.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        let before = |outer: u32, inner: u32, share: f64| (f64::from(outer.saturating_sub(inner)) * share) as usize;
-        let left = before(self.width, picture.width, self.shares.0) * channels.count();
-        let top = before(self.height, picture.height, self.shares.1);
+        let left = before(self.width, picture.width, self.shares.0) as usize * channels.count();
+        let top = before(self.height, picture.height, self.shares.1) as usize;
         let (row_length, length) = (mounted.row_length(), picture.row_length());
         let rows = mounted.samples.chunks_exact_mut(row_length).skip(top);
         for (row, own) in rows.zip(picture.samples.chunks_exact(length)) {
@@ -63,6 +60,13 @@ impl Mat {
         }
         mounted
     }
+}
+
+/// Of what a length leaves free in a longer one, a share: what lies before it.
+// Within the longer one.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(super) fn before(outer: u32, inner: u32, share: f64) -> u32 {
+    (f64::from(outer.saturating_sub(inner)) * share) as u32
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use darkroom_shared::image::{Gamut, Recipe, Resize};
 
 use super::{
     Limits, RenderError, colour, linear,
+    mount::before,
     raster::{Channels, Raster, over},
     render::Job,
 };
@@ -52,17 +53,14 @@ impl Overlay {
         Ok(Self::placed(picture, place))
     }
 
-    // Parts of what is free, which are within a picture's sides; and of 255.
+    // A part of 255.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn placed(mut picture: Raster<u8>, place: Placement) -> Self {
         for alpha in picture.samples.chunks_exact_mut(picture.channels.count()).filter_map(<[_]>::last_mut) {
             *alpha = (f32::from(*alpha) * place.opacity).round() as u8;
         }
-        let start = |corner: u32, outer: u32, inner: u32, share: f64| {
-            corner + (f64::from(outer.saturating_sub(inner)) * share) as u32
-        };
-        let left = start(place.corner.0, place.sides.0, picture.width, place.shares.0);
-        let top = start(place.corner.1, place.sides.1, picture.height, place.shares.1);
+        let left = place.corner.0 + before(place.sides.0, picture.width, place.shares.0);
+        let top = place.corner.1 + before(place.sides.1, picture.height, place.shares.1);
         Self { picture, left, top }
     }
 

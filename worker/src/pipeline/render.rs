@@ -87,23 +87,17 @@ impl Job<'_> {
     ) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
         let max = match self.plan.goal {
             None => {
-                let files = encodings(picture, self.header.format, target, fallback)?;
-                let labelled = |(format, bytes)| {
-                    let bytes = self.no_larger(picture, target, format, bytes)?;
-                    Ok((format, self.labels.put(format, bytes)?))
-                };
-                return files.into_iter().map(labelled).collect();
+                let files = encodings(picture, self.header.format, target, fallback)?.into_iter();
+                let files = files.map(|file| self.labelled(self.no_larger(picture, target, file)?));
+                return files.collect();
             }
-            Some(Goal::Score(least)) => {
-                let (format, bytes) = self.scored(picture, target, least)?;
-                return Ok(vec![(format, self.labels.put(format, bytes)?)]);
-            }
+            Some(Goal::Score(least)) => return Ok(vec![self.labelled(self.scored(picture, target, least)?)?]),
             Some(Goal::Bytes(max)) => max,
         };
         let make = |quality| {
             let target = Target { quality, ..target.clone() };
             let files = encodings(picture, self.header.format, &target, fallback)?;
-            files.into_iter().map(|(format, bytes)| Ok((format, self.labels.put(format, bytes)?))).collect()
+            files.into_iter().map(|file| self.labelled(file)).collect()
         };
         let fits = |files: &Vec<(_, Vec<u8>)>| files.iter().all(|(_, bytes)| bytes.len() as u64 <= max.get());
         search::highest_that_fits(target.quality, make, fits)?.ok_or_else(|| too_many_bytes(max))
@@ -218,9 +212,8 @@ impl Job<'_> {
         &self,
         picture: &Raster<u8>,
         target: &Target,
-        format: RenditionFormat,
-        mut bytes: Vec<u8>,
-    ) -> Result<Vec<u8>, RenderError> {
+        (format, mut bytes): (RenditionFormat, Vec<u8>),
+    ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
         let same_format = match self.header.format {
             SourceFormat::Jpeg => format == Jpeg,
             SourceFormat::Webp => format == Webp && self.metadata.lossy_webp,
@@ -235,7 +228,11 @@ impl Job<'_> {
                 bytes = encode(picture, format, quality, target.effort)?;
             }
         }
-        Ok(bytes)
+        Ok((format, bytes))
+    }
+
+    fn labelled(&self, (format, bytes): (RenditionFormat, Vec<u8>)) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+        Ok((format, self.labels.put(format, bytes)?))
     }
 
     /// What is learnt of a picture, of its colours in sRGB.
@@ -284,7 +281,7 @@ impl Job<'_> {
         }
     }
 
-    /// The largest target's picture: in linear light, turned, sRGB, with its effects. Resized first, because the rest is
+    /// The largest target's picture: in linear light, turned, in its gamut, with its effects. Resized first, because the rest is
     /// cheaper then. `framing` is the part that draws the eye, once it is known: for all frames that of the first.
     fn largest(
         &self,

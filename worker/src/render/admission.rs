@@ -108,26 +108,16 @@ pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
 
 /// Bytes for a pixel of the largest rendition while it is encoded: in linear light, coded, and what encoders hold.
 fn per_pixel(header: &Header, recipe: &Recipe) -> u64 {
-    // An eighth bit of depth, or a sixteenth, of one or three channels; a CMYK JPEG is opaque too.
+    // One or three channels of 8 or 16 bits, but not one of 16, which may be two of 8.
     let opaque = header.format == SourceFormat::Jpeg || matches!(header.bits_per_pixel, 8 | 24 | 48);
-    let encoding = match recipe.format() {
-        Some(RenditionFormat::Jpeg) => LOSSY,
-        Some(RenditionFormat::Webp) => {
-            if opaque {
-                LOSSY
-            } else {
-                2 * LOSSY
-            }
-        }
-        Some(RenditionFormat::Avif) => AVIF,
-        None if header.format == SourceFormat::Jpeg => LOSSY,
-        Some(RenditionFormat::Png) | None => {
-            if opaque {
-                PNG
-            } else {
-                TRANSPARENT_PNG
-            }
-        }
+    let encoding = match (recipe.format(), opaque) {
+        (Some(RenditionFormat::Jpeg), _) | (Some(RenditionFormat::Webp), true) => LOSSY,
+        (Some(RenditionFormat::Webp), false) => 2 * LOSSY,
+        (Some(RenditionFormat::Avif), _) => AVIF,
+        // What comes from a JPEG becomes a PNG only where that is asked for.
+        (None, _) if header.format == SourceFormat::Jpeg => LOSSY,
+        (Some(RenditionFormat::Png) | None, true) => PNG,
+        (Some(RenditionFormat::Png) | None, false) => TRANSPARENT_PNG,
     };
     if recipe.is_scored() { encoding.max(LINEAR + SCORE) } else { encoding }
 }

@@ -7,7 +7,7 @@ use std::io::Cursor;
 use darkroom_shared::{
     header::{
         self, Header,
-        avif::{Extents, Layout},
+        avif::{self, Extents, Layout},
     },
     image::{Failure, FailureCode},
 };
@@ -42,15 +42,7 @@ fn layout(bytes: &[u8]) -> Result<Layout, RenderError> {
 
 /// The EXIF item says first how far behind its own first four bytes the TIFF structure begins (ISO/IEC 23008-12, annex A.2).
 pub(super) fn exif_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    let mut data = Vec::new();
-    for (offset, length) in layout(bytes).ok()?.exif? {
-        let end = offset.checked_add(length)?;
-        data.extend_from_slice(bytes.get(usize::try_from(offset).ok()?..usize::try_from(end).ok()?)?);
-        // Parts that overlap.
-        if data.len() > bytes.len() {
-            return None;
-        }
-    }
+    let data = avif::join(bytes, &layout(bytes).ok()?.exif?)?;
     let (start, data) = data.split_first_chunk::<4>()?;
     data.get(u32::from_be_bytes(*start) as usize..).map(<[u8]>::to_vec)
 }
@@ -96,16 +88,8 @@ fn fault(error: Error) -> RenderError {
 
 /// Decodes the first frame of an AV1 stream.
 fn picture(bytes: &[u8], extents: &Extents, header: &Header) -> Result<Picture, RenderError> {
-    let missing = || RenderError::truncated("AVIF", "an extent lies outside of the file");
-    let mut data = Vec::new();
-    for (offset, length) in extents {
-        let range = usize::try_from(*offset).ok().zip(usize::try_from(offset + length).ok());
-        let part = range.and_then(|(start, end)| bytes.get(start..end)).ok_or_else(missing)?;
-        data.extend_from_slice(part);
-    }
-    if data.is_empty() {
-        return Err(missing());
-    }
+    let data = avif::join(bytes, extents).filter(|data| !data.is_empty());
+    let data = data.ok_or_else(|| RenderError::truncated("AVIF", "an extent lies outside of the file"))?;
     let mut settings = Settings::new();
     // Pictures, not threads, are what is worked on side by side.
     settings.set_n_threads(1);

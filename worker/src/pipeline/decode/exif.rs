@@ -1,4 +1,4 @@
-//! The one thing EXIF is read for: which way is up.
+//! What EXIF is read for unasked: which way is up.
 
 use crate::pipeline::orient::Orientation;
 

@@ -1,5 +1,5 @@
-//! From pixels to a file, one format a file. No metadata is ever written: the values are sRGB, which every reader
-//! assumes.
+//! From pixels to a file, one format a file. No metadata is written: what a file is to say beside its pixels is put into it
+//! afterwards, by `label`.
 
 pub(crate) mod avif;
 mod jpeg;
