@@ -60,8 +60,8 @@ async fn a_throwaway_cluster_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_port_in_use_is_told_in_one_line() {
-    let port = darkroom_dev::port::free().unwrap();
-    let _other = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = other.local_addr().unwrap().port();
     let dir = tempfile::tempdir_in("/tmp").unwrap();
     let options = Options {
         dir: dir.path().join("data"),
