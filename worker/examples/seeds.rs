@@ -1,7 +1,7 @@
 //! Writes the pictures and frames that fuzzing starts with, one folder a target: `seeds DIR`. `make fuzz` calls it.
 #![allow(clippy::unwrap_used)] // of the tests' pictures
 
-#[path = "../tests/seeds/mod.rs"]
+#[path = "../tests/pipeline/seeds.rs"]
 mod seeds;
 
 use std::{env, fs, io::Cursor, path::Path};

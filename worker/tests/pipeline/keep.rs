@@ -1,5 +1,4 @@
 //! Of a source's EXIF, a rendition has what its recipe keeps, and nothing of what it must not say.
-#![allow(clippy::unwrap_used)] // helpers of tests
 
 use std::io::Cursor;
 

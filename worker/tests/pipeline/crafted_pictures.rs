@@ -1,14 +1,13 @@
 //! Whatever the bytes, a picture is rendered or refused: an error that another attempt might cure would be retried, and
 //! a panic would take the worker with it.
-#![allow(clippy::unwrap_used)] // helpers of tests
-
-mod seeds;
 
 use std::sync::LazyLock;
 
 use darkroom_shared::{header::HeaderLimits, image::Recipe};
 use darkroom_worker::pipeline::{Limits, render};
 use proptest::{prelude::*, sample::Index};
+
+use crate::seeds;
 
 static PICTURES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(seeds::pictures);
 

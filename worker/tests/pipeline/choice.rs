@@ -1,6 +1,4 @@
 //! What `auto` chooses.
-#![allow(clippy::unwrap_used)] // helpers of tests
-#![allow(clippy::cast_possible_truncation)] // values that repeat every 256 pixels
 
 use darkroom_dev::pictures;
 use darkroom_shared::image::{Recipe, RenditionFormat, Resize};

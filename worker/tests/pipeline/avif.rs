@@ -1,5 +1,4 @@
 //! AVIF out: what an AV1 decoder shows of it.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // helpers of tests; patterns of bytes
 
 use darkroom_dev::pictures::{self, GifFrame, Rgb, corners};
 use darkroom_shared::image::{Quality, Recipe, RenditionFormat, Resize};

@@ -1,5 +1,4 @@
 //! Colours that sRGB does not have are kept where asked for, and the file says so.
-#![allow(clippy::unwrap_used)] // helpers of tests
 
 use darkroom_dev::pictures::{self, Rgb};
 use darkroom_shared::image::{Colour, Facts, Gamut, Quality, Recipe, RenditionFormat, Resize};

@@ -1,5 +1,4 @@
 //! Another picture lies on the rendition, where and as it is asked to.
-#![allow(clippy::unwrap_used)] // helpers of tests
 
 use darkroom_dev::pictures::{self, GifFrame, Rgb};
 use darkroom_shared::{

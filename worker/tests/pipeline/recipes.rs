@@ -1,10 +1,8 @@
 //! What a recipe asks for is what its one rendition shows.
 #![allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::float_cmp,
-    reason = "helpers of tests; patterns of bytes, and a score that is exactly 100 without loss"
+    reason = "patterns of bytes, and a score that is exactly 100 without loss"
 )]
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};

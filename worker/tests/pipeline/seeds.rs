@@ -6,7 +6,6 @@ use darkroom_worker::pipeline::{Limits, render};
 use gif::{DisposalMethod, Repeat};
 use png::{BitDepth, ColorType};
 
-/// A small valid picture of every kind that is read apart.
 /// One of every kind that is read apart.
 pub(crate) fn pictures() -> Vec<Vec<u8>> {
     let samples: Vec<u8> = (0..24 * 16 * 4_u32).map(|i| u8::try_from(i * i % 251).unwrap()).collect();

@@ -1,6 +1,4 @@
-//! The pipeline from bytes to bytes.
-#![allow(clippy::unwrap_used)] // helpers of tests
-#![allow(clippy::cast_possible_truncation)] // values that repeat every 256 pixels
+//! What holds of every rendition.
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
 use darkroom_shared::image::{Facts, Failure, FailureCode, Fit, Quality, Recipe, RenditionFormat, Resize};
