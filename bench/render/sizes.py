@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 
 LADDER = range(50, 99, 4)
+PALETTES = (40, 60, 70, 80, 90, 95, 100)
 
 SHARP = """
 import sharp from "sharp";
@@ -79,7 +80,8 @@ def page(judge, peers, photos, graphics, resized):
     lines = ["### Bytes at equal SSIMULACRA2, without a resize", "",
              "| Darkroom's recipe, quality 80 | its mean SSIMULACRA2 | its bytes | against | it has | pictures |",
              "|---|---|---|---|---|---|"]
-    with tempfile.TemporaryDirectory() as one, tempfile.TemporaryDirectory() as two, tempfile.TemporaryDirectory() as three:
+    folder = tempfile.TemporaryDirectory
+    with folder() as one, folder() as two, folder() as three, folder() as four:
         jpegs = {"libjpeg-turbo, optimised, progressive (Pillow)": pillow(one, photos, "jpeg",
                                                                           {"optimize": True, "progressive": True}),
                  "mozjpeg with trellis (sharp)": trellis(two, photos, peers)}
@@ -87,33 +89,28 @@ def page(judge, peers, photos, graphics, resized):
                          jpegs)
         webps = {"libwebp, method 4 (Pillow)": pillow(three, photos, "webp", {"method": 4})}
         lines += compare(judge, photos, {"WebP": resized(format="webp")}, webps)
-    lines += ["", *palettes(judge, graphics, resized), "", *choices(photos + graphics, resized)]
+        if shutil.which("pngquant"):
+            palettes = {"pngquant, oxipng -o 4": pngquant(four, graphics)}
+            lines += compare(judge, graphics, {"PNG": resized(format="png"), "PNG, best": resized(format="png", effort="best")},
+                             palettes)
+        else:
+            print("no pngquant: left out")
+    lines += ["", *choices(photos + graphics, resized)]
     return "\n".join(lines) + "\n"
 
 
-def palettes(judge, files, resized):
-    """Graphics as palette PNGs, against pngquant, at its default and where its best is asked for, with oxipng behind it."""
+def pngquant(folder, files):
+    """For each file the paths of palettes as good as is asked for, and better and better ones, with oxipng behind them."""
     import oxipng
 
-    if not shutil.which("pngquant"):
-        return ["no pngquant: left out"]
-    lines = ["| graphics as PNG | bytes | mean SSIMULACRA2 |", "|---|---|---|"]
-    with tempfile.TemporaryDirectory() as folder:
-        rows = {}
-        for options in (["--quality", "0-80"], ["--speed", "1"]):
-            paths = [pathlib.Path(folder) / f"{len(rows)}.{index}.png" for index in range(len(files))]
-            for file, path in zip(files, paths):
-                subprocess.run(["pngquant", *options, "--output", path, file], check=True)
-                oxipng.optimize(path, level=4)
-            rows[f"pngquant {' '.join(options)}, oxipng -o 4"] = paths
-        for effort in ("balanced", "best"):
-            own_folder = pathlib.Path(folder) / effort
-            own_folder.mkdir()
-            rows[f"Darkroom, {effort}"] = own(own_folder, files, resized(format="png", effort=effort))
-        for name, made in rows.items():
-            scores = [pair[0] for pair in judge.scores(list(zip(files, made)))]
-            lines.append(f"| {name} | {sum(path.stat().st_size for path in made):,} | {sum(scores) / len(scores):.2f} |")
-    return lines
+    ladders = []
+    for index, file in enumerate(files):
+        paths = [pathlib.Path(folder) / f"{index}.{quality}.png" for quality in PALETTES]
+        for quality, path in zip(PALETTES, paths):
+            subprocess.run(["pngquant", "--quality", f"0-{quality}", "--output", path, file], check=True)
+            oxipng.optimize(path, level=4)
+        ladders.append(paths)
+    return ladders
 
 
 def choices(files, resized):

@@ -29,7 +29,6 @@ mod facts;
 mod hdr;
 mod keep;
 mod label;
-mod libjpeg;
 mod likeness;
 mod linear;
 mod mount;
@@ -42,6 +41,7 @@ mod render;
 mod resize;
 mod score;
 mod search;
+mod vectors;
 
 use std::fmt::Display;
 

@@ -1,5 +1,7 @@
 //! Pixels in memory.
 
+use std::borrow::Cow;
+
 /// What the samples of a pixel mean. Straight or premultiplied alpha, and coded or linear values, are up to the step
 /// that holds them; each says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,8 +112,8 @@ impl Raster<u8> {
     }
 
     /// Laid on white, for formats without transparency.
-    pub(crate) fn on_white(&self) -> Self {
-        self.on([255; 3])
+    pub(crate) fn on_white(&self) -> Cow<'_, Self> {
+        if self.channels.has_alpha() { Cow::Owned(self.on([255; 3])) } else { Cow::Borrowed(self) }
     }
 
     /// Laid on a colour, as browsers do it: coded values are mixed.

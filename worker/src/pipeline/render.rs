@@ -327,7 +327,7 @@ fn lowest(
     least: f64,
 ) -> Result<Option<(Quality, Vec<u8>)>, RenderError> {
     let laid_on_white = (format == Jpeg).then(|| picture.on_white());
-    let seen = laid_on_white.as_ref().unwrap_or(picture);
+    let seen = laid_on_white.as_deref().unwrap_or(picture);
     let make = |quality| {
         let bytes = encode(picture, format, quality, effort)?;
         Ok((score(seen, &bytes)?, (quality, bytes)))

@@ -1,16 +1,17 @@
 //! Resampling with Lanczos' kernel of three lobes, in linear light.
 //!
 //! Rows are turned into linear light as they are needed, so nothing but the result is ever held in it: for each row of
-//! the result, the rows under its kernel are weighted and added, then the columns of that one row. Products are
-//! added with one rounding (fused), which IEEE 754 defines to the last bit, so that the same picture comes out of every
-//! processor: at full speed where there is an instruction for it (x86-64 since 2013, every 64-bit ARM), else slowly.
+//! the result, the rows under its kernel are weighted and added, then the columns of that one row.
 #![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
+
+use std::f64::consts::PI;
 
 use super::{
     RenderError,
     decode::Samples,
     linear::{self, Linearise},
     raster::{Channels, Raster},
+    vectors::{Work, widest},
 };
 
 /// The part of a picture that becomes the new one, in pixels of the source. Fractions count: after a scaled decode of
@@ -86,16 +87,17 @@ fn resample<T: Copy>(
     if width == 0 || height == 0 || region.width <= 0.0 || region.height <= 0.0 {
         return Err(RenderError::bug("a picture without pixels"));
     }
-    let columns = Kernel::new(region.left, region.width, source.width, width);
-    let rows = Kernel::new(region.top, region.height, source.height, height);
-    let mut result = Raster::new(width, height, source.channels);
+    let columns = &Kernel::new(region.left, region.width, source.width, width);
+    let rows = &Kernel::new(region.top, region.height, source.height, height);
+    let mut resized = Raster::new(width, height, source.channels);
+    let result = &mut resized.samples;
     match source.channels {
-        Channels::Gray => dispatch::<1, T>(source, linearise, &columns, &rows, &mut result.samples),
-        Channels::GrayAlpha => dispatch::<2, T>(source, linearise, &columns, &rows, &mut result.samples),
-        Channels::Rgb => dispatch::<3, T>(source, linearise, &columns, &rows, &mut result.samples),
-        Channels::Rgba => dispatch::<4, T>(source, linearise, &columns, &rows, &mut result.samples),
+        Channels::Gray => widest(Convolution::<1, _, _> { source, linearise, columns, rows, result }),
+        Channels::GrayAlpha => widest(Convolution::<2, _, _> { source, linearise, columns, rows, result }),
+        Channels::Rgb => widest(Convolution::<3, _, _> { source, linearise, columns, rows, result }),
+        Channels::Rgba => widest(Convolution::<4, _, _> { source, linearise, columns, rows, result }),
     }
-    Ok(result)
+    Ok(resized)
 }
 
 /// Which samples of a line make which of another, and with what weights.
@@ -113,16 +115,26 @@ impl Kernel {
         // Enlarging, the kernel is as wide as the source's pixels; reducing, as the result's.
         let stretch = scale.max(1.0);
         let last = f64::from(length);
+        // The sine of each angle follows from the one before.
+        let (turn_sine, turn_cosine) = (PI / 3.0 / stretch).sin_cos();
         let (mut taps, mut weights) = (Vec::new(), Vec::new());
+        let mut of_one = Vec::new();
         for i in 0..results {
             let centre = start + (f64::from(i) + 0.5) * scale;
             let first = (centre - 3.0 * stretch).floor().clamp(0.0, last - 1.0);
             let end = (centre + 3.0 * stretch).ceil().clamp(first + 1.0, last);
             let (first, end) = (first as u32, end as u32);
-            let of = |j: u32| lanczos((f64::from(j) + 0.5 - centre) / stretch);
-            let sum: f64 = (first..end).map(of).sum();
+            let distance = |j: u32| (f64::from(j) + 0.5 - centre) / stretch;
+            let (mut sine, mut cosine) = (PI / 3.0 * distance(first)).sin_cos();
+            of_one.clear();
+            of_one.extend((first..end).map(|j| {
+                let weight = lanczos(distance(j), sine);
+                (sine, cosine) = (sine * turn_cosine + cosine * turn_sine, cosine * turn_cosine - sine * turn_sine);
+                weight
+            }));
+            let sum: f64 = of_one.iter().sum();
             let from = weights.len();
-            weights.extend((first..end).map(|j| (of(j) / sum) as f32));
+            weights.extend(of_one.iter().map(|weight| (weight / sum) as f32));
             taps.push((first as usize, from..weights.len()));
         }
         Self { taps, weights }
@@ -148,44 +160,31 @@ impl Kernel {
     }
 }
 
-/// sinc(x) sinc(x / 3), with sin(3a) = 3 sin(a) - 4 sin³(a).
-fn lanczos(x: f64) -> f64 {
+/// sinc(x) sinc(x / 3), with sin(3a) = 3 sin(a) - 4 sin³(a). `sine` is that of a third of πx.
+fn lanczos(x: f64, sine: f64) -> f64 {
     if x == 0.0 {
         return 1.0;
     }
-    let angle = std::f64::consts::PI / 3.0 * x;
-    let sine = angle.sin();
+    let angle = PI / 3.0 * x;
     if x.abs() < 3.0 { (3.0 - 4.0 * sine * sine) * sine * sine / (3.0 * angle * angle) } else { 0.0 }
 }
 
-/// Runs [`convolve`] with the widest vectors there are.
-fn dispatch<const N: usize, T: Copy>(
-    source: &Raster<T>,
-    linearise: &impl Linearise<T>,
-    columns: &Kernel,
-    rows: &Kernel,
-    result: &mut [u16],
-) {
-    #[cfg(target_arch = "x86_64")]
-    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
-        #[target_feature(enable = "avx2,fma")]
-        fn avx2<const N: usize, T: Copy>(
-            source: &Raster<T>,
-            linearise: &impl Linearise<T>,
-            columns: &Kernel,
-            rows: &Kernel,
-            result: &mut [u16],
-        ) {
-            convolve::<N, T>(source, linearise, columns, rows, result);
-        }
-        #[allow(unsafe_code)]
-        // SAFETY: the processor has both.
-        unsafe {
-            avx2::<N, T>(source, linearise, columns, rows, result);
-        };
-        return;
+/// Weighs and adds the rows and columns of a picture of `N` channels.
+struct Convolution<'a, const N: usize, T, L> {
+    source: &'a Raster<T>,
+    linearise: &'a L,
+    columns: &'a Kernel,
+    rows: &'a Kernel,
+    result: &'a mut [u16],
+}
+
+impl<const N: usize, T: Copy, L: Linearise<T>> Work for Convolution<'_, N, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        convolve::<N, T>(self.source, self.linearise, self.columns, self.rows, self.result);
     }
-    convolve::<N, T>(source, linearise, columns, rows, result);
 }
 
 /// Samples that are added at a time: they stay in registers.
@@ -196,6 +195,9 @@ const LANES: usize = 8;
 
 /// Rows of the result that are made at a time: a weight is loaded once for all of them.
 const ROWS: usize = 4;
+
+/// Rows of the result that are added at a time: what lies under both is loaded once. Their sums, too, stay in registers.
+const TOGETHER: usize = 2;
 
 /// Columns of the result that are made at a time.
 const COLUMNS: usize = 16;
@@ -215,39 +217,51 @@ fn convolve<const N: usize, T: Copy>(
     let held = rows.longest_of(ROWS);
     let mut ring = vec![0.0_f32; held * stride];
     let mut linearised = 0;
-    // Where in the ring the rows under the kernel are.
-    let mut starts = Vec::with_capacity(held);
+    // The rows under the kernel: where they are in the ring, and their weights.
+    let mut below = Vec::with_capacity(held);
     let mut lines = vec![0.0_f32; ROWS * stride];
     let result_length = columns.taps.len() * N;
     for (taps, results) in rows.taps.chunks(ROWS).zip(result.chunks_mut(ROWS * result_length)) {
-        for ((first, weights), line) in taps.iter().zip(lines.chunks_exact_mut(stride)) {
-            let (first, weights) = (*first, &rows.weights[weights.clone()]);
+        for (taps, lines) in taps.chunks(TOGETHER).zip(lines.chunks_exact_mut(TOGETHER * stride)) {
+            let first = taps.iter().map(|(first, _)| *first).min().unwrap_or(0);
+            let end = taps.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0);
             linearised = linearised.max(first);
-            while linearised < first + weights.len() {
+            while linearised < end {
                 let row = &source.samples[linearised * row_length..][..row_length];
                 linearise.row::<N>(row, &mut ring[linearised % held * stride..][..row_length]);
                 linearised += 1;
             }
-            starts.clear();
-            starts.extend((first..first + weights.len()).map(|y| y % held * stride));
-            add_rows(&ring, &starts, weights, line);
+            below.clear();
+            below.extend((first..end).map(|y| {
+                // Beyond its own rows, a row of the result has no weights.
+                let weight = |(first, range): &(usize, std::ops::Range<usize>)| {
+                    let at = y.checked_sub(*first).map(|i| range.start + i).filter(|at| *at < range.end);
+                    at.map_or(0.0, |at| rows.weights[at])
+                };
+                (y % held * stride, std::array::from_fn(|row| taps.get(row).map_or(0.0, weight)))
+            }));
+            add_rows(&ring, &below, lines, stride);
         }
         add_columns::<N>(&lines, stride, &columns, results, result_length);
     }
 }
 
-/// A line of the rows that start in the ring at `starts`, each with its weight.
+/// Lines of the rows that start in the ring where `below` says, each with its weights.
 #[inline(always)]
-fn add_rows(ring: &[f32], starts: &[usize], weights: &[f32], line: &mut [f32]) {
-    for (block, sums) in line.chunks_exact_mut(BLOCK).enumerate() {
-        let mut sum = [0.0_f32; BLOCK];
-        for (start, weight) in starts.iter().zip(weights) {
+fn add_rows(ring: &[f32], below: &[(usize, [f32; TOGETHER])], lines: &mut [f32], stride: usize) {
+    let (upper, lower) = lines.split_at_mut(stride);
+    let blocks = upper.chunks_exact_mut(BLOCK).zip(lower.chunks_exact_mut(BLOCK));
+    for (block, (upper, lower)) in blocks.enumerate() {
+        let (mut upper_sums, mut lower_sums) = ([0.0_f32; BLOCK], [0.0_f32; BLOCK]);
+        for (start, [upper_weight, lower_weight]) in below {
             let row = &ring[start + block * BLOCK..][..BLOCK];
-            for (sum, sample) in sum.iter_mut().zip(row) {
-                *sum = weight.mul_add(*sample, *sum);
+            for i in 0..BLOCK {
+                upper_sums[i] = upper_weight.mul_add(row[i], upper_sums[i]);
+                lower_sums[i] = lower_weight.mul_add(row[i], lower_sums[i]);
             }
         }
-        sums.copy_from_slice(&sum);
+        upper.copy_from_slice(&upper_sums);
+        lower.copy_from_slice(&lower_sums);
     }
 }
 
@@ -356,8 +370,10 @@ mod tests {
             let columns = Kernel::new(0.25, 60.5, 61, width);
             let rows = Kernel::new(0.0, 47.0, 47, height);
             let [mut wide, mut plain] = [(); 2].map(|()| vec![0; (width * height * 3) as usize]);
-            dispatch::<3, u8>(&source, &linear::Coded8::new(), &columns, &rows, &mut wide);
-            convolve::<3, u8>(&source, &linear::Coded8::new(), &columns, &rows, &mut plain);
+            let linearise = &linear::Coded8::new();
+            let (columns, rows) = (&columns, &rows);
+            widest(Convolution::<3, _, _> { source: &source, linearise, columns, rows, result: &mut wide });
+            Convolution::<3, _, _> { source: &source, linearise, columns, rows, result: &mut plain }.run();
             assert_eq!(wide, plain, "{width}x{height}");
         }
     }

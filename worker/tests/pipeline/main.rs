@@ -7,6 +7,7 @@ mod choice;
 mod crafted_pictures;
 mod formats;
 mod gamut;
+mod jpeg;
 mod keep;
 mod overlay;
 mod recipes;

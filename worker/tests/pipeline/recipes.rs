@@ -338,7 +338,7 @@ fn more_effort_makes_smaller_files_of_the_same_picture() {
     use darkroom_shared::image::Effort;
     let source = png(480, 360, |x, y| {
         let shade = u8::try_from((x + y) / 8).unwrap();
-        [shade + noise(x / 3, y / 3) / 8, shade + noise(x / 5, y) / 16, 200 - shade]
+        [shade + noise(x / 3, y / 3) / 8, shade + noise(x / 5, y / 2) / 8, 200 - shade]
     });
     for format in [RenditionFormat::Jpeg, RenditionFormat::Webp, RenditionFormat::Png] {
         let of = |effort| made(&source, Resize { format: Some(format), effort, ..Resize::default() }).unwrap().bytes;
@@ -351,15 +351,14 @@ fn more_effort_makes_smaller_files_of_the_same_picture() {
 }
 
 #[test]
-fn a_jpeg_is_progressive_unless_it_must_be_made_fast() {
+fn a_jpeg_is_progressive_whatever_the_effort() {
     use darkroom_shared::image::Effort;
     let source = png(32, 32, |x, y| [noise(x, y), 9, 9]);
     let gray = pictures::png(32, 32, ColorType::Grayscale, BitDepth::Eight, &[77; 32 * 32]);
     for (source, effort) in [&source, &gray].into_iter().flat_map(|s| Effort::ALL.iter().map(move |e| (s, *e))) {
         let resize = Resize { format: Some(RenditionFormat::Jpeg), effort, ..Resize::default() };
         let bytes = made(source, resize).unwrap().bytes;
-        let has = |marker: u8| bytes.windows(2).any(|pair| pair == [0xFF, marker]);
-        assert_eq!((has(0xC0), has(0xC2)), (effort == Effort::Speed, effort != Effort::Speed), "{effort}");
+        assert!(bytes.windows(2).any(|pair| pair == [0xFF, 0xC2]), "{effort}");
     }
 }
 

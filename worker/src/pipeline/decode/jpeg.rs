@@ -10,11 +10,13 @@ use mozjpeg_sys::{
     jpeg_start_decompress,
 };
 
-use super::{Metadata, Samples, Still, check_size, exif};
+use super::{
+    Metadata, Samples, Still, check_size, exif,
+    libjpeg::{Errors, Fault, guard, throw_fault},
+};
 use crate::pipeline::{
     RenderError,
     colour::{CmykToSrgb, MAX_PROFILE, Space},
-    libjpeg::{Errors, Fault, guard, throw_fault},
     raster::{Channels, Raster},
 };
 

@@ -5,6 +5,7 @@ mod exif;
 mod gif;
 mod jpeg;
 mod jxl;
+mod libjpeg;
 mod png;
 mod through_image;
 mod webp;

@@ -1,4 +1,4 @@
-//! What decoding and encoding JPEG share: how libjpeg's errors become Rust's.
+//! How libjpeg's errors become Rust's.
 //!
 //! libjpeg calls `error_exit` on a fatal error, which must not return; C programs `longjmp` out of it. Here it unwinds:
 //! the C code is built with unwind tables (`mozjpeg-sys`' feature `unwinding`), the callbacks are `extern "C-unwind"`,

@@ -1,0 +1,33 @@
+//! Work that is compiled twice: for any processor, and for those with wide vectors.
+//!
+//! Both do the same to the last bit. Sums of products are fused where that is asked for (`mul_add`), which IEEE 754 defines
+//! exactly: with an instruction where there is one (x86-64 since 2013, every 64-bit ARM), else slowly.
+#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
+
+/// What [`widest`] runs.
+pub(crate) trait Work {
+    type Output;
+
+    /// To be `#[inline(always)]`, and all of what it calls that is to use the vectors.
+    fn run(self) -> Self::Output;
+}
+
+/// Runs `work` with the widest vectors there are.
+pub(crate) fn widest<W: Work>(work: W) -> W::Output {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+
+        // One generation of processors brought them all.
+        #[target_feature(enable = "avx2,bmi1,bmi2,fma,lzcnt")]
+        fn avx2<W: Work>(work: W) -> W::Output {
+            work.run()
+        }
+        if has!("avx2") && has!("bmi1") && has!("bmi2") && has!("fma") && has!("lzcnt") {
+            #[allow(unsafe_code)]
+            // SAFETY: the processor has them.
+            return unsafe { avx2(work) };
+        }
+    }
+    work.run()
+}
