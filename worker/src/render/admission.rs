@@ -134,8 +134,8 @@ pub fn overlay(header: &Header, file: u64) -> u64 {
 const BASE: u64 = 32 << 20;
 /// A pixel in linear light: four samples.
 const LINEAR: u64 = 8;
-/// JPEG, and WebP of what is opaque.
-const LOSSY: u64 = 32;
+/// JPEG, and WebP of what is opaque: at a quality of 100, where all of the noise is kept.
+const LOSSY: u64 = 42;
 /// PNG, whose palette is looked for in floating point.
 const PNG: u64 = 52;
 /// The same with alpha: noise has as many colours as pixels.

@@ -46,6 +46,10 @@ const fn range(quality: Quality) -> (u8, u8) {
     (quality / 4 * 3, 100 - (100 - quality) / 4)
 }
 
+/// How much of an error is handed on to the pixels around, of what imagequant holds right for each. All of it hides bands in
+/// gradients a little better, and takes 10 % more bytes for one point of SSIMULACRA2; none takes 15 % fewer, and shows them.
+const DITHERING: f32 = 0.5;
+
 fn palette(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Option<Vec<u8>>, RenderError> {
     let (worst, wanted) = range(quality);
     let (speed, compression) = palette_effort(effort);
@@ -61,7 +65,7 @@ fn palette(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Opt
         Err(imagequant::Error::QualityTooLow) => return Ok(None),
         Err(error) => return Err(RenderError::bug(error)),
     };
-    result.set_dithering_level(1.0).map_err(RenderError::bug)?;
+    result.set_dithering_level(DITHERING).map_err(RenderError::bug)?;
     let (palette, indices) = result.remapped(&mut image).map_err(RenderError::bug)?;
     let palette: Vec<RGBA8> = palette.into_iter().map(|c| RGBA8::new(c.r, c.g, c.b, c.a)).collect();
     let options = Options {

@@ -59,7 +59,6 @@ impl Work for Encoding<'_> {
         scan(&mut file, &symbols, &[1, 2, 3][..components.len()], 0, 0);
         for (number, from, to) in self.bands() {
             if let Some(component) = components.get(usize::from(*number) - 1) {
-                symbols.clear();
                 scans::band(component, *from, *to, &mut symbols);
                 scan(&mut file, &symbols, &[*number], *from, *to);
             }
@@ -123,4 +122,20 @@ fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
     // The longest, of two Huffman tables, has 546 bytes.
     file.extend(u16::try_from(body.len() + 2).unwrap_or(u16::MAX).to_be_bytes());
     file.extend(body);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::raster::Channels;
+
+    #[test]
+    fn the_same_file_comes_out_with_and_without_wide_vectors() {
+        let samples = (0..75 * 53 * 3_u32).map(|i| u8::try_from(i * 7919 % 251).unwrap()).collect();
+        let picture = &Raster { width: 75, height: 53, channels: Channels::Rgb, samples };
+        for (quality, effort) in [(80, Effort::Balanced), (95, Effort::Best), (30, Effort::Best)] {
+            let encoding = || Encoding { picture, sides: (75, 53), quality: Quality::new(quality).unwrap(), effort };
+            assert!(widest(encoding()) == encoding().run(), "{quality}");
+        }
+    }
 }

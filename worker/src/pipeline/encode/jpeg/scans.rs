@@ -15,9 +15,10 @@ impl Symbols {
         Self { packed: Vec::new(), occur: [[0; 256]; 2] }
     }
 
-    /// Forgets the symbols of the scan before.
-    pub(super) fn clear(&mut self) {
+    /// Forgets the symbols of the scan before, and makes room for about so many.
+    fn begin(&mut self, count: usize) {
         self.packed.clear();
+        self.packed.reserve_exact(count);
         self.occur = [[0; 256]; 2];
     }
 
@@ -71,11 +72,12 @@ fn bits(value: i32) -> (u32, u32) {
     (count, bits & ((1 << count) - 1))
 }
 
-/// The means of all blocks: unit by unit, as differences from the one before.
+/// Takes the means of all blocks: unit by unit, as differences from the one before.
 #[inline(always)]
 pub(super) fn means(components: &[Component], symbols: &mut Symbols) {
     let mut before = [0; 3];
     let Some(first) = components.first() else { return };
+    symbols.begin(components.iter().map(|component| component.blocks.len()).sum());
     let units = first.stride / first.factor;
     for unit in 0..first.blocks.len() / (first.factor * first.factor) {
         for ((component, before), table) in components.iter().zip(&mut before).zip([0, 1, 1]) {
@@ -99,11 +101,13 @@ const MOST_ENDED: u32 = 0x7FFF;
 /// Sixteen zeros.
 const ZEROS: u32 = 0xF0;
 
-/// The frequencies `from` to `to` of all blocks.
+/// Takes the frequencies `from` to `to` of all blocks.
 #[inline(always)]
 pub(super) fn band(component: &Component, from: u8, to: u8, symbols: &mut Symbols) {
     let (from, to) = (u32::from(from), u32::from(to));
     let inside = u64::MAX << from & u64::MAX >> (63 - to);
+    let levels: usize = component.blocks.iter().map(|block| (block.nonzero & inside).count_ones() as usize).sum();
+    symbols.begin(levels + component.blocks.len());
     let mut ended = 0;
     for row in component.blocks.chunks_exact(component.stride).take(component.height) {
         for block in &row[..component.width] {
