@@ -31,12 +31,12 @@ chaos: debug ## Break things while they work, TIMES times over (TIMES=1, CHAOS_S
 	$(TARGET)/debug/darkroom-dev postgres -- \
 	$(CARGO) test --quiet --workspace --test chaos -- --include-ignored --test-threads=4 || exit 1; done
 
-fuzz: debug ## Fuzz what reads uploads, SECONDS for each target (SECONDS=60, TARGETS); needs cargo-fuzz
+fuzz: debug ## Fuzz what reads uploads, SECONDS for each target (SECONDS=60, TARGETS, SEED); needs cargo-fuzz
 	$(TARGET)/debug/examples/seeds fuzz/seeds
 	@for target in $(or $(TARGETS),$$($(CARGO) fuzz list)); do \
 	mkdir -p fuzz/corpus/$$target; \
 	$(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
-	-max_total_time=$(or $(SECONDS),60) -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || exit 1; done
+	-max_total_time=$(or $(SECONDS),60) -seed=$(or $(SEED),0) -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || exit 1; done
 
 lint: ## Check format, clippy, and that .sqlx and openapi.yaml are what the sources say
 	$(CARGO) fmt --all --check

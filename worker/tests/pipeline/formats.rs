@@ -59,6 +59,13 @@ fn a_jpeg_xl_whose_picture_is_in_xyb_is_refused() {
     assert_eq!(failure(file).code, FailureCode::UnsupportedFormat);
 }
 
+/// Found by fuzzing: the decoder panicked.
+#[test]
+fn a_jpeg_xl_with_a_gamma_of_nothing_is_refused() {
+    let file = b"\xFF\x0A\xC3\xC1\x82\xBC\0\0\0\0\0\0\0\0";
+    assert_eq!(failure(file).code, FailureCode::UnsupportedFormat);
+}
+
 #[test]
 fn a_gray_avif_stays_gray() {
     let file = Avif::new(Av1::Gray).encode();

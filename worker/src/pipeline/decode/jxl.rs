@@ -6,7 +6,7 @@ use darkroom_shared::{
 };
 use jxl_oxide::{
     AllocTracker, AuxBoxData, JxlImage, JxlThreadPool, PixelFormat,
-    color::{ColourEncoding, ColourSpace, EnumColourEncoding},
+    color::{ColourEncoding, ColourSpace, EnumColourEncoding, TransferFunction},
     image::ExtraChannelInfo,
 };
 
@@ -38,10 +38,16 @@ fn unsupported(space: &str) -> RenderError {
 /// The orientation is applied by the decoder.
 pub(super) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, RenderError> {
     let image = open(bytes, header)?;
-    // As the space of the picture, not of its coding: nothing writes it, and the decoder has no profile for it.
-    let space = &image.image_header().metadata.colour_encoding;
-    if matches!(space, ColourEncoding::Enum(EnumColourEncoding { colour_space: ColourSpace::Xyb, .. })) {
-        return Err(unsupported("XYB"));
+    if let ColourEncoding::Enum(encoding) = &image.image_header().metadata.colour_encoding {
+        let EnumColourEncoding { colour_space, tf, .. } = encoding;
+        // As the space of the picture, not of its coding: nothing writes it. The decoder panics where it would need a profile
+        // for it, and for these curves.
+        if *colour_space == ColourSpace::Xyb {
+            return Err(unsupported("XYB"));
+        }
+        if matches!(tf, TransferFunction::Unknown | TransferFunction::Gamma { g: 0, .. }) {
+            return Err(unsupported("colours without a transfer function"));
+        }
     }
     let space = match image.rendered_cicp() {
         Some([primaries, transfer, ..]) => Space::from_code_points(primaries.into(), transfer.into()),
