@@ -178,15 +178,6 @@ struct Convolution<'a, const N: usize, T, L> {
     result: &'a mut [u16],
 }
 
-impl<const N: usize, T: Copy, L: Linearise<T>> Work for Convolution<'_, N, T, L> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        convolve::<N, T>(self.source, self.linearise, self.columns, self.rows, self.result);
-    }
-}
-
 /// Samples that are added at a time: they stay in registers.
 const BLOCK: usize = 32;
 
@@ -202,47 +193,46 @@ const TOGETHER: usize = 2;
 /// Columns of the result that are made at a time.
 const COLUMNS: usize = 16;
 
-#[inline(always)]
-fn convolve<const N: usize, T: Copy>(
-    source: &Raster<T>,
-    linearise: &impl Linearise<T>,
-    columns: &Kernel,
-    rows: &Kernel,
-    result: &mut [u16],
-) {
-    let row_length = source.width as usize * N;
-    // What is over is only there to make whole blocks and vectors.
-    let stride = (row_length + columns.longest().next_multiple_of(LANES) * N).next_multiple_of(BLOCK);
-    let columns = Vectors::new::<N>(columns);
-    let held = rows.longest_of(ROWS);
-    let mut ring = vec![0.0_f32; held * stride];
-    let mut linearised = 0;
-    // The rows under the kernel: where they are in the ring, and their weights.
-    let mut below = Vec::with_capacity(held);
-    let mut lines = vec![0.0_f32; ROWS * stride];
-    let result_length = columns.taps.len() * N;
-    for (taps, results) in rows.taps.chunks(ROWS).zip(result.chunks_mut(ROWS * result_length)) {
-        for (taps, lines) in taps.chunks(TOGETHER).zip(lines.chunks_exact_mut(TOGETHER * stride)) {
-            let first = taps.iter().map(|(first, _)| *first).min().unwrap_or(0);
-            let end = taps.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0);
-            linearised = linearised.max(first);
-            while linearised < end {
-                let row = &source.samples[linearised * row_length..][..row_length];
-                linearise.row::<N>(row, &mut ring[linearised % held * stride..][..row_length]);
-                linearised += 1;
+impl<const N: usize, T: Copy, L: Linearise<T>> Work for Convolution<'_, N, T, L> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Self { source, linearise, columns, rows, result } = self;
+        let row_length = source.width as usize * N;
+        // What is over is only there to make whole blocks and vectors.
+        let stride = (row_length + columns.longest().next_multiple_of(LANES) * N).next_multiple_of(BLOCK);
+        let columns = Vectors::new::<N>(columns);
+        let held = rows.longest_of(ROWS);
+        let mut ring = vec![0.0_f32; held * stride];
+        let mut linearised = 0;
+        // The rows under the kernel: where they are in the ring, and their weights.
+        let mut below = Vec::with_capacity(held);
+        let mut lines = vec![0.0_f32; ROWS * stride];
+        let result_length = columns.taps.len() * N;
+        for (taps, results) in rows.taps.chunks(ROWS).zip(result.chunks_mut(ROWS * result_length)) {
+            for (taps, lines) in taps.chunks(TOGETHER).zip(lines.chunks_exact_mut(TOGETHER * stride)) {
+                let first = taps.iter().map(|(first, _)| *first).min().unwrap_or(0);
+                let end = taps.iter().map(|(first, weights)| first + weights.len()).max().unwrap_or(0);
+                linearised = linearised.max(first);
+                while linearised < end {
+                    let row = &source.samples[linearised * row_length..][..row_length];
+                    linearise.row::<N>(row, &mut ring[linearised % held * stride..][..row_length]);
+                    linearised += 1;
+                }
+                below.clear();
+                below.extend((first..end).map(|y| {
+                    // Beyond its own rows, a row of the result has no weights.
+                    let weight = |(first, range): &(usize, std::ops::Range<usize>)| {
+                        let at = y.checked_sub(*first).map(|i| range.start + i).filter(|at| *at < range.end);
+                        at.map_or(0.0, |at| rows.weights[at])
+                    };
+                    (y % held * stride, std::array::from_fn(|row| taps.get(row).map_or(0.0, weight)))
+                }));
+                add_rows(&ring, &below, lines, stride);
             }
-            below.clear();
-            below.extend((first..end).map(|y| {
-                // Beyond its own rows, a row of the result has no weights.
-                let weight = |(first, range): &(usize, std::ops::Range<usize>)| {
-                    let at = y.checked_sub(*first).map(|i| range.start + i).filter(|at| *at < range.end);
-                    at.map_or(0.0, |at| rows.weights[at])
-                };
-                (y % held * stride, std::array::from_fn(|row| taps.get(row).map_or(0.0, weight)))
-            }));
-            add_rows(&ring, &below, lines, stride);
+            add_columns::<N>(&lines, stride, &columns, results, result_length);
         }
-        add_columns::<N>(&lines, stride, &columns, results, result_length);
     }
 }
 

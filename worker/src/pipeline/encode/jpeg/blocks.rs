@@ -72,7 +72,7 @@ pub(super) fn components(picture: &Raster<u8>, halved: bool, quantisers: &[Quant
         })
         .collect();
     let transform = Transform::new();
-    let mut planes = Planes::new(across * 8 * factor, 8 * factor, count);
+    let mut planes = Planes::new(across * 8 * factor, 8 * factor, count, factor > 1);
     for unit in 0..down {
         planes.fill(picture, unit * 8 * factor);
         for (number, component) in components.iter_mut().enumerate() {

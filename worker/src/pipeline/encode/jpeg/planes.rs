@@ -6,15 +6,15 @@ use crate::pipeline::raster::Raster;
 pub(super) struct Planes {
     stride: usize,
     whole: Vec<Vec<f32>>,
-    /// The colour differences at half the resolution.
+    /// The colour differences at half the resolution, where that is asked for.
     halves: Vec<Vec<f32>>,
 }
 
 impl Planes {
-    /// Of `count` planes of `rows` rows of `stride` samples.
-    pub(super) fn new(stride: usize, rows: usize, count: usize) -> Self {
+    /// Of `count` planes of `rows` rows of `stride` samples; those of colour are `halved` as well, where that is asked for.
+    pub(super) fn new(stride: usize, rows: usize, count: usize, halved: bool) -> Self {
         let whole = vec![vec![0.0; stride * rows]; count];
-        let halves = vec![vec![0.0; stride * rows / 4]; count - 1];
+        let halves = vec![vec![0.0; stride * rows / 4]; if halved { count - 1 } else { 0 }];
         Self { stride, whole, halves }
     }
 

@@ -129,6 +129,11 @@ mod tests {
         squares + bits
     }
 
+    /// The levels that are not zero, from low to high.
+    fn kept(block: &Block) -> Vec<(u32, i16)> {
+        (0..64).filter(|i| block.nonzero >> i & 1 == 1).map(|i| (i, block.level(i))).collect()
+    }
+
     #[test]
     fn of_all_ways_the_cheapest_is_found() {
         let trellis = Trellis::new(0.1);
@@ -150,8 +155,7 @@ mod tests {
                 *block.level_mut(index) = level;
                 block.nonzero = block.nonzero & !(1 << index) | u64::from(level != 0) << index;
             }
-            let all: Vec<(u32, i16)> =
-                (0..64).filter(|i| block.nonzero >> i & 1 == 1).map(|i| (i, block.level(i))).collect();
+            let all = kept(&block);
             // Each level is kept, one less, or dropped.
             let least = (0..3_u32.pow(all.len().try_into().unwrap()))
                 .map(|choice| {
@@ -165,8 +169,7 @@ mod tests {
                 })
                 .fold(f32::MAX, f32::min);
             trellis.thin(&exact, &mut block);
-            let levels: Vec<(u32, i16)> =
-                (0..64).filter(|i| block.nonzero >> i & 1 == 1).map(|i| (i, block.level(i))).collect();
+            let levels = kept(&block);
             let found = cost(&trellis, &exact, &levels);
             assert!((found - least).abs() < 1e-3, "{found} {least} {all:?} {levels:?}");
             assert_eq!(levels.len(), block.levels.iter().filter(|level| **level != 0).count());
