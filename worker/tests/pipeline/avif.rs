@@ -1,35 +1,16 @@
 //! AVIF out: what an AV1 decoder shows of it.
 
 use darkroom_dev::pictures::{self, GifFrame, Rgb, corners};
-use darkroom_shared::image::{Quality, Recipe, RenditionFormat, Resize};
-use darkroom_worker::pipeline::{Limits, Rendered, render};
+use darkroom_shared::image::{Quality, RenditionFormat, Resize};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-fn made(source: &[u8], format: RenditionFormat, quality: u8) -> Rendered {
-    let quality = Quality::new(quality).unwrap();
-    let recipe = Recipe::Resize(Resize { format: Some(format), quality, ..Resize::default() });
-    let mut renditions = Vec::new();
-    render(source, &recipe, &Limits::default(), &mut |rendition| {
-        renditions.push(rendition);
-        Ok(())
-    })
-    .unwrap();
-    renditions.pop().unwrap()
-}
+use crate::rendered::{self, png, seen};
 
 fn avif(source: &[u8], quality: u8) -> Vec<u8> {
-    made(source, RenditionFormat::Avif, quality).bytes
-}
-
-/// What a reader sees of a file.
-fn seen(file: &[u8]) -> DynamicImage {
-    image::load_from_memory(&made(file, RenditionFormat::Png, 100).bytes).unwrap()
-}
-
-fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
-    let samples: Vec<u8> = (0..width * height).flat_map(|i| colour(i % width, i / width)).collect();
-    pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
+    let quality = Quality::new(quality).unwrap();
+    let resize = Resize { format: Some(RenditionFormat::Avif), quality, ..Resize::default() };
+    rendered::one(source, resize).unwrap().1.bytes
 }
 
 fn furthest(picture: &DynamicImage, colour: impl Fn(u32, u32) -> Rgb) -> u8 {

@@ -1,30 +1,16 @@
 //! What `auto` chooses.
 
-use darkroom_dev::pictures;
-use darkroom_shared::image::{Recipe, RenditionFormat, Resize};
-use darkroom_worker::pipeline::{Limits, Rendered, render};
+use darkroom_shared::image::{RenditionFormat, Resize};
+use darkroom_worker::pipeline::Rendered;
 
-fn rendered(source: &[u8], format: Option<RenditionFormat>) -> Rendered {
-    let recipe = Recipe::Resize(Resize { format, ..Resize::default() });
-    let mut made = Vec::new();
-    render(source, &recipe, &Limits::default(), &mut |rendition| {
-        made.push(rendition);
-        Ok(())
-    })
-    .unwrap();
-    made.pop().unwrap()
+use crate::rendered::{self, mixed, png};
+
+fn made(source: &[u8], format: Option<RenditionFormat>) -> Rendered {
+    rendered::one(source, Resize { format, ..Resize::default() }).unwrap().1
 }
 
-fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
-    let samples: Vec<u8> =
-        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| colour(x, y)).collect();
-    pictures::png(width, height, ::png::ColorType::Rgb, ::png::BitDepth::Eight, &samples)
-}
-
-/// Repeats the same values, without any order in them.
 fn noise(x: u32, y: u32) -> u32 {
-    let mixed = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
-    mixed >> 24
+    mixed(x, y) >> 24
 }
 
 #[test]
@@ -39,10 +25,10 @@ fn auto_is_never_larger_than_the_best_fixed_choice() {
         ("noise", png(300, 200, |x, y| [noise(x, y) as u8, noise(y, x) as u8, noise(x + 9, y) as u8])),
         ("gray noise", png(300, 200, |x, y| [noise(x, y) as u8; 3])),
     ] {
-        let chosen = rendered(&source, None);
+        let chosen = made(&source, None);
         // AVIF is not among what it chooses from: it takes several times as long.
         for format in RenditionFormat::ALL.iter().filter(|format| **format != RenditionFormat::Avif) {
-            let fixed = rendered(&source, Some(*format));
+            let fixed = made(&source, Some(*format));
             assert!(
                 chosen.bytes.len() <= fixed.bytes.len(),
                 "{what}: {} of {} bytes, {format} has {}",

@@ -1,25 +1,15 @@
 //! What is read, format by format: docs/formats.md names these tests.
 
 use darkroom_dev::pictures::{self, Av1, Avif, Jpeg, Rgb, Tiff, corners};
-use darkroom_shared::image::{Failure, FailureCode, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_shared::image::{Failure, FailureCode, Recipe, RenditionFormat};
 use darkroom_worker::pipeline::{Limits, Rendered, render};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-fn try_as(source: &[u8], format: RenditionFormat) -> Result<Rendered, Failure> {
-    let quality = Quality::new(100).unwrap();
-    let resize = Resize { format: Some(format), quality, ..Resize::default() };
-    let mut renditions = Vec::new();
-    let result = render(source, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
-        renditions.push(rendition);
-        Ok(())
-    });
-    result.map_err(|error| error.failure().unwrap_or_else(|| panic!("{error}"))).map(|_| renditions.remove(0))
-}
+use crate::rendered::{self, seen};
 
-/// What a reader sees of a source, without the losses of an output format.
-fn seen(source: &[u8]) -> DynamicImage {
-    image::load_from_memory(&try_as(source, RenditionFormat::Png).unwrap().bytes).unwrap()
+fn try_as(source: &[u8], format: RenditionFormat) -> Result<Rendered, Failure> {
+    rendered::lossless(source, format).map_err(|error| error.failure().unwrap_or_else(|| panic!("{error}")))
 }
 
 fn failure(source: &[u8]) -> Failure {

@@ -1,10 +1,11 @@
 //! Colours that sRGB does not have are kept where asked for, and the file says so.
 
 use darkroom_dev::pictures::{self, Rgb};
-use darkroom_shared::image::{Colour, Facts, Gamut, Quality, Recipe, RenditionFormat, Resize};
-use darkroom_worker::pipeline::{Limits, render};
+use darkroom_shared::image::{Colour, Facts, Gamut, Quality, RenditionFormat, Resize};
 use image::{DynamicImage, GenericImageView as _, ImageDecoder as _};
 use png::{BitDepth, ColorType};
+
+use crate::rendered;
 
 /// A red beyond sRGB's, and a gray, as Display P3 has them.
 const RED: Rgb = [240, 20, 20];
@@ -22,12 +23,8 @@ fn halves(p3: bool) -> Vec<u8> {
 }
 
 fn made(source: &[u8], resize: Resize) -> (Facts, Vec<u8>) {
-    let mut files = Vec::new();
-    let facts = render(source, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
-        files.push(rendition.bytes);
-        Ok(())
-    });
-    (facts.unwrap(), files.remove(0))
+    let (facts, rendition) = rendered::one(source, resize).unwrap();
+    (facts, rendition.bytes)
 }
 
 fn in_gamut(gamut: Gamut, format: RenditionFormat) -> Resize {

@@ -1,40 +1,16 @@
 //! JPEG out: what a decoder that is not ours shows of it.
 
 use darkroom_dev::pictures::{self, Rgb};
-use darkroom_shared::image::{Effort, Quality, Recipe, RenditionFormat, Resize};
-use darkroom_worker::pipeline::{Limits, Rendered, render};
+use darkroom_shared::image::{Effort, Quality, RenditionFormat, Resize};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
+
+use crate::rendered::{self, mixed, png, seen};
 
 fn made(source: &[u8], quality: u8, effort: Effort) -> Vec<u8> {
     let quality = Quality::new(quality).unwrap();
     let resize = Resize { format: Some(RenditionFormat::Jpeg), quality, effort, ..Resize::default() };
-    let mut files: Vec<Rendered> = Vec::new();
-    render(source, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
-        files.push(rendition);
-        Ok(())
-    })
-    .unwrap();
-    files.remove(0).bytes
-}
-
-/// Through libjpeg, by way of a file without loss.
-fn seen(jpeg: &[u8]) -> DynamicImage {
-    let resize =
-        Resize { format: Some(RenditionFormat::Png), quality: Quality::new(100).unwrap(), ..Resize::default() };
-    let mut file = Vec::new();
-    render(jpeg, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
-        file = rendition.bytes;
-        Ok(())
-    })
-    .unwrap();
-    image::load_from_memory(&file).unwrap()
-}
-
-fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
-    let samples: Vec<u8> =
-        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| colour(x, y)).collect();
-    pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
+    rendered::one(source, resize).unwrap().1.bytes
 }
 
 /// The largest difference of a channel, and the mean of the squares of all.
@@ -51,7 +27,7 @@ fn slope(x: u32, y: u32) -> Rgb {
 }
 
 fn noise(x: u32, y: u32) -> Rgb {
-    let value = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA6B)).wrapping_mul(0xC2B2_AE35);
+    let value = mixed(x, y);
     [(value >> 24) as u8, (value >> 16) as u8, (value >> 8) as u8]
 }
 

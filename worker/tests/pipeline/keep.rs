@@ -3,11 +3,12 @@
 use std::io::Cursor;
 
 use darkroom_dev::pictures::{self, Av1, Avif, Jpeg};
-use darkroom_shared::image::{Gamut, Keep, Recipe, RenditionFormat, Resize};
-use darkroom_worker::pipeline::{Limits, render};
+use darkroom_shared::image::{Gamut, Keep, RenditionFormat, Resize};
 use exif::{Exif, Field, In, Rational, Reader, Tag, Value, experimental::Writer};
 use image::GenericImageView as _;
 use png::{BitDepth, ColorType};
+
+use crate::rendered;
 
 const SECRET: &str = "SECRET-4711";
 
@@ -81,13 +82,7 @@ fn sources() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 fn made(source: &[u8], resize: Resize) -> Vec<u8> {
-    let mut files = Vec::new();
-    let emit = &mut |rendition: darkroom_worker::pipeline::Rendered| {
-        files.push(rendition.bytes);
-        Ok(())
-    };
-    render(source, &Recipe::Resize(resize), &Limits::default(), emit).unwrap();
-    files.remove(0)
+    rendered::one(source, resize).unwrap().1.bytes
 }
 
 fn keeping(keep: Keep, format: RenditionFormat) -> Resize {

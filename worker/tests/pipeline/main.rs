@@ -11,5 +11,6 @@ mod jpeg;
 mod keep;
 mod overlay;
 mod recipes;
+mod rendered;
 mod rendering;
 mod seeds;

@@ -13,6 +13,8 @@ use gif::{DisposalMethod, Repeat};
 use image::{AnimationDecoder as _, DynamicImage, GenericImageView as _, codecs::webp::WebPDecoder};
 use png::{BitDepth, ColorType};
 
+use crate::rendered;
+
 const RED: Rgb = [255, 0, 0];
 const GREEN: Rgb = [0, 255, 0];
 const BLUE: Rgb = [0, 0, 255];
@@ -33,13 +35,8 @@ fn with(overlay: Overlay) -> Resize {
 }
 
 fn made(source: &[u8], overlay: &[u8], resize: Resize) -> Result<(Facts, Vec<u8>), RenderError> {
-    let mut files = Vec::new();
-    let both = Files { source, overlay: Some(overlay) };
-    let facts = render(both, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
-        files.push(rendition.bytes);
-        Ok(())
-    })?;
-    Ok((facts, files.remove(0)))
+    let (facts, rendition) = rendered::one(Files { source, overlay: Some(overlay) }, resize)?;
+    Ok((facts, rendition.bytes))
 }
 
 fn seen(source: &[u8], overlay: &[u8], resize: Resize) -> DynamicImage {

@@ -7,12 +7,14 @@
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
 use darkroom_shared::image::{
-    Blur, Colour, Crop, FailureCode, Fit, Position, Quality, Recipe, RenditionFormat, Resize, Rotation, Sharpen, Ssim,
+    Blur, Colour, Crop, FailureCode, Fit, Position, Quality, RenditionFormat, Resize, Rotation, Sharpen, Ssim,
 };
-use darkroom_worker::pipeline::{Limits, RenderError, Rendered, render};
+use darkroom_worker::pipeline::{RenderError, Rendered};
 use gif::{DisposalMethod, Repeat};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
+
+use crate::rendered::{self, mixed, png};
 
 const RED: Rgb = [255, 0, 0];
 const GREEN: Rgb = [0, 255, 0];
@@ -21,13 +23,7 @@ const WHITE: Rgb = [255; 3];
 
 /// The one rendition of a recipe.
 fn made(source: &[u8], resize: Resize) -> Result<Rendered, RenderError> {
-    let mut renditions = Vec::new();
-    render(source, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
-        renditions.push(rendition);
-        Ok(())
-    })?;
-    assert_eq!(renditions.len(), 1);
-    Ok(renditions.remove(0))
+    rendered::one(source, resize).map(|(_, rendition)| rendition)
 }
 
 /// The rendition without loss.
@@ -42,12 +38,6 @@ fn seen(source: &[u8], resize: Resize) -> DynamicImage {
 
 fn boxed(width: u32, height: u32, fit: Fit) -> Resize {
     Resize { width: width.try_into().ok(), height: height.try_into().ok(), fit, ..Resize::default() }
-}
-
-/// An opaque PNG of these colours.
-fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
-    let samples: Vec<u8> = (0..width * height).flat_map(|i| colour(i % width, i / width)).collect();
-    pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
 }
 
 #[track_caller]
@@ -230,8 +220,7 @@ fn sharpening_makes_an_edge_steeper() {
 
 /// 0 to 255, the same for the same place.
 fn noise(x: u32, y: u32) -> u8 {
-    let mixed = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
-    (mixed >> 24) as u8
+    (mixed(x, y) >> 24) as u8
 }
 
 #[test]

@@ -1,27 +1,20 @@
 //! What holds of every rendition.
 
 use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
-use darkroom_shared::image::{Facts, Failure, FailureCode, Fit, Quality, Recipe, RenditionFormat, Resize};
-use darkroom_worker::pipeline::{Limits, RenderError, Rendered, render};
+use darkroom_shared::image::{Failure, FailureCode, Fit, Quality, Recipe, RenditionFormat, Resize};
+use darkroom_worker::pipeline::{Limits, Rendered, render};
 use gif::{DisposalMethod, Repeat};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-fn render_all(source: &[u8], recipe: &Recipe) -> Result<(Facts, Vec<Rendered>), RenderError> {
-    let mut renditions = Vec::new();
-    let facts = render(source, recipe, &Limits::default(), &mut |rendition| {
-        renditions.push(rendition);
-        Ok(())
-    })?;
-    Ok((facts, renditions))
-}
+use crate::rendered::{self, mixed, png};
 
 fn standard(source: &[u8]) -> Vec<Rendered> {
-    render_all(source, &Recipe::Standard).unwrap().1
+    rendered::all(source, &Recipe::Standard).unwrap().1
 }
 
 fn failure(source: &[u8]) -> Failure {
-    render_all(source, &Recipe::Standard).unwrap_err().failure().unwrap()
+    rendered::all(source, &Recipe::Standard).unwrap_err().failure().unwrap()
 }
 
 fn recipe(width: u32, height: u32, fit: Fit, format: Option<RenditionFormat>) -> Recipe {
@@ -33,7 +26,7 @@ fn recipe(width: u32, height: u32, fit: Fit, format: Option<RenditionFormat>) ->
 /// What a reader sees of a source, without the losses of an output format.
 fn seen(source: &[u8], width: u32, height: u32) -> DynamicImage {
     let recipe = recipe(width, height, Fit::Inside, Some(RenditionFormat::Png));
-    let (_, renditions) = render_all(source, &recipe).unwrap();
+    let (_, renditions) = rendered::all(source, &recipe).unwrap();
     decode(&renditions[0])
 }
 
@@ -138,7 +131,7 @@ fn no_metadata_reaches_any_rendition() {
     for source in [jpeg, png, webp] {
         for format in RenditionFormat::ALL {
             let recipe = recipe(0, 0, Fit::Inside, Some(*format));
-            let bytes = render_all(&source, &recipe).unwrap().1.remove(0).bytes;
+            let bytes = rendered::all(&source, &recipe).unwrap().1.remove(0).bytes;
             for trace in
                 ["SECRET", "Exif", "eXIf", "EXIF", "XMP ", "tEXt", "zTXt", "iTXt", "ICC_PROFILE", "iCCP", "ns.adobe"]
             {
@@ -174,7 +167,7 @@ fn transparency_is_kept_without_a_fringe() {
 fn transparency_is_laid_on_white_in_jpeg() {
     let source = pictures::png(16, 16, ColorType::GrayscaleAlpha, BitDepth::Eight, &[0; 16 * 16 * 2]);
     let recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Jpeg));
-    let (_, renditions) = render_all(&source, &recipe).unwrap();
+    let (_, renditions) = rendered::all(&source, &recipe).unwrap();
     assert_close(&decode(&renditions[0]), 8, 8, [255; 3], 0);
 }
 
@@ -182,7 +175,7 @@ fn transparency_is_laid_on_white_in_jpeg() {
 fn gray_stays_gray() {
     let jpeg = Jpeg::new(400, 300).gray().encode(|_, x, _| (x % 256) as u8);
     let recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Jpeg));
-    let jpeg = render_all(&jpeg, &recipe).unwrap().1.remove(0);
+    let jpeg = rendered::all(&jpeg, &recipe).unwrap().1.remove(0);
     let frame = jpeg.bytes.windows(2).position(|w| w == [0xFF, 0xC2]).unwrap();
     assert_eq!(jpeg.bytes[frame + 9], 1, "components");
     let png = pictures::png(3, 1, ColorType::Grayscale, BitDepth::Eight, &[0, 100, 255]);
@@ -271,7 +264,7 @@ fn nothing_is_enlarged_and_fits_give_their_sizes() {
         (4000, 1000, Fit::Fill, (200, 50)),
     ] {
         for format in RenditionFormat::ALL {
-            let (_, renditions) = render_all(&source, &recipe(width, height, fit, Some(*format))).unwrap();
+            let (_, renditions) = rendered::all(&source, &recipe(width, height, fit, Some(*format))).unwrap();
             assert_eq!(renditions.len(), 1);
             assert_eq!(renditions[0].name, format!("resized.{format}"));
             assert_eq!(decode(&renditions[0]).dimensions(), expected);
@@ -284,7 +277,7 @@ fn cover_of_a_turned_picture_shows_its_middle() {
     // Upright 320 × 640, stored lying: the middle square has the four corners' colours where they meet.
     let source = pictures::turned_jpeg(320, 640, 8);
     let recipe = recipe(64, 64, Fit::Cover, Some(RenditionFormat::Png));
-    let picture = decode(&render_all(&source, &recipe).unwrap().1[0]);
+    let picture = decode(&rendered::all(&source, &recipe).unwrap().1[0]);
     for (x, y) in [(16, 16), (48, 16), (16, 48), (48, 48)] {
         assert_close(&picture, x, y, corners(64, 64, x, y), 4);
     }
@@ -309,17 +302,9 @@ fn a_flat_graphic_gets_png_and_a_photograph_jpeg() {
     assert_eq!(names(&photograph), ["full.webp", "full.jpeg", "w320.webp", "w320.jpeg"]);
 }
 
-/// An opaque PNG of these colours.
-fn rgb_png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
-    let samples: Vec<u8> =
-        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| colour(x, y)).collect();
-    pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
-}
-
 /// 0 to `below`, the same for the same place.
 fn noise(x: u32, y: u32, below: u32) -> u8 {
-    let mixed = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
-    ((mixed >> 16) % below) as u8
+    ((mixed(x, y) >> 16) % below) as u8
 }
 
 #[track_caller]
@@ -339,7 +324,7 @@ fn a_screenshot_gets_png_in_every_size() {
         (_, 200..) if y % 16 < 10 && x % 8 < 6 && noise(x / 2, y / 2, 3) == 0 => [noise(x / 8, y / 16, 200), 200, 90],
         _ => [30; 3],
     };
-    assert_plain_format(&rgb_png(1000, 600, screen), RenditionFormat::Png);
+    assert_plain_format(&png(1000, 600, screen), RenditionFormat::Png);
 }
 
 #[test]
@@ -348,7 +333,7 @@ fn a_picture_from_a_palette_gets_png_where_half_of_it_is_flat() {
         let wall = noise(x / 4, y / 4, 60);
         if y < 200 { [60 + wall, 120, 150 + wall] } else { [noise(x, y, 20), 90, 110] }
     };
-    assert_plain_format(&rgb_png(400, 300, screen), RenditionFormat::Png);
+    assert_plain_format(&png(400, 300, screen), RenditionFormat::Png);
 }
 
 #[test]
@@ -356,11 +341,11 @@ fn photographs_with_flat_parts_get_jpeg() {
     let soft = |x: u32, y: u32| [(x / 3) as u8 + noise(x, y, 4), (y / 3) as u8 + noise(y, x, 4), 80 + noise(x, y, 6)];
     let on_white =
         |x: u32, y: u32| if (100..300).contains(&x) && (50..250).contains(&y) { soft(x, y) } else { [255; 3] };
-    assert_plain_format(&rgb_png(500, 300, on_white), RenditionFormat::Jpeg);
+    assert_plain_format(&png(500, 300, on_white), RenditionFormat::Jpeg);
     // As a JPEG saved too often.
     assert_plain_format(&Jpeg::new(496, 304).encode_rgb(|x, y| soft(x / 8 * 8, y / 8 * 8)), RenditionFormat::Jpeg);
     let gray = |x: u32, y: u32| [(x / 5 + y / 8) as u8; 3];
-    assert_plain_format(&rgb_png(500, 300, gray), RenditionFormat::Jpeg);
+    assert_plain_format(&png(500, 300, gray), RenditionFormat::Jpeg);
     let gray: Vec<u8> = (0..500 * 300_u32).map(|i| (i % 500 / 5 + i / 4000) as u8).collect();
     let gray = pictures::png(500, 300, ColorType::Grayscale, BitDepth::Eight, &gray);
     assert_plain_format(&gray, RenditionFormat::Jpeg);
@@ -400,13 +385,13 @@ fn lossy(source: &[u8], format: RenditionFormat, quality: u8) -> Vec<u8> {
     if let Recipe::Resize(resize) = &mut recipe {
         resize.quality = Quality::new(quality).unwrap();
     }
-    render_all(source, &recipe).unwrap().1.remove(0).bytes
+    rendered::all(source, &recipe).unwrap().1.remove(0).bytes
 }
 
 #[test]
 fn a_lossy_picture_does_not_grow_where_a_little_quality_prevents_it() {
     let soft = |x: u32, y: u32| [(x / 3) as u8 + noise(x, y, 60), (y / 3) as u8 + noise(x, y, 60), 80];
-    let original = rgb_png(300, 300, soft);
+    let original = png(300, 300, soft);
     for format in [RenditionFormat::Jpeg, RenditionFormat::Webp] {
         let full = |source: &[u8]| standard(source).into_iter().find(|r| r.format == format).unwrap().bytes;
         let small = lossy(&original, format, 70);
@@ -530,7 +515,7 @@ fn a_frame_shown_for_longer_than_webp_can_say_is_shown_as_long_as_it_can() {
 #[test]
 fn a_still_format_of_an_animation_shows_the_first_frame() {
     let source = animated_gif(Repeat::Infinite);
-    let (_, renditions) = render_all(&source, &recipe(0, 0, Fit::Inside, Some(RenditionFormat::Jpeg))).unwrap();
+    let (_, renditions) = rendered::all(&source, &recipe(0, 0, Fit::Inside, Some(RenditionFormat::Jpeg))).unwrap();
     assert_eq!(renditions.len(), 1);
     assert_close(&decode(&renditions[0]), 100, 20, [200, 0, 0], 4);
 }
@@ -602,7 +587,7 @@ fn bombs_are_refused_or_do_no_harm() {
 #[test]
 fn a_placeholder_shows_the_colours() {
     let source = Jpeg::new(640, 480).encode_rgb(|_, _| [200, 40, 40]);
-    let (facts, _) = render_all(&source, &Recipe::Standard).unwrap();
+    let (facts, _) = rendered::all(&source, &Recipe::Standard).unwrap();
     let (r, g, b, _) = thumbhash::thumb_hash_to_average_rgba(&facts.placeholder).unwrap();
     assert!((r - 200.0 / 255.0).abs() < 0.05 && (g - 0.157).abs() < 0.05 && (b - 0.157).abs() < 0.05, "{r} {g} {b}");
 }
