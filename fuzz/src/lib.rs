@@ -1,11 +1,11 @@
 //! Coverage-guided fuzzing of what reads an attacker's bytes: `make fuzz`. One target a format, so that each gets its
 //! share of time, and its corpus.
 
-use std::io::Cursor;
+use std::{io::Cursor, num::NonZeroU32};
 
 use darkroom_shared::{
     header::{self, HeaderLimits},
-    image::{Gamut, Keep, Recipe, Resize, SourceFormat},
+    image::{Effort, Gamut, Keep, Recipe, Resize, SourceFormat},
 };
 use darkroom_worker::pipeline::{Limits, render};
 
@@ -23,6 +23,8 @@ pub fn render_only(format: SourceFormat, bytes: &[u8]) {
     // Some ask for what is read only where it is asked for.
     let recipe = match bytes.len() % 4 {
         0 => Recipe::Resize(Resize { keep: Keep::Public, gamut: Gamut::P3, ..Resize::default() }),
+        // And some are decoded smaller.
+        1 => Recipe::Resize(Resize { width: NonZeroU32::new(8), effort: Effort::Speed, ..Resize::default() }),
         _ => Recipe::Standard,
     };
     let rendered = render(bytes, &recipe, &Limits { header: LIMITS }, &mut |rendition| {

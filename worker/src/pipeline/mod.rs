@@ -42,6 +42,7 @@ mod resize;
 mod score;
 mod search;
 mod vectors;
+mod zigzag;
 
 use std::fmt::Display;
 

@@ -32,6 +32,14 @@ use super::{
 /// The steps below the standard quality of 80 for a source that is as small already. Lower ones show.
 const LOWERED: [u8; 2] = [70, 60];
 
+/// So many times the samples a side of a rendition leave its resize enough to work with. Photographs of 2000 pixels made 500
+/// wide, as a JPEG of quality 80, score 79.5 where they are decoded whole, and 79.0 from half of their size (SSIMULACRA2
+/// to what is resized in linear light; in gamma space 75.7 and 77.3).
+const ENOUGH: f64 = 1.8;
+
+/// The same where time counts more: 77.8 from three eighths (78.1), in nine tenths of the time.
+const ENOUGH_FOR_SPEED: f64 = 1.4;
+
 type Emit<'a> = &'a mut dyn FnMut(Rendered) -> Result<(), EmitError>;
 
 /// One picture to render.
@@ -255,9 +263,10 @@ impl Job<'_> {
     /// How large the stored picture must at least be decoded for the largest target.
     fn at_least(&self) -> (f64, f64) {
         let target = &self.plan.targets[0];
+        let enough = if target.effort == Effort::Speed { ENOUGH_FOR_SPEED } else { ENOUGH };
         let turned = (f64::from(target.width) / target.region.width, f64::from(target.height) / target.region.height);
         let ratio = self.orientation().swap(turned);
-        (f64::from(self.header.width) * ratio.0, f64::from(self.header.height) * ratio.1)
+        (f64::from(self.header.width) * ratio.0 * enough, f64::from(self.header.height) * ratio.1 * enough)
     }
 
     /// The largest target's picture, of an animation that of its first frame.

@@ -5,7 +5,6 @@ mod exif;
 mod gif;
 mod jpeg;
 mod jxl;
-mod libjpeg;
 mod png;
 mod through_image;
 mod webp;

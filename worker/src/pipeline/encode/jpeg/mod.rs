@@ -16,7 +16,7 @@ mod trellis;
 use darkroom_shared::image::{Effort, Quality};
 
 use self::{
-    blocks::{Component, ZIGZAG, components},
+    blocks::{Component, components},
     quantise::Quantiser,
     scans::Symbols,
 };
@@ -24,6 +24,7 @@ use crate::pipeline::{
     RenderError,
     raster::Raster,
     vectors::{Work, widest},
+    zigzag::ZIGZAG,
 };
 
 /// From this quality on, colour is kept at full resolution: half of it would be the largest error left.

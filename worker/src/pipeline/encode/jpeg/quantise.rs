@@ -4,11 +4,8 @@ use std::array::from_fn;
 
 use darkroom_shared::image::{Effort, Quality};
 
-use super::{
-    blocks::{Block, ZIGZAG},
-    dct::Matrix,
-    trellis::Trellis,
-};
+use super::{blocks::Block, dct::Matrix, trellis::Trellis};
+use crate::pipeline::zigzag::ZIGZAG;
 
 /// Rounds the frequencies of a component.
 pub(super) struct Quantiser {

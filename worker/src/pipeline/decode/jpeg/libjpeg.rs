@@ -1,4 +1,4 @@
-//! JPEG through libjpeg, which reads what the world's cameras and editors write.
+//! libjpeg, for every JPEG there is.
 #![allow(unsafe_code)] // FFI
 
 use std::{ffi::c_long, mem::zeroed, ptr};
@@ -11,69 +11,24 @@ use mozjpeg_sys::{
 };
 
 use super::{
-    Metadata, Samples, Still, check_size, exif,
-    libjpeg::{Errors, Fault, guard, throw_fault},
+    check_size,
+    faults::{Errors, Fault, guard, throw_fault},
 };
 use crate::pipeline::{
     RenderError,
-    colour::{CmykToSrgb, MAX_PROFILE, Space},
+    colour::CmykToSrgb,
     raster::{Channels, Raster},
 };
 
-/// What JPEG puts before EXIF.
-const EXIF: &[u8] = b"Exif\0\0";
-
-/// The first EXIF segment.
-pub(super) fn exif_of(bytes: &[u8]) -> Option<&[u8]> {
-    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == 0xE1))
-}
-
-/// Reads the orientation and the ICC profile, which may be spread over segments (ICC.1:2022, annex B.4).
-pub(super) fn metadata(bytes: &[u8]) -> Metadata {
-    let mut chunks: Vec<(u8, &[u8])> = Vec::new();
-    for (marker, body) in segments(bytes) {
-        if let (0xE2, Some([number, _, chunk @ ..])) = (marker, body.strip_prefix(b"ICC_PROFILE\0")) {
-            chunks.push((*number, chunk));
-        }
-    }
-    chunks.sort_by_key(|(number, _)| *number);
-    let profile: Vec<u8> = chunks.into_iter().flat_map(|(_, chunk)| chunk).copied().take(MAX_PROFILE).collect();
-    Metadata {
-        orientation: exif_of(bytes).map(exif::orientation).unwrap_or_default(),
-        space: if profile.is_empty() { Space::Srgb } else { Space::Icc(profile) },
-        ..Metadata::default()
-    }
-}
-
-/// The segments before the first scan, as marker and body.
-fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut rest = bytes.get(2..).unwrap_or_default();
-    std::iter::from_fn(move || {
-        let start = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
-        let marker = rest[start + 1];
-        if matches!(marker, 0xD9 | 0xDA) {
-            return None;
-        }
-        let after = &rest[start + 2..];
-        let length = usize::from(u16::from_be_bytes([*after.first()?, *after.get(1)?]));
-        let body = after.get(2..length)?;
-        rest = &after[length..];
-        Some((marker, body))
-    })
-}
-
-/// Decodes, at a half, a quarter or an eighth of the size where that still has [`ENOUGH`] times the samples a side that
-/// are wanted.
+/// Decodes at so many eighths of the size.
 pub(super) fn decode(
     bytes: &[u8],
     header: &Header,
-    metadata: &Metadata,
-    at_least: (f64, f64),
+    profile: Option<&[u8]>,
+    eighths: u32,
     scans: u32,
-) -> Result<Still, RenderError> {
+) -> Result<Raster<u8>, RenderError> {
     let mut decompressor = Decompressor::new(scans);
-    let eighths = eighths(header, at_least);
-    let profile = if let Space::Icc(profile) = &metadata.space { Some(profile.as_slice()) } else { None };
     let result = guard(|| decompressor.run(bytes, header, eighths, profile));
     // SAFETY: nothing runs that could change it.
     let errors = unsafe { &*decompressor.errors };
@@ -89,25 +44,8 @@ pub(super) fn decode(
     match (errors.ended, errors.corrupt) {
         (true, corrupt) if corrupt || header.scans > 1 => Err(RenderError::truncated("JPEG", "premature end")),
         (_, true) => Err(RenderError::broken("JPEG", "corrupt data")),
-        _ => {
-            let exact = |length: u32| f64::from(length) * f64::from(eighths) / 8.0;
-            Ok(Still { samples: Samples::Eight(raster), extent: (exact(header.width), exact(header.height)) })
-        }
+        _ => Ok(raster),
     }
-}
-
-/// So many times the samples a side leave the resize enough to work with. Decoded at a half of its size, a photograph of
-/// 1.89 times the samples wanted loses 0.2 of its SSIMULACRA2 score as a JPEG of quality 80, and takes two thirds of the
-/// time to decode.
-const ENOUGH: f64 = 1.8;
-
-/// In how many eighths of its size to decode.
-fn eighths(header: &Header, at_least: (f64, f64)) -> u32 {
-    let enough = |length: u32, n: u32, wanted: f64| f64::from(length) * f64::from(n) / 8.0 >= ENOUGH * wanted;
-    [1, 2, 4]
-        .into_iter()
-        .find(|n| enough(header.width, *n, at_least.0) && enough(header.height, *n, at_least.1))
-        .unwrap_or(8)
 }
 
 /// libjpeg's progress manager, and the limit that it watches.

@@ -1,0 +1,85 @@
+//! JPEG: a decoder of our own where it is made smaller, and libjpeg, which reads what the world's cameras and editors
+//! write.
+
+mod faults;
+mod libjpeg;
+mod reduced;
+
+use darkroom_shared::header::Header;
+
+use super::{Metadata, Samples, Still, check_size, exif};
+use crate::pipeline::{
+    RenderError,
+    colour::{MAX_PROFILE, Space},
+};
+
+/// What JPEG puts before EXIF.
+const EXIF: &[u8] = b"Exif\0\0";
+
+/// The first EXIF segment.
+pub(super) fn exif_of(bytes: &[u8]) -> Option<&[u8]> {
+    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == 0xE1))
+}
+
+/// Reads the orientation and the ICC profile, which may be spread over segments (ICC.1:2022, annex B.4).
+pub(super) fn metadata(bytes: &[u8]) -> Metadata {
+    let mut chunks: Vec<(u8, &[u8])> = Vec::new();
+    for (marker, body) in segments(bytes) {
+        if let (0xE2, Some([number, _, chunk @ ..])) = (marker, body.strip_prefix(b"ICC_PROFILE\0")) {
+            chunks.push((*number, chunk));
+        }
+    }
+    chunks.sort_by_key(|(number, _)| *number);
+    let profile: Vec<u8> = chunks.into_iter().flat_map(|(_, chunk)| chunk).copied().take(MAX_PROFILE).collect();
+    Metadata {
+        orientation: exif_of(bytes).map(exif::orientation).unwrap_or_default(),
+        space: if profile.is_empty() { Space::Srgb } else { Space::Icc(profile) },
+        ..Metadata::default()
+    }
+}
+
+/// The segments before the first scan, as marker and body.
+fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let start = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
+        let marker = rest[start + 1];
+        if matches!(marker, 0xD9 | 0xDA) {
+            return None;
+        }
+        let after = &rest[start + 2..];
+        let length = usize::from(u16::from_be_bytes([*after.first()?, *after.get(1)?]));
+        let body = after.get(2..length)?;
+        rest = &after[length..];
+        Some((marker, body))
+    })
+}
+
+/// Decodes, at a few eighths of the size where that is still `at_least` so large.
+pub(super) fn decode(
+    bytes: &[u8],
+    header: &Header,
+    metadata: &Metadata,
+    at_least: (f64, f64),
+    scans: u32,
+) -> Result<Still, RenderError> {
+    let is_enough = |length: u32, eighths: u32, least: f64| side(length, eighths) >= least;
+    let few = (1..=4).find(|eighths| {
+        is_enough(header.width, *eighths, at_least.0) && is_enough(header.height, *eighths, at_least.1)
+    });
+    let reduced = few.and_then(|eighths| Some((reduced::decode(bytes, header, eighths)?, eighths)));
+    let (raster, eighths) = if let Some(reduced) = reduced {
+        reduced
+    } else {
+        // It has no vector code for three.
+        let eighths = few.map_or(8, u32::next_power_of_two);
+        let profile = if let Space::Icc(profile) = &metadata.space { Some(profile.as_slice()) } else { None };
+        (libjpeg::decode(bytes, header, profile, eighths, scans)?, eighths)
+    };
+    Ok(Still { samples: Samples::Eight(raster), extent: (side(header.width, eighths), side(header.height, eighths)) })
+}
+
+/// A side at so many eighths: exactly, where the last sample is of less than there is beside it.
+fn side(length: u32, eighths: u32) -> f64 {
+    f64::from(length) * f64::from(eighths) / 8.0
+}

@@ -1,0 +1,205 @@
+#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // small numbers
+
+use std::{f32::consts::PI, io::Cursor};
+
+use darkroom_dev::pictures::Jpeg;
+use darkroom_shared::header::{self, HeaderLimits};
+use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
+
+use super::*;
+use crate::pipeline::decode::jpeg::libjpeg;
+
+const SAMPLINGS: [SamplingFactor; 4] =
+    [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2];
+
+fn header_of(file: &[u8]) -> Header {
+    header::read(&mut Cursor::new(file), &HeaderLimits::default()).unwrap()
+}
+
+fn reduced(file: &[u8], eighths: u32) -> Option<Raster<u8>> {
+    decode(file, &header_of(file), eighths)
+}
+
+struct Baseline {
+    width: u16,
+    height: u16,
+    sampling: SamplingFactor,
+    /// Units between restart markers.
+    interval: u16,
+    /// With codes made for the picture.
+    gray: bool,
+}
+
+impl Baseline {
+    fn new(width: u16, height: u16) -> Self {
+        Self { width, height, sampling: SamplingFactor::F_1_1, interval: 0, gray: false }
+    }
+
+    fn encode(&self, colour: impl Fn(u32, u32) -> [u8; 3]) -> Vec<u8> {
+        let mut file = Vec::new();
+        let mut encoder = Encoder::new(&mut file, 98);
+        encoder.set_sampling_factor(self.sampling);
+        encoder.set_optimized_huffman_tables(self.gray);
+        if self.interval > 0 {
+            encoder.set_restart_interval(self.interval);
+        }
+        let width = u32::from(self.width);
+        let places = (0..u32::from(self.height)).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let channels = if self.gray { 1 } else { 3 };
+        let samples: Vec<u8> = places.flat_map(|(x, y)| colour(x, y).into_iter().take(channels)).collect();
+        let kind = if self.gray { ColorType::Luma } else { ColorType::Rgb };
+        encoder.encode(&samples, self.width, self.height, kind).unwrap();
+        file
+    }
+}
+
+fn waves(x: u32, y: u32) -> [u8; 3] {
+    let wave = |phase: f32, length: f32| (128.0 + 70.0 * (2.0 * PI * phase / length).sin()) as u8;
+    [wave(x as f32, 61.0), wave(y as f32, 53.0), wave((x + y) as f32, 80.0)]
+}
+
+/// As bright as gray, so that nothing is cut off.
+fn noise(x: u32, y: u32) -> [u8; 3] {
+    let mixed = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
+    [100 + (mixed >> 24) as u8 / 5; 3]
+}
+
+fn furthest(one: &Raster<u8>, other: &Raster<u8>) -> u8 {
+    assert_eq!((one.width, one.height, one.channels), (other.width, other.height, other.channels));
+    one.samples.iter().zip(&other.samples).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
+}
+
+#[test]
+fn pictures_of_every_sampling_and_size_have_their_colours() {
+    for sampling in SAMPLINGS {
+        for (width, height) in [(200, 120), (131, 67), (64, 33), (17, 9), (1, 1)] {
+            let file = Baseline { sampling, ..Baseline::new(width, height) }.encode(waves);
+            for eighths in [1, 2, 4] {
+                let raster = reduced(&file, eighths).unwrap();
+                let (width, height) = (u32::from(width), u32::from(height));
+                let side = 8 / eighths;
+                assert_eq!((raster.width, raster.height), (width.div_ceil(side), height.div_ceil(side)));
+                for (pixel, at) in raster.pixels().zip(0..) {
+                    let (left, top) = (at % raster.width * side, at / raster.width * side);
+                    let (across, down) = (side.min(width - left), side.min(height - top));
+                    for (channel, value) in pixel.iter().enumerate() {
+                        let of = |i: u32| f64::from(waves(left + i % across, top + i / across)[channel]);
+                        let mean = (0..across * down).map(of).sum::<f64>() / f64::from(across * down);
+                        let off = (f64::from(*value) - mean).abs();
+                        assert!(
+                            off * f64::from(eighths) <= 48.0,
+                            "{sampling:?} {width}x{height} at {eighths}: {off} at {left} {top} {channel}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn all_of_the_noise_is_read_and_the_means_of_its_blocks_are_kept() {
+    for gray in [false, true] {
+        let file = Baseline { gray, ..Baseline::new(160, 80) }.encode(noise);
+        let means = libjpeg::decode(&file, &header_of(&file), None, 1, 9).unwrap();
+        for eighths in 1..=4 {
+            let raster = reduced(&file, eighths).unwrap();
+            assert_eq!((raster.width, raster.height), (20 * eighths, 10 * eighths));
+            for (x, y) in (0..10).flat_map(|y| (0..20).map(move |x| (x, y))) {
+                let at = |raster: &Raster<u8>, x: u32, y: u32| {
+                    u32::from(raster.pixels().nth((y * raster.width + x) as usize).unwrap()[0])
+                };
+                let block =
+                    (0..eighths * eighths).map(|i| at(&raster, x * eighths + i % eighths, y * eighths + i / eighths));
+                let mean = f64::from(block.sum::<u32>()) / f64::from(eighths * eighths);
+                assert!((mean - f64::from(at(&means, x, y))).abs() <= 1.0, "{eighths} at {x} {y}: {mean}");
+            }
+        }
+    }
+}
+
+#[test]
+fn restart_markers_part_the_data_and_change_nothing() {
+    for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2] {
+        let whole = Baseline { sampling, ..Baseline::new(150, 90) }.encode(waves);
+        for interval in [1, 3, 10, 1000] {
+            let parted = Baseline { sampling, interval, ..Baseline::new(150, 90) }.encode(waves);
+            assert_eq!(reduced(&parted, 3).unwrap().samples, reduced(&whole, 3).unwrap().samples, "{interval}");
+        }
+    }
+}
+
+#[test]
+fn gray_is_one_channel() {
+    let file = Jpeg::new(40, 24).gray().encode(|_, x, y| (x + 3 * y) as u8);
+    let raster = reduced(&file, 2).unwrap();
+    assert_eq!((raster.width, raster.height, raster.channels), (10, 6, Channels::Gray));
+    assert!(furthest(&raster, &libjpeg::decode(&file, &header_of(&file), None, 2, 9).unwrap()) <= 1);
+}
+
+#[test]
+fn wide_vectors_make_the_same() {
+    let file = Baseline { sampling: SamplingFactor::F_2_2, ..Baseline::new(150, 90) }.encode(noise);
+    for eighths in 1..=4 {
+        let (frame, coded) = Frame::read(&file, eighths).unwrap();
+        let data = &Data::new(coded, frame.intervals()).unwrap();
+        let decoding = || Decoding { frame: &frame, data, eighths };
+        assert_eq!(widest(decoding()).unwrap().samples, decoding().run().unwrap().samples);
+    }
+}
+
+#[test]
+fn what_is_damaged_or_unusual_is_left_to_libjpeg() {
+    let file = Baseline { interval: 4, ..Baseline::new(64, 48) }.encode(noise);
+    let header = header_of(&file);
+    assert!(decode(&file, &header, 4).is_some());
+    for length in 0..file.len() - 1 {
+        assert!(decode(&file[..length], &header, 4).is_none(), "{length}");
+    }
+    let markers: Vec<usize> = (0..file.len() - 1).filter(|at| file[*at] == 0xFF && file[at + 1] != 0).collect();
+    let scan = markers.iter().position(|at| file[at + 1] == 0xDA).unwrap();
+    for at in &markers[scan + 1..] {
+        let marker = file[at + 1];
+        // None; another; a byte more before it; and one more, where it is not the end.
+        let mut wrong = vec![vec![], vec![0xFF, 0xD0 | (marker + 1) & 7], vec![1, 0xFF, marker]];
+        if marker != 0xD9 {
+            wrong.push(vec![0xFF, marker, 0xFF, marker]);
+        }
+        for wrong in wrong {
+            let changed = [&file[..*at], &wrong, &file[at + 2..]].concat();
+            assert!(decode(&changed, &header, 4).is_none(), "{wrong:?} at {at}");
+        }
+    }
+    let flat = |jpeg: Jpeg| jpeg.encode(|_, _, _| 100);
+    assert!(reduced(&flat(Jpeg::new(64, 48)), 4).is_some());
+    for file in [
+        flat(Jpeg::new(64, 48).cmyk()),
+        flat(Jpeg::new(64, 48).ycck()),
+        flat(Jpeg::new(64, 48).not_interleaved()),
+        // RGB, says Adobe.
+        flat(Jpeg::new(64, 48).with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")),
+    ] {
+        assert!(reduced(&file, 4).is_none());
+    }
+    let mut progressive = Vec::new();
+    let mut encoder = Encoder::new(&mut progressive, 90);
+    encoder.set_progressive(true);
+    encoder.encode(&[9; 64 * 48 * 3], 64, 48, ColorType::Rgb).unwrap();
+    assert!(reduced(&progressive, 4).is_none());
+}
+
+#[test]
+fn any_byte_may_be_wrong() {
+    let file = Baseline { sampling: SamplingFactor::F_2_2, ..Baseline::new(40, 24) }.encode(noise);
+    let header = header_of(&file);
+    for at in 2..file.len() {
+        for flip in [0x01, 0x10, 0x80, 0xFF] {
+            let mut changed = file.clone();
+            changed[at] ^= flip;
+            // Whatever it is, of the size that was said.
+            if let Some(raster) = decode(&changed, &header, 3) {
+                assert_eq!((raster.width, raster.height), (15, 9));
+            }
+        }
+    }
+}
