@@ -603,6 +603,7 @@ fn every_test_that_the_table_of_formats_names_exists() {
         include_str!("rendering.rs"),
         include_str!("crafted_pictures.rs"),
         include_str!("../../../shared/src/header/tests.rs"),
+        include_str!("../../src/pipeline/decode/jpeg/reduced/tests.rs"),
         include_str!("../../src/pipeline/hdr.rs"),
     ];
     let named: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
