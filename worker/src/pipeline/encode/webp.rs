@@ -42,6 +42,8 @@ fn config(quality: Quality, effort: Effort) -> Result<WebPConfig, RenderError> {
     config.method = method(effort);
     // Edges stay sharper than with libwebp's own 0, for the same bytes: 0.1 more of SSIMULACRA2.
     config.filter_sharpness = 3;
+    // Flat parts, where the eye sees steps first, get more of the bytes than with 50; the score of the whole is the same.
+    config.sns_strength = 60;
     Ok(config)
 }
 

@@ -22,7 +22,7 @@ impl Data {
         let mut bytes = Vec::with_capacity(coded.len());
         let mut ends = Vec::new();
         loop {
-            let marker = coded.iter().position(|byte| *byte == 0xFF)?;
+            let marker = memchr::memchr(0xFF, coded)?;
             bytes.extend_from_slice(&coded[..marker]);
             match usize::from(*coded.get(marker + 1)?) {
                 0 => bytes.push(0xFF),
