@@ -1,9 +1,12 @@
 //! Whatever the bytes, a picture is rendered or refused: an error that another attempt might cure would be retried, and
 //! a panic would take the worker with it.
 
-use std::sync::LazyLock;
+use std::{num::NonZeroU32, sync::LazyLock};
 
-use darkroom_shared::{header::HeaderLimits, image::Recipe};
+use darkroom_shared::{
+    header::HeaderLimits,
+    image::{Recipe, Resize},
+};
 use darkroom_worker::pipeline::{Limits, render};
 use proptest::{prelude::*, sample::Index};
 
@@ -45,6 +48,8 @@ proptest! {
         changes in prop::collection::vec((any::<Index>(), any::<u8>()), 0..6),
         early in any::<bool>(),
         cut in prop::option::weighted(0.1, any::<Index>()),
+        // Some are decoded smaller.
+        width in prop::option::of(1_u32..12),
     ) {
         let mut file = picture.get(&PICTURES).clone();
         // Headers and tables come first, and have the more interesting bytes.
@@ -58,7 +63,11 @@ proptest! {
         if let Some(cut) = cut {
             file.truncate(cut.index(file.len()));
         }
-        if let Err(error) = render(&file, &Recipe::Standard, &limits(), &mut |_| Ok(())) {
+        let recipe = match width {
+            None => Recipe::Standard,
+            width => Recipe::Resize(Resize { width: width.and_then(NonZeroU32::new), ..Resize::default() }),
+        };
+        if let Err(error) = render(&file, &recipe, &limits(), &mut |_| Ok(())) {
             prop_assert!(error.failure().is_some(), "{error}");
         }
     }

@@ -33,6 +33,7 @@ pub(crate) fn pictures() -> Vec<Vec<u8>> {
         Jpeg::new(24, 16).half_colour().not_interleaved().with_orientation(5).encode_rgb(colour),
         Jpeg::new(24, 16).gray().encode(|_, x, _| u8::try_from(x).unwrap()),
         Jpeg::new(24, 16).cmyk().encode(|_, x, _| u8::try_from(x).unwrap()),
+        baseline(&samples),
         made(&samples, RenditionFormat::Jpeg),
         made(&samples, RenditionFormat::Png),
         made(&samples, RenditionFormat::Webp),
@@ -50,6 +51,16 @@ pub(crate) fn pictures() -> Vec<Vec<u8>> {
         Tiff { width: 8, height: 4, channels: 3, bits: 8, photometric: 2, fields: vec![(274, 6)], blobs: Vec::new() }
             .encode(&samples[..96]),
     ]
+}
+
+/// Baseline, with all frequencies and restart markers, of colours at half the resolution.
+fn baseline(samples: &[u8]) -> Vec<u8> {
+    let mut file = Vec::new();
+    let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
+    encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::F_2_2);
+    encoder.set_restart_interval(1);
+    encoder.encode(samples, 24, 16, jpeg_encoder::ColorType::Rgba).unwrap();
+    file
 }
 
 /// One of the pipeline's own files.

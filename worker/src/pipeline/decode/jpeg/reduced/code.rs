@@ -1,6 +1,6 @@
 //! Huffman codes (T.81, annexes C and F.2.2), and tables of what the next bits say.
 
-/// The next bits from the highest on, of which at least 56 are valid where nothing else is said.
+/// The next bits, from the highest on.
 pub(super) type Window = u64;
 
 /// Bits of which the symbol is looked up.
@@ -66,7 +66,7 @@ impl Code {
         Some(code)
     }
 
-    /// Whether no value has more bits than a mean's difference may have.
+    /// Whether differences of means may have it: before those, nothing is zero.
     pub(super) fn is_of_means(&self) -> bool {
         self.names.iter().all(|name| *name < 16)
     }
