@@ -12,6 +12,12 @@ use flate2::{Compression, write::ZlibEncoder};
 /// Red, green, blue.
 pub type Rgb = [u8; 3];
 
+/// The same number for the same place, and no order in them.
+#[must_use]
+pub fn mixed(x: u32, y: u32) -> u32 {
+    (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D)
+}
+
 /// A JPEG of flat 8 × 8 blocks, coded by hand so that every freedom of the format can be used: baseline, one value a
 /// block, any sampling, interleaved or a scan for each component.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use super::{
     decode::Samples,
     raster::{Channels, Raster},
+    vectors::nearest,
 };
 
 const MAX: f64 = 65_535.0;
@@ -122,11 +123,9 @@ fn look_up<const N: usize, T: Copy>(
 
 /// To the nearest of 16 bits; what overshoots is cut off.
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation)] // the lower bits of the mantissa are the number
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it was cut off
 pub(crate) fn round(value: f32) -> u16 {
-    // From 2²³ on, floats are whole numbers. A cast would do the same, but with checks in the place of vectors.
-    const WHOLE: f32 = 8_388_608.0;
-    (value.clamp(0.0, 65_535.0) + WHOLE).to_bits() as u16
+    nearest(value.clamp(0.0, 65_535.0)) as u16
 }
 
 fn linearise<T: Copy + Default + Into<u16>>(

@@ -26,6 +26,7 @@ mod dominant;
 mod effects;
 mod encode;
 mod facts;
+mod frequencies;
 mod hdr;
 mod keep;
 mod label;
@@ -42,7 +43,6 @@ mod resize;
 mod score;
 mod search;
 mod vectors;
-mod zigzag;
 
 use std::fmt::Display;
 

@@ -4,6 +4,16 @@
 //! exactly: with an instruction where there is one (x86-64 since 2013, every 64-bit ARM), else slowly.
 #![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
+/// The nearest whole number to a value between -2²² and 2²²; of two, the even one. A cast would do the same, but with checks in
+/// the place of vectors.
+#[inline(always)]
+pub(crate) fn nearest(value: f32) -> i32 {
+    // From 2²³ on, floats are whole numbers: the lower bits of the mantissa are the number. Half as much more leaves room
+    // below.
+    const WHOLE: f32 = 12_582_912.0;
+    (value + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()).cast_signed()
+}
+
 /// What [`widest`] runs.
 pub(crate) trait Work {
     type Output;

@@ -1,9 +1,10 @@
 //! What `auto` chooses.
 
+use darkroom_dev::pictures::mixed;
 use darkroom_shared::image::{RenditionFormat, Resize};
 use darkroom_worker::pipeline::Rendered;
 
-use crate::rendered::{self, mixed, png};
+use crate::rendered::{self, png};
 
 fn made(source: &[u8], format: Option<RenditionFormat>) -> Rendered {
     rendered::one(source, Resize { format, ..Resize::default() }).unwrap().1

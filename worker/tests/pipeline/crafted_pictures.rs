@@ -65,7 +65,7 @@ proptest! {
         }
         let recipe = match width {
             None => Recipe::Standard,
-            width => Recipe::Resize(Resize { width: width.and_then(NonZeroU32::new), ..Resize::default() }),
+            Some(width) => Recipe::Resize(Resize { width: NonZeroU32::new(width), ..Resize::default() }),
         };
         if let Err(error) = render(&file, &recipe, &limits(), &mut |_| Ok(())) {
             prop_assert!(error.failure().is_some(), "{error}");

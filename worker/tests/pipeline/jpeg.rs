@@ -1,11 +1,11 @@
 //! JPEG out: what a decoder that is not ours shows of it.
 
-use darkroom_dev::pictures::{self, Rgb};
+use darkroom_dev::pictures::{self, Rgb, mixed};
 use darkroom_shared::image::{Effort, Quality, RenditionFormat, Resize};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-use crate::rendered::{self, mixed, png, seen};
+use crate::rendered::{self, png, seen};
 
 fn made(source: &[u8], quality: u8, effort: Effort) -> Vec<u8> {
     let quality = Quality::new(quality).unwrap();

@@ -5,7 +5,7 @@
     reason = "patterns of bytes, and a score that is exactly 100 without loss"
 )]
 
-use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
+use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners, mixed};
 use darkroom_shared::image::{
     Blur, Colour, Crop, FailureCode, Fit, Position, Quality, RenditionFormat, Resize, Rotation, Sharpen, Ssim,
 };
@@ -14,7 +14,7 @@ use gif::{DisposalMethod, Repeat};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-use crate::rendered::{self, mixed, png};
+use crate::rendered::{self, png};
 
 const RED: Rgb = [255, 0, 0];
 const GREEN: Rgb = [0, 255, 0];

@@ -39,8 +39,3 @@ pub(crate) fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> 
     let samples: Vec<u8> = (0..width * height).flat_map(|i| colour(i % width, i / width)).collect();
     pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
 }
-
-/// The same number for the same place, and no order in them.
-pub(crate) fn mixed(x: u32, y: u32) -> u32 {
-    (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D)
-}

@@ -1,13 +1,13 @@
 //! What holds of every rendition.
 
-use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners};
+use darkroom_dev::pictures::{self, GifFrame, Jpeg, Rgb, corners, mixed};
 use darkroom_shared::image::{Failure, FailureCode, Fit, Quality, Recipe, RenditionFormat, Resize};
 use darkroom_worker::pipeline::{Limits, Rendered, render};
 use gif::{DisposalMethod, Repeat};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-use crate::rendered::{self, mixed, png};
+use crate::rendered::{self, png};
 
 fn standard(source: &[u8]) -> Vec<Rendered> {
     rendered::all(source, &Recipe::Standard).unwrap().1

@@ -63,9 +63,10 @@ pub(super) fn decode(
     at_least: (f64, f64),
     scans: u32,
 ) -> Result<Still, RenderError> {
-    let is_enough = |length: u32, eighths: u32, least: f64| side(length, eighths) >= least;
+    let sides = |eighths| (side(header.width, eighths), side(header.height, eighths));
     let few = (1..=4).find(|eighths| {
-        is_enough(header.width, *eighths, at_least.0) && is_enough(header.height, *eighths, at_least.1)
+        let (width, height) = sides(*eighths);
+        width >= at_least.0 && height >= at_least.1
     });
     let reduced = few.and_then(|eighths| Some((reduced::decode(bytes, header, eighths)?, eighths)));
     let (raster, eighths) = if let Some(reduced) = reduced {
@@ -76,7 +77,7 @@ pub(super) fn decode(
         let profile = if let Space::Icc(profile) = &metadata.space { Some(profile.as_slice()) } else { None };
         (libjpeg::decode(bytes, header, profile, eighths, scans)?, eighths)
     };
-    Ok(Still { samples: Samples::Eight(raster), extent: (side(header.width, eighths), side(header.height, eighths)) })
+    Ok(Still { samples: Samples::Eight(raster), extent: sides(eighths) })
 }
 
 /// A side at so many eighths: exactly, where the last sample is of less than there is beside it.

@@ -6,8 +6,8 @@ use super::{
     quantise::Quantiser,
 };
 use crate::pipeline::{
+    frequencies::ZIGZAG,
     raster::{Channels, Raster},
-    zigzag::ZIGZAG,
 };
 
 /// Eight by eight samples as frequencies, in steps.

@@ -1,6 +1,8 @@
 //! The forward transform of blocks of eight by eight samples (T.81, annex A.3.3).
 
-use std::{array::from_fn, f64::consts::PI};
+use std::array::from_fn;
+
+use crate::pipeline::frequencies::wave;
 
 /// Rows of eight.
 pub(super) type Matrix = [[f32; 8]; 8];
@@ -14,19 +16,12 @@ pub(super) struct Transform {
     waves: Matrix,
 }
 
-// Small whole numbers; and the result is rounded to what it is used as.
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)]
-fn wave(frequency: usize, sample: usize) -> f32 {
-    let scale = if frequency == 0 { 0.125_f64.sqrt() } else { 0.5 };
-    (scale * (PI / 16.0 * (frequency * (2 * sample + 1)) as f64).cos()) as f32
-}
-
 impl Transform {
     pub(super) fn new() -> Self {
         Self {
-            even: from_fn(|frequency| from_fn(|sample| wave(2 * frequency, sample))),
-            odd: from_fn(|frequency| from_fn(|sample| wave(2 * frequency + 1, sample))),
-            waves: from_fn(|sample| from_fn(|frequency| wave(frequency, sample))),
+            even: from_fn(|frequency| from_fn(|sample| wave(2 * frequency, sample, 8))),
+            odd: from_fn(|frequency| from_fn(|sample| wave(2 * frequency + 1, sample, 8))),
+            waves: from_fn(|sample| from_fn(|frequency| wave(frequency, sample, 8))),
         }
     }
 
@@ -68,7 +63,7 @@ mod tests {
     fn a_wave_is_one_frequency() {
         let transform = Transform::new();
         for (v, u) in [(0, 0), (0, 1), (3, 0), (7, 7), (4, 5)] {
-            let samples = from_fn(|y| from_fn(|x| 100.0 * wave(v, y) * wave(u, x)));
+            let samples = from_fn(|y| from_fn(|x| 100.0 * wave(v, y, 8) * wave(u, x, 8)));
             for (y, row) in transform.forward(&samples).iter().enumerate() {
                 for (x, value) in row.iter().enumerate() {
                     let expected = if (y, x) == (v, u) { 100.0 } else { 0.0 };

@@ -22,9 +22,9 @@ use self::{
 };
 use crate::pipeline::{
     RenderError,
+    frequencies::ZIGZAG,
     raster::Raster,
     vectors::{Work, widest},
-    zigzag::ZIGZAG,
 };
 
 /// From this quality on, colour is kept at full resolution: half of it would be the largest error left.

@@ -5,7 +5,7 @@ use std::array::from_fn;
 use darkroom_shared::image::{Effort, Quality};
 
 use super::{blocks::Block, dct::Matrix, trellis::Trellis};
-use crate::pipeline::zigzag::ZIGZAG;
+use crate::pipeline::{frequencies::ZIGZAG, vectors::nearest};
 
 /// Rounds the frequencies of a component.
 pub(super) struct Quantiser {
@@ -70,12 +70,9 @@ impl Quantiser {
 
 /// To the nearest whole number that JPEG can code (T.81, annex F.1.2).
 #[inline(always)]
-#[allow(clippy::cast_possible_truncation)] // the lower bits of the mantissa are the number
+#[allow(clippy::cast_possible_truncation)] // it was cut off
 fn round(value: f32) -> i16 {
-    // From 2²³ on, floats are whole numbers; half of that more, and so are negative ones added to it. A cast would do the same, but
-    // with checks in the place of vectors.
-    const WHOLE: f32 = 12_582_912.0;
-    (value.clamp(-1023.0, 1023.0) + WHOLE).to_bits() as i16
+    nearest(value.clamp(-1023.0, 1023.0)) as i16
 }
 
 /// Puts bits that stand column by column from low to high frequencies.

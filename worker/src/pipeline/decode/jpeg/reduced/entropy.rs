@@ -5,7 +5,7 @@ use super::{
     code::{Code, Frequencies, Symbol, Window, value},
     inverse::Batch,
 };
-use crate::pipeline::zigzag::ZIGZAG;
+use crate::pipeline::frequencies::ZIGZAG;
 
 /// The data of a scan.
 pub(super) struct Data {
@@ -118,7 +118,10 @@ impl Bits<'_> {
         let mut read = 1;
         // So many pairs have room in what is left of the window.
         let mut room = 2;
-        while read < wanted {
+        let ended = loop {
+            if read >= wanted {
+                break false;
+            }
             let pair = frequencies.pair(self.window);
             let after = read + pair.passed.frequencies();
             // After its last frequency, nothing says that a block ends, and another begins.
@@ -129,8 +132,7 @@ impl Bits<'_> {
                 self.skip(pair.passed.bits.into());
                 read = after;
                 if pair.passed.are_last() {
-                    batch.reaches(read);
-                    return Some(());
+                    break true;
                 }
                 room -= 1;
                 if room == 0 {
@@ -144,15 +146,14 @@ impl Bits<'_> {
             let symbol = frequencies.code.symbol(self.window)?;
             if symbol.is_end() {
                 self.skip(symbol.bits.into());
-                batch.reaches(read);
-                return Some(());
+                break true;
             }
             read += usize::from(symbol.run());
             batch.set(at(read), lane, self.value(symbol));
             read += 1;
-        }
+        };
         batch.reaches(read);
-        self.pass(frequencies, read)
+        if ended { Some(()) } else { self.pass(frequencies, read) }
     }
 
     /// Passes over the frequencies after the first `read`.

@@ -71,23 +71,23 @@ impl Frame {
     fn new(header: &[u8], scan: &[u8], tables: &Tables, interval: usize, eighths: u32) -> Option<Self> {
         let (&[8, y1, y2, x1, x2, count], of_frame) = header.split_first_chunk()? else { return None };
         let (of_scan, &[0, 63, 0]) = scan.strip_prefix(&[count])?.split_last_chunk()? else { return None };
-        let (of_frame, of_scan) = (of_frame.as_chunks::<3>(), of_scan.as_chunks::<2>());
+        let (of_frame, of_scan) = (of_frame.as_chunks::<3>().0, of_scan.as_chunks::<2>().0);
         let count = usize::from(count);
-        if !matches!(count, 1 | 3) || of_frame.0.len() != count || of_scan.0.len() != count {
+        if !matches!(count, 1 | 3) || of_frame.len() != count || of_scan.len() != count {
             return None;
         }
-        let named = of_frame.0.iter().map(|[name, ..]| *name);
-        if named.clone().eq(*b"RGB") || named.ne(of_scan.0.iter().map(|[name, _]| *name)) {
+        let named = of_frame.iter().map(|[name, ..]| *name);
+        if named.clone().eq(*b"RGB") || named.ne(of_scan.iter().map(|[name, _]| *name)) {
             return None;
         }
         // Of a single component, a unit is a block.
         let blocks =
             |factors: u8| if count == 1 { (1, 1) } else { (usize::from(factors >> 4), usize::from(factors & 15)) };
-        let all = || of_frame.0.iter().map(|[_, factors, _]| blocks(*factors));
+        let all = || of_frame.iter().map(|[_, factors, _]| blocks(*factors));
         let most = (all().map(|(across, _)| across).max()?, all().map(|(_, down)| down).max()?);
         let eighths = eighths as usize;
         let mut components = Vec::new();
-        for ([_, factors, steps], [_, codes]) in of_frame.0.iter().zip(of_scan.0) {
+        for ([_, factors, steps], [_, codes]) in of_frame.iter().zip(of_scan) {
             let blocks = blocks(*factors);
             let side = |blocks: usize, most: usize| {
                 let samples = eighths * most.checked_div(blocks)?;

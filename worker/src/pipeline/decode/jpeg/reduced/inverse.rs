@@ -4,15 +4,18 @@
 //! Nothing is aliased, and nothing near the limit is weakened.
 #![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
-use std::{array::from_fn, f64::consts::PI};
+use std::array::from_fn;
 
-use crate::pipeline::zigzag::ZIGZAG;
+use crate::pipeline::frequencies::{ZIGZAG, wave};
 
 /// Blocks that are transformed at once.
 pub(super) const LANES: usize = 8;
 
-/// Of the rows of samples: the blocks of eight units, and room for half a vector.
-pub(super) const WIDTH: usize = 64 + 4;
+/// The most samples of a row of so many units.
+pub(super) const SAMPLES: usize = 8 * LANES;
+
+/// Of a row: those samples, and room for half a vector.
+pub(super) const WIDTH: usize = SAMPLES + 4;
 
 type Lanes = [f32; LANES];
 
@@ -82,6 +85,7 @@ impl Inverse {
             let ((x, y), (across, down)) = (position(index), spread[index]);
             spread[index + 1] = (across.max(x + 1).min(columns), down.max(y + 1).min(rows));
         }
+        let waves = |samples| from_fn(|frequency| from_fn(|sample| wave(frequency, sample, samples)));
         let is_used = |index: &usize| position(*index).0 < columns && position(*index).1 < rows;
         Self {
             columns,
@@ -161,18 +165,10 @@ impl Inverse {
     }
 }
 
-/// The waves of the lowest frequencies over so many samples, as high as over eight (T.81, annex A.3.3).
-#[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // small whole numbers
-fn waves(samples: usize) -> [[f32; 8]; 8] {
-    let wave = |frequency: usize, sample: usize| match frequency {
-        0 => 0.125_f64.sqrt(),
-        _ => 0.5 * (PI / (2 * samples) as f64 * (frequency * (2 * sample + 1)) as f64).cos(),
-    };
-    from_fn(|frequency| from_fn(|sample| wave(frequency, sample) as f32))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     #[test]

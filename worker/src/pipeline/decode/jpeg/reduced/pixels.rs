@@ -1,7 +1,8 @@
 //! From luminance and colour differences to pixels (JFIF 1.02, "Conversion to and from RGB").
 #![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
-use super::inverse::WIDTH;
+use super::inverse::{SAMPLES, WIDTH};
+use crate::pipeline::vectors::nearest;
 
 /// A row of gray pixels. Samples are around zero.
 #[inline(always)]
@@ -15,7 +16,7 @@ pub(super) fn grays(luminance: &[f32], row: &mut [u8]) {
 /// A row of pixels in colours.
 #[inline(always)]
 pub(super) fn colours(luminance: &[f32; WIDTH], blue: &[f32; WIDTH], red: &[f32; WIDTH], row: &mut [u8]) {
-    let mut pixels = [0_u32; 64];
+    let mut pixels = [0_u32; SAMPLES];
     for (i, pixel) in pixels.iter_mut().enumerate() {
         let (y, cb, cr) = (luminance[i], blue[i], red[i]);
         let r = byte(1.402_f32.mul_add(cr, y));
@@ -39,7 +40,5 @@ pub(super) fn colours(luminance: &[f32; WIDTH], blue: &[f32; WIDTH], red: &[f32;
 /// A sample around zero to the nearest of 8 bits.
 #[inline(always)]
 fn byte(sample: f32) -> u32 {
-    // From 2²³ on, floats are whole numbers: the lower bits of the mantissa are the number.
-    const WHOLE: f32 = 8_388_608.0;
-    ((sample + 128.0).clamp(0.0, 255.0) + WHOLE).to_bits() & 0xFF
+    nearest((sample + 128.0).clamp(0.0, 255.0)).cast_unsigned()
 }

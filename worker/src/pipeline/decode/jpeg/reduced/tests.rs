@@ -2,7 +2,7 @@
 
 use std::{f32::consts::PI, io::Cursor};
 
-use darkroom_dev::pictures::Jpeg;
+use darkroom_dev::pictures::{Jpeg, mixed};
 use darkroom_shared::header::{self, HeaderLimits};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -60,8 +60,7 @@ fn waves(x: u32, y: u32) -> [u8; 3] {
 
 /// As bright as gray, so that nothing is cut off.
 fn noise(x: u32, y: u32) -> [u8; 3] {
-    let mixed = (x.wrapping_mul(0x9E37_79B1) ^ y.wrapping_mul(0x85EB_CA77)).wrapping_mul(0xC2B2_AE3D);
-    [100 + (mixed >> 24) as u8 / 5; 3]
+    [100 + (mixed(x, y) >> 24) as u8 / 5; 3]
 }
 
 fn furthest(one: &Raster<u8>, other: &Raster<u8>) -> u8 {
