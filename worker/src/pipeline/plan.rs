@@ -71,6 +71,13 @@ pub(crate) struct Target {
     pub(crate) effort: Effort,
 }
 
+impl Target {
+    /// The quality of its WebP.
+    pub(crate) fn webp_quality(&self) -> Quality {
+        if self.formats == Formats::Pair { Recipe::WEBP_QUALITY } else { self.quality }
+    }
+}
+
 /// The plan of a recipe for a source of this upright size and number of frames.
 pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Result<Plan, RenderError> {
     let source = (width, height);

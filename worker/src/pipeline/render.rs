@@ -174,7 +174,7 @@ impl Job<'_> {
         let mut encoders = Vec::new();
         for target in targets {
             let (width, height) = self.plan.mount.sides((target.width, target.height));
-            encoders.push(encode::Animation::new(width, height, plays, target.quality, target.effort)?);
+            encoders.push(encode::Animation::new(width, height, plays, target.webp_quality(), target.effort)?);
         }
         let (mut to_gamut, mut framing) = (None, None);
         let mut learnt = None;
@@ -369,7 +369,9 @@ fn encodings(
     let mut files = Vec::new();
     match target.formats {
         Formats::Smallest => files.push(choose::smallest(picture, source, target.quality, target.effort)?),
-        Formats::One(Webp) | Formats::Pair => files.push((Webp, encode(picture, Webp, target.quality, target.effort)?)),
+        Formats::One(Webp) | Formats::Pair => {
+            files.push((Webp, encode(picture, Webp, target.webp_quality(), target.effort)?));
+        }
         Formats::One(_) => {}
     }
     files.extend(still_of(picture, source, target, fallback)?);
