@@ -1,12 +1,14 @@
 //! What is learnt of a picture on the way, for little: all of it comes from a picture of 32 pixels, which is made of one of
 //! a few hundred.
+#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
 use darkroom_shared::image::Facts;
 
 use super::{
     RenderError, dominant, likeness, linear, placeholder,
-    raster::Raster,
+    raster::{Channels, Raster},
     resize::{Region, resize},
+    vectors::{Work, widest},
 };
 
 /// What is learnt of a picture in linear light.
@@ -33,31 +35,59 @@ fn means(linear: &Raster<u16>) -> Raster<u16> {
     if side < 2 {
         return linear.clone();
     }
-    let channels = linear.channels.count();
     let mut small = Raster::new(linear.width.div_ceil(side), linear.height.div_ceil(side), linear.channels);
-    let mut sums = vec![0_u32; linear.row_length()];
-    let bands = linear.samples.chunks(linear.row_length() * side as usize);
-    for (band, result) in bands.zip(small.samples.chunks_exact_mut(small.width as usize * channels)) {
-        sums.fill(0);
-        for row in band.chunks_exact(sums.len()) {
-            sums.iter_mut().zip(row).for_each(|(sum, sample)| *sum += u32::from(*sample));
-        }
-        let rows = band.len() / sums.len();
-        for (sums, pixel) in sums.chunks(side as usize * channels).zip(result.chunks_exact_mut(channels)) {
-            let count = (sums.len() / channels * rows) as u64;
-            for (i, mean) in pixel.iter_mut().enumerate() {
-                let sum: u64 = sums.iter().skip(i).step_by(channels).map(|sum| u64::from(*sum)).sum();
-                *mean = u16::try_from((sum + count / 2) / count).unwrap_or(u16::MAX);
+    let side = side as usize;
+    match linear.channels {
+        Channels::Gray => widest(Means::<1> { linear, side, small: &mut small }),
+        Channels::GrayAlpha => widest(Means::<2> { linear, side, small: &mut small }),
+        Channels::Rgb => widest(Means::<3> { linear, side, small: &mut small }),
+        Channels::Rgba => widest(Means::<4> { linear, side, small: &mut small }),
+    }
+    small
+}
+
+/// Means of `N` channels.
+struct Means<'a, const N: usize> {
+    linear: &'a Raster<u16>,
+    side: usize,
+    small: &'a mut Raster<u16>,
+}
+
+impl<const N: usize> Work for Means<'_, N> {
+    type Output = ();
+
+    #[inline(always)]
+    #[allow(clippy::cast_precision_loss)] // of what is rounded to 16 bits
+    fn run(self) {
+        let Self { linear, side, small } = self;
+        let result_length = small.row_length();
+        let mut sums = vec![0_u32; linear.row_length()];
+        let bands = linear.samples.chunks(linear.row_length() * side);
+        for (band, result) in bands.zip(small.samples.chunks_exact_mut(result_length)) {
+            sums.fill(0);
+            for row in band.chunks_exact(sums.len()) {
+                sums.iter_mut().zip(row).for_each(|(sum, sample)| *sum += u32::from(*sample));
+            }
+            let rows = band.len() / sums.len();
+            for (sums, pixel) in sums.chunks(side * N).zip(result.chunks_exact_mut(N)) {
+                let mut total = [0.0_f32; N];
+                for sums in sums.chunks_exact(N) {
+                    for i in 0..N {
+                        total[i] += sums[i] as f32;
+                    }
+                }
+                let count = (sums.len() / N * rows) as f32;
+                for (mean, total) in pixel.iter_mut().zip(total) {
+                    *mean = linear::round(total / count);
+                }
             }
         }
     }
-    small
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::raster::Channels;
 
     #[test]
     fn a_box_has_the_mean_of_what_is_in_it() {

@@ -9,9 +9,10 @@
 use std::sync::LazyLock;
 
 use super::{
+    curve,
     decode::Samples,
     raster::{Channels, Raster},
-    vectors::nearest,
+    vectors::{Work, nearest, widest},
 };
 
 const MAX: f64 = 65_535.0;
@@ -26,25 +27,14 @@ fn encode(linear: f64) -> f64 {
 
 // Values are between 0 and the target's maximum by construction.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn table<T>(length: u32, curve: fn(f64) -> f64, scale: f64, round: fn(f64) -> T) -> Vec<T> {
+fn table(length: u32, curve: fn(f64) -> f64) -> Vec<u16> {
     let last = f64::from(length - 1);
-    (0..length).map(|i| round((curve(f64::from(i) / last) * scale).round())).collect()
+    (0..length).map(|i| (curve(f64::from(i) / last) * MAX).round() as u16).collect()
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn to_u16(value: f64) -> u16 {
-    value as u16
-}
-
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-fn to_u8(value: f64) -> u8 {
-    value as u8
-}
-
-static FROM_8: LazyLock<Vec<u16>> = LazyLock::new(|| table(256, decode, MAX, to_u16));
-static FROM_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, decode, MAX, to_u16));
-static TO_8: LazyLock<Vec<u8>> = LazyLock::new(|| table(65_536, encode, 255.0, to_u8));
-static TO_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, encode, MAX, to_u16));
+static FROM_8: LazyLock<Vec<u16>> = LazyLock::new(|| table(256, decode));
+static FROM_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, decode));
+static TO_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, encode));
 
 /// Coded samples with straight alpha, to linear light with premultiplied alpha.
 pub(crate) fn from_coded(coded: &Samples) -> Raster<u16> {
@@ -73,18 +63,17 @@ impl Linearise<u16> for Linear {
 }
 
 /// Coded samples of 8 bits, with straight alpha.
-pub(crate) struct Coded8([f32; 256]);
-
-impl Coded8 {
-    pub(crate) fn new() -> Self {
-        Self(std::array::from_fn(|i| f32::from(FROM_8[i])))
-    }
-}
+pub(crate) struct Coded8;
 
 impl Linearise<u8> for Coded8 {
     #[inline(always)]
     fn row<const N: usize>(&self, samples: &[u8], linear: &mut [f32]) {
-        look_up::<N, u8>(samples, linear, |value| self.0[usize::from(value)], |alpha| f32::from(alpha) * 257.0);
+        look_up::<N, u8>(
+            samples,
+            linear,
+            |value| curve::light(f32::from(value) * (1.0 / 255.0)) * 65_535.0,
+            |alpha| f32::from(alpha) * 257.0,
+        );
     }
 }
 
@@ -114,8 +103,9 @@ fn look_up<const N: usize, T: Copy>(
     }
     for (to, from) in linear.chunks_exact_mut(N).zip(samples.chunks_exact(N)) {
         let opacity = alpha(from[N - 1]);
+        let share = opacity * (1.0 / 65_535.0);
         for (to, from) in to.iter_mut().zip(&from[..N - 1]) {
-            *to = light(*from) * opacity / 65_535.0;
+            *to = light(*from) * share;
         }
         to[N - 1] = opacity;
     }
@@ -157,26 +147,59 @@ fn linearise<T: Copy + Default + Into<u16>>(
 
 /// Linear light with premultiplied alpha, to sRGB's 8-bit code with straight alpha.
 pub(crate) fn to_8(linear: &Raster<u16>) -> Raster<u8> {
-    code(linear, &TO_8, |alpha| u8::try_from((u32::from(alpha) + 128) / 257).unwrap_or(u8::MAX))
+    let mut coded = Raster::new(linear.width, linear.height, linear.channels);
+    let (linear, into) = (&linear.samples, &mut coded.samples);
+    match coded.channels {
+        Channels::Gray | Channels::Rgb => widest(To8::<1> { linear, into }),
+        Channels::GrayAlpha => widest(To8::<2> { linear, into }),
+        Channels::Rgba => widest(To8::<4> { linear, into }),
+    }
+    coded
+}
+
+/// Makes bytes of `N` samples a pixel; the last of two or four is alpha.
+struct To8<'a, const N: usize> {
+    linear: &'a [u16],
+    into: &'a mut [u8],
+}
+
+impl<const N: usize> Work for To8<'_, N> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        for (to, from) in self.into.chunks_exact_mut(N).zip(self.linear.chunks_exact(N)) {
+            let alpha = if N == 1 { u16::MAX } else { from[N - 1] };
+            // What is wholly transparent has no colour: black.
+            let scale = if alpha == 0 { 0.0 } else { 1.0 / f32::from(alpha) };
+            for (to, from) in to.iter_mut().zip(from) {
+                // A filter's overshoot may leave more colour than alpha.
+                *to = byte(curve::coded((f32::from(*from) * scale).min(1.0)) * 255.0);
+            }
+            if N > 1 {
+                to[N - 1] = byte(f32::from(alpha) / 257.0);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it is within 0 and 255
+fn byte(value: f32) -> u8 {
+    nearest(value) as u8
 }
 
 /// The same, to 16 bits a sample.
 pub(crate) fn to_16(linear: &Raster<u16>) -> Raster<u16> {
-    code(linear, &TO_16, |alpha| alpha)
-}
-
-fn code<T: Copy>(linear: &Raster<u16>, table: &[T], narrow: impl Fn(u16) -> T) -> Raster<T> {
-    let look_up = |value: u16| table[usize::from(value)];
+    let code = |value: u16| TO_16[usize::from(value)];
     let samples = match linear.channels {
-        Channels::Gray | Channels::Rgb => linear.samples.iter().map(|value| look_up(*value)).collect(),
-        Channels::GrayAlpha => {
-            linear.pixels().flat_map(|pixel| [look_up(divide(pixel[0], pixel[1])), narrow(pixel[1])]).collect()
-        }
+        Channels::Gray | Channels::Rgb => linear.samples.iter().map(|value| code(*value)).collect(),
+        Channels::GrayAlpha => linear.pixels().flat_map(|pixel| [code(divide(pixel[0], pixel[1])), pixel[1]]).collect(),
         Channels::Rgba => linear
             .pixels()
             .flat_map(|pixel| {
-                let colour = |i: usize| look_up(divide(pixel[i], pixel[3]));
-                [colour(0), colour(1), colour(2), narrow(pixel[3])]
+                let colour = |i: usize| code(divide(pixel[i], pixel[3]));
+                [colour(0), colour(1), colour(2), pixel[3]]
             })
             .collect(),
     };
@@ -216,6 +239,28 @@ mod tests {
     fn a_colour_that_is_not_mixed_comes_back_exactly() {
         let coded = Raster { width: 256, height: 1, channels: Channels::Gray, samples: (0..=255).collect() };
         assert_eq!(to_8(&from_coded(&Samples::Eight(coded.clone()))).samples, coded.samples);
+    }
+
+    #[test]
+    fn bytes_come_back_from_the_light_a_resize_takes() {
+        let coded: Vec<u8> = (0..=255).collect();
+        let mut linear = [0.0; 256];
+        Coded8.row::<1>(&coded, &mut linear);
+        let samples = linear.map(round).to_vec();
+        assert_eq!(to_8(&Raster { width: 256, height: 1, channels: Channels::Gray, samples }).samples, coded);
+    }
+
+    #[test]
+    fn every_light_has_its_nearest_code_with_and_without_wide_vectors() {
+        let samples: Vec<u16> = (0..=65_535).collect();
+        let mut plain = vec![0; samples.len()];
+        To8::<1> { linear: &samples, into: &mut plain }.run();
+        for (light, code) in samples.iter().zip(&plain) {
+            let exact = encode(f64::from(*light) / MAX) * 255.0;
+            assert!((f64::from(*code) - exact).abs() < 0.503, "{light} has {code} in the place of {exact}");
+        }
+        let light = Raster { width: 256, height: 256, channels: Channels::Gray, samples };
+        assert_eq!(to_8(&light).samples, plain);
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod attention;
 mod canvas;
 mod choose;
 mod colour;
+mod curve;
 mod decode;
 mod dominant;
 mod effects;

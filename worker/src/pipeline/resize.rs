@@ -67,7 +67,7 @@ pub(crate) fn resize_coded(
     match source {
         Samples::Eight(raster) if is_all(raster, region, width, height) => Ok(linear::from_coded(source)),
         Samples::Sixteen(raster) if is_all(raster, region, width, height) => Ok(linear::from_coded(source)),
-        Samples::Eight(raster) => resample(raster, &linear::Coded8::new(), region, width, height),
+        Samples::Eight(raster) => resample(raster, &linear::Coded8, region, width, height),
         Samples::Sixteen(raster) => resample(raster, &linear::Coded16, region, width, height),
     }
 }
@@ -360,7 +360,7 @@ mod tests {
             let columns = Kernel::new(0.25, 60.5, 61, width);
             let rows = Kernel::new(0.0, 47.0, 47, height);
             let [mut wide, mut plain] = [(); 2].map(|()| vec![0; (width * height * 3) as usize]);
-            let linearise = &linear::Coded8::new();
+            let linearise = &linear::Coded8;
             let (columns, rows) = (&columns, &rows);
             widest(Convolution::<3, _, _> { source: &source, linearise, columns, rows, result: &mut wide });
             Convolution::<3, _, _> { source: &source, linearise, columns, rows, result: &mut plain }.run();
