@@ -1,7 +1,9 @@
 //! WebP through libwebp, still and animated.
 #![allow(unsafe_code)] // FFI
 
-use std::{ffi::c_int, mem::zeroed, ptr, slice};
+mod planes;
+
+use std::{ffi::c_int, marker::PhantomData, mem::zeroed, ptr, slice};
 
 use darkroom_shared::image::{Effort, Quality};
 use libwebp_sys::{
@@ -11,6 +13,7 @@ use libwebp_sys::{
     WebPPicture, WebPPictureFree, WebPPictureImportRGB, WebPPictureImportRGBA,
 };
 
+use self::planes::Planes;
 use crate::pipeline::{
     RenderError,
     raster::{Channels, Raster},
@@ -43,22 +46,37 @@ fn config(quality: Quality, effort: Effort) -> Result<WebPConfig, RenderError> {
     // Edges stay sharper than with libwebp's own 0, for the same bytes: 0.1 more of SSIMULACRA2.
     config.filter_sharpness = 3;
     // Flat parts, where the eye sees steps first, get more of the bytes than with 50; the score of the whole is the same.
-    config.sns_strength = 60;
+    config.sns_strength = 58;
     Ok(config)
 }
 
-/// A picture in libwebp's memory.
-struct Picture(WebPPicture);
+/// A picture as libwebp takes it, in its own memory or in planes of ours.
+struct Picture<'a> {
+    raw: WebPPicture,
+    planes: PhantomData<&'a mut Planes>,
+}
 
-impl Picture {
-    /// An animation may code a frame without loss, and needs its colours exactly; else libwebp is given what it codes,
-    /// luminance and half of the colour, which saves a pass.
-    fn new(raster: &Raster<u8>, exact: bool) -> Result<Self, RenderError> {
-        let picture = WebPPicture::new().map_err(|()| RenderError::bug("libwebp has another version"))?;
-        let mut picture = Self(picture);
-        picture.0.width = c_int::try_from(raster.width).map_err(RenderError::bug)?;
-        picture.0.height = c_int::try_from(raster.height).map_err(RenderError::bug)?;
-        picture.0.use_argb = exact.into();
+impl<'a> Picture<'a> {
+    fn empty(width: u32, height: u32) -> Result<Self, RenderError> {
+        let mut raw = WebPPicture::new().map_err(|()| RenderError::bug("libwebp has another version"))?;
+        raw.width = c_int::try_from(width).map_err(RenderError::bug)?;
+        raw.height = c_int::try_from(height).map_err(RenderError::bug)?;
+        Ok(Self { raw, planes: PhantomData })
+    }
+
+    /// What is coded with loss, as it is coded.
+    fn of(planes: &'a mut Planes) -> Result<Self, RenderError> {
+        let mut picture = Self::empty(planes.width, planes.height)?;
+        let raw = &mut picture.raw;
+        (raw.y_stride, raw.uv_stride) = (raw.width, (raw.width + 1) / 2);
+        (raw.y, raw.u, raw.v) = (planes.luma.as_mut_ptr(), planes.blue.as_mut_ptr(), planes.red.as_mut_ptr());
+        Ok(picture)
+    }
+
+    /// In libwebp's memory. An animation may code a frame without loss, and needs its colours exactly.
+    fn imported(raster: &Raster<u8>, exact: bool) -> Result<Self, RenderError> {
+        let mut picture = Self::empty(raster.width, raster.height)?;
+        picture.raw.use_argb = exact.into();
         let expanded;
         let (samples, import): (&[u8], unsafe extern "C" fn(_, _, _) -> _) = match raster.channels {
             Channels::Rgb => (&raster.samples, WebPPictureImportRGB),
@@ -74,23 +92,27 @@ impl Picture {
         };
         let stride = c_int::try_from(samples.len() / raster.height as usize).map_err(RenderError::bug)?;
         // SAFETY: the samples are a stride for each row, with the bytes a pixel that the function reads.
-        if unsafe { import(&raw mut picture.0, samples.as_ptr(), stride) } == 0 {
+        if unsafe { import(&raw mut picture.raw, samples.as_ptr(), stride) } == 0 {
             return Err(RenderError::bug("libwebp has no memory"));
         }
         Ok(picture)
     }
 }
 
-impl Drop for Picture {
+impl Drop for Picture<'_> {
     fn drop(&mut self) {
-        // SAFETY: initialised in `new`; frees what libwebp allocated for it.
-        unsafe { WebPPictureFree(&raw mut self.0) };
+        // SAFETY: initialised in `empty`; frees what libwebp allocated for it, which planes of ours are not.
+        unsafe { WebPPictureFree(&raw mut self.raw) };
     }
 }
 
 /// Lossy, with alpha where the picture has it.
 pub(super) fn encode(raster: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
-    write(Picture::new(raster, false)?, &config(quality, effort)?)
+    let config = config(quality, effort)?;
+    if raster.channels.has_alpha() {
+        return write(Picture::imported(raster, false)?, &config);
+    }
+    write(Picture::of(&mut Planes::of(raster))?, &config)
 }
 
 /// With every colour that is seen as it was.
@@ -98,20 +120,20 @@ pub(super) fn lossless(raster: &Raster<u8>) -> Result<Vec<u8>, RenderError> {
     // Without loss, libwebp's quality is the effort that it makes.
     let mut config = config(Quality::DEFAULT, Effort::Balanced)?;
     config.lossless = 1;
-    write(Picture::new(raster, true)?, &config)
+    write(Picture::imported(raster, true)?, &config)
 }
 
-fn write(mut picture: Picture, config: &WebPConfig) -> Result<Vec<u8>, RenderError> {
+fn write(mut picture: Picture<'_>, config: &WebPConfig) -> Result<Vec<u8>, RenderError> {
     // SAFETY: zeroes are valid, and the next call fills it in.
     let mut writer: WebPMemoryWriter = unsafe { zeroed() };
     // SAFETY: a valid pointer.
     unsafe { WebPMemoryWriterInit(&raw mut writer) };
-    picture.0.writer = Some(WebPMemoryWrite);
-    picture.0.custom_ptr = (&raw mut writer).cast();
+    picture.raw.writer = Some(WebPMemoryWrite);
+    picture.raw.custom_ptr = (&raw mut writer).cast();
     // SAFETY: the writer lives on the stack until after the call.
-    let encoded = unsafe { WebPEncode(&raw const *config, &raw mut picture.0) };
+    let encoded = unsafe { WebPEncode(&raw const *config, &raw mut picture.raw) };
     let result = if encoded == 0 {
-        Err(RenderError::bug(format!("libwebp: {:?}", picture.0.error_code)))
+        Err(RenderError::bug(format!("libwebp: {:?}", picture.raw.error_code)))
     } else {
         // SAFETY: libwebp has written `size` bytes there.
         Ok(unsafe { slice::from_raw_parts(writer.mem, writer.size) }.to_vec())
@@ -161,9 +183,9 @@ impl Animation {
 
     /// Adds a frame of the animation's size, shown for this long, but for four and a half hours at most.
     pub(crate) fn add(&mut self, raster: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError> {
-        let mut picture = Picture::new(raster, true)?;
+        let mut picture = Picture::imported(raster, true)?;
         // SAFETY: valid pointers; the picture is copied.
-        let added = unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.0, self.elapsed, &raw const self.config) };
+        let added = unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.raw, self.elapsed, &raw const self.config) };
         if added == 0 {
             return Err(RenderError::bug("libwebp refuses a frame"));
         }
