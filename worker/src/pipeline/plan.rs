@@ -300,6 +300,16 @@ mod tests {
     }
 
     #[test]
+    fn webp_has_a_quality_of_its_own_in_the_standard_set_alone() {
+        let qualities = |recipe: &Recipe| {
+            let target = plan(recipe, 300, 200, 1).unwrap().targets.remove(0);
+            (target.quality.get(), target.webp_quality().get())
+        };
+        assert_eq!(qualities(&Recipe::Standard), (80, 83));
+        assert_eq!(qualities(&Recipe::Resize(resize(100, 0, Fit::Inside))), (80, 80));
+    }
+
+    #[test]
     fn a_resize_keeps_its_fit_and_never_enlarges() {
         for (width, height, fit, expected) in [
             (720, 0, Fit::Inside, (720, 588)),

@@ -45,7 +45,8 @@ fn config(quality: Quality, effort: Effort) -> Result<WebPConfig, RenderError> {
     config.method = method(effort);
     // Edges stay sharper than with libwebp's own 0, for the same bytes: 0.1 more of SSIMULACRA2.
     config.filter_sharpness = 3;
-    // Flat parts, where the eye sees steps first, get more of the bytes than with 50; the score of the whole is the same.
+    // Flat parts, where the eye sees steps first, get more of the bytes than with libwebp's own 50. With 60,
+    // Kodak's pictures lose 0.3 points of SSIMULACRA2.
     config.sns_strength = 58;
     Ok(config)
 }
