@@ -12,12 +12,13 @@ use super::{
     curve,
     decode::Samples,
     raster::{Channels, Raster},
-    vectors::{Work, nearest, widest},
+    vectors::{Work, byte, nearest, widest},
 };
 
 const MAX: f64 = 65_535.0;
 
-fn decode(coded: f64) -> f64 {
+/// The light of a coded value, both 0 to 1, as the standard has it.
+pub(super) fn decode(coded: f64) -> f64 {
     if coded <= 0.040_45 { coded / 12.92 } else { ((coded + 0.055) / 1.055).powf(2.4) }
 }
 
@@ -68,7 +69,7 @@ pub(crate) struct Coded8;
 impl Linearise<u8> for Coded8 {
     #[inline(always)]
     fn row<const N: usize>(&self, samples: &[u8], linear: &mut [f32]) {
-        look_up::<N, u8>(
+        to_light::<N, u8>(
             samples,
             linear,
             |value| curve::light(f32::from(value) * (1.0 / 255.0)) * 65_535.0,
@@ -84,12 +85,12 @@ impl Linearise<u16> for Coded16 {
     #[inline(always)]
     fn row<const N: usize>(&self, samples: &[u16], linear: &mut [f32]) {
         let table = FROM_16.as_slice();
-        look_up::<N, u16>(samples, linear, |value| f32::from(table[usize::from(value)]), f32::from);
+        to_light::<N, u16>(samples, linear, |value| f32::from(table[usize::from(value)]), f32::from);
     }
 }
 
 #[inline(always)]
-fn look_up<const N: usize, T: Copy>(
+fn to_light<const N: usize, T: Copy>(
     samples: &[T],
     linear: &mut [f32],
     light: impl Fn(T) -> f32,
@@ -181,12 +182,6 @@ impl<const N: usize> Work for To8<'_, N> {
             }
         }
     }
-}
-
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it is within 0 and 255
-fn byte(value: f32) -> u8 {
-    nearest(value) as u8
 }
 
 /// The same, to 16 bits a sample.

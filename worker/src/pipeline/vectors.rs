@@ -14,6 +14,13 @@ pub(crate) fn nearest(value: f32) -> i32 {
     (value + WHOLE).to_bits().wrapping_sub(WHOLE.to_bits()).cast_signed()
 }
 
+/// The nearest byte to a value between 0 and 255.
+#[inline(always)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it is between
+pub(crate) fn byte(value: f32) -> u8 {
+    nearest(value) as u8
+}
+
 /// What [`widest`] runs.
 pub(crate) trait Work {
     type Output;

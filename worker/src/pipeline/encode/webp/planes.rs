@@ -5,7 +5,7 @@
 
 use crate::pipeline::{
     raster::{Channels, Raster},
-    vectors::{Work, nearest, widest},
+    vectors::{Work, byte, widest},
 };
 
 /// The planes of a picture without alpha, nothing between rows. Of odd sides, the larger half is coded.
@@ -95,12 +95,6 @@ fn halve(upper: &[f32], lower: &[f32], half: &mut [u8]) {
     for ((half, upper), lower) in half.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
         *half = byte((upper[0] + upper[1] + lower[0] + lower[1]) * 0.25 + 128.0);
     }
-}
-
-#[inline(always)]
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it is within 16 and 240
-fn byte(value: f32) -> u8 {
-    nearest(value) as u8
 }
 
 #[cfg(test)]
