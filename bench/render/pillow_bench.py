@@ -1,4 +1,5 @@
-"""Pillow's side of `make bench-render`: Lanczos, in its default gamma space. Same argument and answer as sharp_bench.mjs."""
+"""Pillow's side of `make bench-render`: Lanczos, in its default gamma space. Same argument and answer as sharp_bench.mjs,
+without `chained` and `alone`."""
 
 import io
 import json
@@ -12,26 +13,54 @@ task = json.loads(sys.argv[1])
 QUALITY = {"jpeg": {"quality": 80, "optimize": True}, "webp": {"quality": 80}, "png": {}}
 
 
-def each(source, write):
+def decode(source):
     with Image.open(io.BytesIO(source)) as image:
         picture = ImageOps.exif_transpose(image)
         if picture.mode not in ("RGB", "RGBA", "L"):
             picture = picture.convert("RGBA" if "A" in picture.mode or "transparency" in picture.info else "RGB")
-        for size in task["sizes"]:
-            width = min(size[0], picture.width)
-            height = size[1] if len(size) > 1 else round(picture.height * width / picture.width)
-            small = picture.resize((width, height), Image.Resampling.LANCZOS)
-            for format in task["formats"]:
-                coded = small.quantize(256, method=Image.Quantize.FASTOCTREE) if task.get("palette") else small
-                file = io.BytesIO()
-                coded.save(file, format, **QUALITY[format])
-                write(f"{size[0]}.{format}", file.getvalue())
+        return picture
+
+
+def resize(picture):
+    for size in task["sizes"]:
+        width = min(size[0], picture.width)
+        height = size[1] if len(size) > 1 else round(picture.height * width / picture.width)
+        yield size, picture.resize((width, height), Image.Resampling.LANCZOS)
+
+
+def encode(small):
+    for format in task["formats"]:
+        coded = small.quantize(256, method=Image.Quantize.FASTOCTREE) if task.get("palette") else small
+        file = io.BytesIO()
+        coded.save(file, format, **QUALITY[format])
+        yield format, file.getvalue()
+
+
+def each(source, write):
+    for size, small in resize(decode(source)):
+        for format, data in encode(small):
+            write(f"{size[0]}.{format}", data)
+
+
+def prepared(source):
+    """What is to be timed."""
+    match task.get("step"):
+        case "decode":
+            return lambda: decode(source)
+        case "resize":
+            picture = decode(source)
+            return lambda: list(resize(picture))
+        case "encode":
+            pictures = [small for _, small in resize(decode(source))]
+            return lambda: [list(encode(small)) for small in pictures]
+    return lambda: each(source, lambda *_: None)
 
 
 def work(sources, seconds, part, parts):
+    calls = [prepared(source) for source in sources]
     start, images = time.perf_counter(), 0
     while time.perf_counter() - start < seconds or images % len(sources) != 0:
-        each(sources[(images + part * len(sources) // parts) % len(sources)], lambda *_: None)
+        calls[(images + part * len(sources) // parts) % len(sources)]()
         images += 1
     return images, time.process_time()
 

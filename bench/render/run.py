@@ -3,7 +3,8 @@
 CORPUS=dir` calls it. Every rate is the median of ROUNDS rounds (3), in which the systems take turns; each renders for
 SECONDS (1.5) in a process of its own, with the files in memory (vipsthumbnail and oximg: a process a rendition, from disk).
 
-    ONLY=a,b   only these tasks, or `sources`: what a quality of 80 is worth for sources of 768, 2000 and 4000 pixels; or
+    ONLY=a,b   only these tasks, or `stages`: where the time of each goes; `alone`: how long one photograph takes when
+               nothing else runs; `sources`: what a quality of 80 is worth for sources of 768, 2000 and 4000 pixels;
                `sizes`: bytes at equal SSIMULACRA2, and whether `auto` finds the smallest
     WRITE=1    writes table and chart into docs/ too
 
@@ -32,7 +33,7 @@ PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
 ROUNDS, SECONDS = int(os.environ.get("ROUNDS", "3")), float(os.environ.get("SECONDS", "1.5"))
 CORES = len(os.sched_getaffinity(0))
 # As worker/src/render/process.rs sets it for a render child.
-CHILD = {"MALLOC_MMAP_THRESHOLD_": "67108864", "MALLOC_TRIM_THRESHOLD_": "67108864", "RAYON_NUM_THREADS": "1"}
+CHILD = {"MALLOC_MMAP_THRESHOLD_": "67108864", "MALLOC_TRIM_THRESHOLD_": "67108864"}
 
 
 def install():
@@ -116,10 +117,13 @@ def run(command, cores, environment=None):
     return json.loads(ran.stdout)
 
 
-def darkroom(effort):
+def darkroom(effort="balanced", spare_cores=None, stages=False):
     def call(task, cores, seconds, out, files):
         recipe = task.recipe if effort == "balanced" else {**task.recipe, "effort": effort}
-        argument = {"files": files, "recipe": recipe, "threads": 1, "seconds": seconds, "out": out}
+        argument = {"files": files, "recipe": recipe, "spare_cores": spare_cores or 0, "seconds": seconds, "out": out,
+                    "stages": stages}
+        if spare_cores is not None or stages:
+            return run([os.environ["RENDER_BENCH"], json.dumps(argument)], cores, CHILD)
         # A process a core, as the worker has its children.
         with concurrent.futures.ThreadPoolExecutor(cores) as pool:
             command = [os.environ["RENDER_BENCH"], json.dumps(argument)]
@@ -173,7 +177,7 @@ def oximg(task, file, size, stem):
 
 
 def systems(task):
-    all_of_them = {"Darkroom": darkroom("balanced")}
+    all_of_them = {"Darkroom": darkroom()}
     if task.recipe["recipe"] == "resize":
         all_of_them |= {"Darkroom, speed": darkroom("speed"), "Darkroom, best": darkroom("best")}
     node = ["node", str(PEERS / "sharp_bench.mjs")]
@@ -236,6 +240,55 @@ def table(task, rows):
     return "\n".join(lines) + "\n"
 
 
+def stages(everything):
+    """Milliseconds of each step, on one core."""
+    node, python = ["node", str(PEERS / "sharp_bench.mjs")], [sys.executable, str(HERE / "pillow_bench.py")]
+
+    def median(call, task):
+        answers = [call(task, 1, SECONDS, None, task.files) for _ in range(ROUNDS)]
+        middle = sorted(answers, key=lambda answer: answer["seconds"] / answer["images"])[len(answers) // 2]
+        middle["ms"] = 1000 * middle["seconds"] / middle["images"]
+        return middle
+
+    lines = ["### Where the time goes: milliseconds a picture on one core", "",
+             "| task | | decode | resize | encode | all else |", "|---|---|---|---|---|---|"]
+    for name, task in everything.items():
+        if not task.files:
+            continue
+        own = median(darkroom(stages=True), task)
+        ms = {stage: 1000 * seconds / own["images"] for stage, seconds in own["stages"].items()}
+        encode = {stage.split()[1]: spent for stage, spent in ms.items() if stage.startswith("encode")}
+        decode, resize = ms["decode"], sum(ms.get(stage, 0) for stage in ("resize", "orient", "colour", "to 8 bits"))
+        rest = own["ms"] - decode - resize - sum(encode.values())
+        encoded = ", ".join(f"{format} {spent:.1f}" for format, spent in sorted(encode.items()))
+        lines.append(f"| {name} | Darkroom | {decode:.1f} | {resize:.1f} | {encoded} | {rest:.1f} |")
+        for peer_name, command in (("sharp", node), ("Pillow", python)):
+            if peer_name in PEERS_FOUND:
+                steps = [median(peer(command, step=step), task)["ms"] for step in ("decode", "resize", "encode")]
+                lines.append(f"| | {peer_name} | " + " | ".join(f"{step:.1f}" for step in steps) + " | |")
+    return "\n".join(lines) + "\n"
+
+
+def alone(task):
+    """How long one picture takes on all cores."""
+    node = ["node", str(PEERS / "sharp_bench.mjs")]
+    calls = {"Darkroom": darkroom(spare_cores=CORES - 1), "Darkroom, without spare cores": darkroom(spare_cores=0)}
+    if "sharp" in PEERS_FOUND:
+        calls |= {"sharp, all renditions at once": peer(node, alone=True),
+                  "sharp, chained by hand, then all at once": peer(node, alone=True, chained=True)}
+    times = {name: [] for name in calls}
+    for _ in range(ROUNDS):
+        for name, call in calls.items():
+            answer = call(task, CORES, SECONDS, None, task.files)
+            times[name].append(1000 * answer["seconds"] / answer["images"])
+    own = statistics.median(times["Darkroom"])
+    lines = ["### One photograph at a time, the same renditions", "", f"| | ms, {CORES} cores | Darkroom is |", "|---|---|---|"]
+    for name, spent in times.items():
+        median = statistics.median(spent)
+        lines.append(f"| {name} | {median:.0f} | " + ("|" if name == "Darkroom" else f"{median / own:.2f} × |"))
+    return "\n".join(lines) + "\n"
+
+
 def sources(judge):
     """What a quality of 80 is worth: pictures of 768, 2000 and 4000 pixels into 500 × 500, as JPEG."""
     from PIL import Image
@@ -261,7 +314,7 @@ def sources(judge):
             task = Task(name, files, resized(width=500, height=500, format="jpeg", quality=quality),
                         [[500, 500, {"fit": "inside"}]], ["jpeg"], {"quality": quality})
             sharp = peer(["node", str(PEERS / "sharp_bench.mjs")], palette=False)
-            own, theirs = (outcome(judge, call, task) for call in (darkroom("balanced"), sharp))
+            own, theirs = (outcome(judge, call, task) for call in (darkroom(), sharp))
             lines.append(f"| {name} | {len(files)} | {quality} | {own[2]:.2f} / {own[3]:.2f}, {own[0]:,} bytes "
                          f"| {theirs[2]:.2f} / {theirs[3]:.2f}, {theirs[0]:,} bytes |")
     return "\n".join(lines) + "\n"
@@ -287,12 +340,16 @@ def encoders(judge):
 def main():
     judge = reference.Judge(PEERS / "references", os.environ["SCORE"])
     everything = tasks()
-    wanted = os.environ.get("ONLY", ",".join([*everything, "sources", "sizes"])).split(",")
+    wanted = os.environ.get("ONLY", ",".join([*everything, "stages", "alone", "sources", "sizes"])).split(",")
     for name in wanted:
         if name == "sources":
             text = sources(judge)
         elif name == "sizes":
             text = encoders(judge)
+        elif name == "stages":
+            text = stages(everything)
+        elif name == "alone":
+            text = alone(everything["photos"])
         elif not everything[name].files:
             print(f"{name}: its files are not in CORPUS")
             continue

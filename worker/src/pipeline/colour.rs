@@ -198,6 +198,7 @@ impl ToGamut {
     }
 
     /// Converts a picture in linear light with premultiplied alpha.
+    #[tracing::instrument(level = "trace", name = "colour", skip_all)]
     pub(crate) fn apply(&self, picture: Raster<u16>) -> Raster<u16> {
         let transform = match &self.conversion {
             Conversion::Nothing => return picture,

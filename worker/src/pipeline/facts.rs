@@ -12,6 +12,7 @@ use super::{
 };
 
 /// What is learnt of a picture in linear light.
+#[tracing::instrument(level = "trace", name = "facts", skip_all)]
 pub(crate) fn facts(linear: &Raster<u16>) -> Result<Facts, RenderError> {
     let linear = &means(linear);
     let longer = linear.width.max(linear.height);

@@ -147,6 +147,7 @@ fn linearise<T: Copy + Default + Into<u16>>(
 }
 
 /// Linear light with premultiplied alpha, to sRGB's 8-bit code with straight alpha.
+#[tracing::instrument(level = "trace", name = "to 8 bits", skip_all)]
 pub(crate) fn to_8(linear: &Raster<u16>) -> Raster<u8> {
     let mut coded = Raster::new(linear.width, linear.height, linear.channels);
     let (linear, into) = (&linear.samples, &mut coded.samples);

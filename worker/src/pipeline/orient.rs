@@ -75,6 +75,7 @@ impl Orientation {
     }
 
     /// The picture turned upright.
+    #[tracing::instrument(level = "trace", name = "orient", skip_all)]
     pub(crate) fn apply<T: Copy + Default>(self, stored: Raster<T>) -> Raster<T> {
         if self == Self::default() {
             return stored;

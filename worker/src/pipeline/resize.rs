@@ -45,6 +45,7 @@ impl Region {
 }
 
 /// Makes `region` of a picture in linear light with premultiplied alpha one of `width` × `height`.
+#[tracing::instrument(level = "trace", name = "resize", skip_all)]
 pub(crate) fn resize(
     source: &Raster<u16>,
     region: Region,
@@ -58,6 +59,7 @@ pub(crate) fn resize(
 }
 
 /// The same of coded samples with straight alpha.
+#[tracing::instrument(level = "trace", name = "resize", skip_all)]
 pub(crate) fn resize_coded(
     source: &Samples,
     region: Region,

@@ -20,6 +20,7 @@ pub(crate) fn lossless(picture: &Raster<u8>, format: RenditionFormat) -> Result<
 }
 
 /// Encodes a picture. Where the format has no transparency, it is laid on white.
+#[tracing::instrument(level = "trace", name = "encode", skip_all, fields(%format))]
 pub(crate) fn encode(
     picture: &Raster<u8>,
     format: RenditionFormat,
