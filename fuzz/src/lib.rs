@@ -27,7 +27,7 @@ pub fn render_only(format: SourceFormat, bytes: &[u8]) {
         1 => Recipe::Resize(Resize { width: NonZeroU32::new(8), effort: Effort::Speed, ..Resize::default() }),
         _ => Recipe::Standard,
     };
-    let rendered = render(bytes, &recipe, &Limits { header: LIMITS }, &mut |rendition| {
+    let rendered = render(bytes, &recipe, &Limits { header: LIMITS, ..Limits::default() }, &mut |rendition| {
         assert!(u64::from(rendition.width) * u64::from(rendition.height) <= LIMITS.pixels);
         assert!(!rendition.bytes.is_empty());
         Ok(())

@@ -1,8 +1,8 @@
 //! How much memory rendering a picture takes beside what it is granted, in a render process of its own:
 //! `cargo run --release --workspace --example memory -- target/release/darkroom-worker FILE…`.
 //!
-//! Tries smaller and smaller grants: the smallest that suffices is what the picture needs. `RECIPE` is one in JSON; the
-//! standard set without it.
+//! Tries smaller and smaller grants, from twice the estimate: the smallest that suffices is what the picture needs. `RECIPE` is one in JSON; the
+//! standard set without it. `SPARE_CORES` is how many it encodes on beside the first.
 
 use std::{
     env, fs,
@@ -36,6 +36,8 @@ async fn main() -> Result<()> {
         Ok(recipe) => serde_json::from_str(&recipe)?,
         Err(_) => Recipe::Standard,
     };
+    let spare_cores = env::var("SPARE_CORES").map_or(Ok(0), |cores| cores.parse()).map_err(Error::other)?;
+    let limits = Limits { spare_cores, ..Limits::default() };
     let program = Program { path: worker.into(), arguments: vec!["render-child".to_owned()] };
     // A new child for each grant, so that none uses what the last one's allocator kept.
     let pool = Pool::start(PoolOptions { program, size: 1, orders: 1, deadline: Duration::from_mins(5) })?;
@@ -44,15 +46,15 @@ async fn main() -> Result<()> {
         let source = fs::read(&file)?;
         let name = file.rsplit('/').next().unwrap_or_default();
         let Ok(header) = header::read(&mut Cursor::new(&source), &HeaderLimits::default()) else { continue };
-        let granted = admission::estimate(&header, source.len() as u64, &recipe);
-        if !suffices(&pool, &recipe, &source, granted).await {
-            println!("| {name} | {} | more, or it is refused | |", granted >> 20);
+        let granted = admission::estimate(&header, &source, &recipe, limits.spare_cores);
+        if !suffices(&pool, &recipe, limits, &source, 2 * granted).await {
+            println!("| {name} | {} | more than twice as much | |", granted >> 20);
             continue;
         }
-        let (mut too_little, mut enough) = (0, granted.div_ceil(STEP));
+        let (mut too_little, mut enough) = (0, (2 * granted).div_ceil(STEP));
         while enough - too_little > 1 {
             let middle = u64::midpoint(too_little, enough);
-            if suffices(&pool, &recipe, &source, middle * STEP).await {
+            if suffices(&pool, &recipe, limits, &source, middle * STEP).await {
                 enough = middle;
             } else {
                 too_little = middle;
@@ -64,8 +66,8 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-async fn suffices(pool: &Pool, recipe: &Recipe, source: &[u8], memory: u64) -> bool {
-    let order = Order { recipe: recipe.clone(), limits: Limits::default() };
+async fn suffices(pool: &Pool, recipe: &Recipe, limits: Limits, source: &[u8], memory: u64) -> bool {
+    let order = Order { recipe: recipe.clone(), limits };
     let (sender, mut renditions) = mpsc::channel(1);
     let rendered = async {
         // Dropped with the block: then all renditions are taken.

@@ -8,7 +8,7 @@ use std::{
     cell::Cell,
     collections::BTreeMap,
     env,
-    fmt::Debug,
+    fmt::{Debug, Write as _},
     fs,
     io::{Error, Result},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -91,10 +91,10 @@ impl Stages {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count<'a, S: LookupSpan<'a>>(&self, span: Option<SpanRef<'a, S>>) {
+    fn count<'a, S: LookupSpan<'a>>(&self, span: Option<&SpanRef<'a, S>>) {
         let now = Instant::now();
         let spent = now - SINCE.replace(now);
-        if let Some(Name(name)) = span.as_ref().and_then(|span| span.extensions().get().cloned()) {
+        if let Some(Name(name)) = span.and_then(|span| span.extensions().get().cloned()) {
             *self.seconds().entry(name).or_default() += spent.as_secs_f64();
         }
     }
@@ -110,11 +110,11 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Stages {
     }
 
     fn on_enter(&self, id: &Id, context: Context<'_, S>) {
-        self.count(context.span(id).and_then(|span| span.parent()));
+        self.count(context.span(id).and_then(|span| span.parent()).as_ref());
     }
 
     fn on_exit(&self, id: &Id, context: Context<'_, S>) {
-        self.count(context.span(id));
+        self.count(context.span(id).as_ref());
     }
 }
 
@@ -124,7 +124,8 @@ struct Name(String);
 
 impl Visit for Name {
     fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        self.0 += &format!(" {value:?}");
+        // Strings take all that is written.
+        _ = write!(self.0, " {value:?}");
     }
 }
 

@@ -75,7 +75,7 @@ impl App {
             pool,
             bucket: Bucket::new(&settings.bucket)?,
             staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
-            limits: pipeline::Limits { header: settings.limits.into() },
+            limits: pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },
             renderers: Pool::start(PoolOptions {
                 program: Program::own()?,
                 size: settings.worker.concurrency,

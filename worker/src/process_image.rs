@@ -25,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::{
     App,
-    pipeline::{Files, RenderError, Rendered},
+    pipeline::{Files, Limits, RenderError, Rendered},
     render::{
         RenderFault,
         admission::{self, NoRoom},
@@ -113,8 +113,11 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
         Some(overlay) => Some(read_overlay(app, overlay.image).await?),
         None => None,
     };
-    let beside = overlay.as_ref().map_or(0, |(header, file)| admission::overlay(header, file.len() as u64));
-    let needed = admission::estimate(&header, source.len() as u64, &recipe) + beside;
+    let beside = overlay.as_ref().map_or(0, |(header, file)| admission::overlay(header, file));
+    let share = app.renderers.share();
+    let needed = |spare_cores| admission::estimate(&header, &source, &recipe, spare_cores) + beside;
+    let spare_cores = app.admission.spare_cores(share.spare_cores, needed);
+    let needed = needed(spare_cores);
     // A picture that ran out of its memory has another attempt with more, where there is more.
     let needed = needed.max(needed.saturating_mul(lease.attempt().into()).min(app.admission.most()));
     let _room = app.admission.room(needed).await.map_err(|no_room| match no_room {
@@ -128,7 +131,7 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
 
     // Holds one rendition besides those on their way: the child waits rather than fill the memory.
     let (encoded, renditions) = mpsc::channel(1);
-    let order = Order { recipe, limits: app.limits };
+    let order = Order { recipe, limits: Limits { spare_cores, ..app.limits } };
     let rendered = async move {
         let files = Files { source: &source, overlay: overlay.as_ref().map(|(_, file)| &file[..]) };
         app.renderers.render(&order, files, needed, &encoded).await

@@ -6,7 +6,7 @@ use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 use darkroom_dev::pictures::{self, GifFrame, Jpeg};
 use darkroom_shared::{
     header::{self, Header, HeaderLimits},
-    image::{Facts, FailureCode, ImageId, Overlay, Recipe, RenditionFormat, Resize, Scale, Ssim},
+    image::{Facts, FailureCode, ImageId, Overlay, Quality, Recipe, RenditionFormat, Resize, Scale, Ssim},
 };
 use darkroom_worker::{
     pipeline::{Files, Limits, Rendered},
@@ -57,8 +57,16 @@ async fn render_as<'a>(
     memory: u64,
     recipe: Recipe,
 ) -> Result<(Facts, Vec<Rendered>), RenderFault> {
+    render_to(pool, files, memory, Order { recipe, limits: Limits::default() }).await
+}
+
+async fn render_to<'a>(
+    pool: &Pool,
+    files: impl Into<Files<'a>>,
+    memory: u64,
+    order: Order,
+) -> Result<(Facts, Vec<Rendered>), RenderFault> {
     let (sender, mut renditions) = mpsc::channel(1);
-    let order = Order { recipe, limits: Limits::default() };
     let rendered = async move { pool.render(&order, files, memory, &sender).await };
     let received = async {
         let mut all = Vec::new();
@@ -132,17 +140,58 @@ async fn a_child_gets_the_overlay_with_its_order_and_the_next_order_after_it() {
 async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
     let pool = pool(shipped(), 1, 100, LONG);
     // Noise, and wholly transparent parts: the most that an encoder can have to do.
-    let samples: Vec<u8> = (0..640_u32 * 480).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()).collect();
-    let source = pictures::png(640, 480, ColorType::Rgba, BitDepth::Eight, &samples);
-    let plain = RenditionFormat::ALL.iter().map(|format| (*format, None));
-    for (format, ssim) in plain.chain([(RenditionFormat::Webp, Ssim::new(50.0))]) {
-        let recipe = Recipe::Resize(Resize { format: Some(format), ssim, ..Resize::default() });
-        let header = header::read(&mut std::io::Cursor::new(&source), &HeaderLimits::default()).unwrap();
-        let memory = admission::estimate(&header, source.len() as u64, &recipe);
-        let (_, renditions) = render_as(&pool, &source, memory, recipe).await.unwrap();
-        assert_eq!(renditions[0].format, format);
+    let samples: Vec<u8> = (0..1000_u32 * 700).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()).collect();
+    let source = pictures::png(1000, 700, ColorType::Rgba, BitDepth::Eight, &samples);
+    let opaque = pictures::png(1000, 700, ColorType::Rgb, BitDepth::Eight, &samples[..1000 * 700 * 3]);
+    let of = |quality| RenditionFormat::ALL.iter().map(move |format| (*format, Quality::new(quality).unwrap(), None));
+    let scored = [(RenditionFormat::Webp, Quality::DEFAULT, Ssim::new(50.0))];
+    for (format, quality, ssim) in of(80).chain(of(100)).chain(scored) {
+        for source in [&source, &opaque] {
+            let recipe = Recipe::Resize(Resize { format: Some(format), quality, ssim, ..Resize::default() });
+            let header = header::read(&mut std::io::Cursor::new(&source), &HeaderLimits::default()).unwrap();
+            let memory = admission::estimate(&header, source, &recipe, 0);
+            let (_, renditions) = render_as(&pool, source, memory, recipe).await.unwrap();
+            assert_eq!(renditions[0].format, format);
+        }
     }
     assert_eq!(pool.started(), 1);
+}
+
+/// The worst case that cores make: all that can be encoded at once, of noise.
+#[tokio::test]
+async fn a_child_encodes_on_spare_cores_within_the_memory_that_they_are_granted() {
+    let noise = |length: u32| (0..length).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes());
+    let (width, height) = (1700, 900);
+    let samples: Vec<u8> = noise(width * height).collect();
+    let transparent = pictures::png(width, height, ColorType::Rgba, BitDepth::Eight, &samples);
+    let jpeg = Jpeg::new(1700, 900)
+        .encode_rgb(|x, y| [x, y, x + y].map(|n| (n.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()[0]));
+    let smallest = Recipe::Resize(Resize::default());
+    for (source, recipe, files) in
+        [(&jpeg, Recipe::Standard, 8), (&transparent, Recipe::Standard, 8), (&jpeg, smallest, 1)]
+    {
+        let header = header::read(&mut std::io::Cursor::new(source), &HeaderLimits::default()).unwrap();
+        for spare_cores in [1, 3] {
+            // Nothing is free that an earlier picture needed.
+            let pool = pool(shipped(), 1, 1, LONG);
+            let memory = admission::estimate(&header, source, &recipe, spare_cores);
+            let order = Order { recipe: recipe.clone(), limits: Limits { spare_cores, ..Limits::default() } };
+            let (_, renditions) = render_to(&pool, source, memory, order).await.unwrap();
+            assert_eq!(renditions.len(), files);
+        }
+    }
+}
+
+#[tokio::test]
+async fn pictures_share_the_cores() {
+    let pool = pool(shipped(), 4, 100, LONG);
+    let cores = u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap();
+    let alone = pool.share();
+    assert_eq!(alone.spare_cores, cores - 1);
+    let second = pool.share();
+    assert_eq!(second.spare_cores, (cores / 2).saturating_sub(1));
+    drop((alone, second));
+    assert_eq!(pool.share().spare_cores, cores - 1);
 }
 
 #[tokio::test]
@@ -154,11 +203,11 @@ async fn an_overlay_has_room_in_the_memory_that_it_adds() {
     let overlay = Overlay { scale: Scale::new(1.0).unwrap(), ..Overlay::of(ImageId::now()) };
     let recipe =
         Recipe::Resize(Resize { overlay: Some(overlay), format: Some(RenditionFormat::Jpeg), ..Resize::default() });
-    let memory = |file: &[u8], of: &dyn Fn(&Header, u64) -> u64| {
-        of(&header::read(&mut std::io::Cursor::new(file), &HeaderLimits::default()).unwrap(), file.len() as u64)
+    let memory = |file: &[u8], of: &dyn Fn(&Header, &[u8]) -> u64| {
+        of(&header::read(&mut std::io::Cursor::new(file), &HeaderLimits::default()).unwrap(), file)
     };
     for (source, logo) in [(png(32, 32), png(3000, 2000)), (png(1200, 800), png(1200, 800))] {
-        let granted = memory(&source, &|header, length| admission::estimate(header, length, &recipe))
+        let granted = memory(&source, &|header, file| admission::estimate(header, file, &recipe, 0))
             + memory(&logo, &admission::overlay);
         let files = Files { source: &source, overlay: Some(&logo) };
         let (_, renditions) = render_as(&pool, files, granted, recipe.clone()).await.unwrap();
@@ -288,7 +337,7 @@ async fn judged(pool: &Pool, source: &[u8]) -> Result<usize, FailureCode> {
         Ok(header) => header,
         Err(error) => return Err(error.failure().unwrap().code),
     };
-    let memory = admission::estimate(&header, source.len() as u64, &Recipe::Standard);
+    let memory = admission::estimate(&header, source, &Recipe::Standard, 0);
     match render(pool, source, memory).await {
         Ok((_, renditions)) => Ok(renditions.len()),
         Err(RenderFault::Refused { failure, .. }) => Err(failure.code),

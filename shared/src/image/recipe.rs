@@ -349,6 +349,16 @@ impl Recipe {
         matches!(self, Self::Resize(Resize { ssim: Some(_), .. }))
     }
 
+    /// The highest quality that anything is encoded with.
+    #[must_use]
+    pub const fn highest_quality(&self) -> Quality {
+        match self {
+            Self::Standard => Self::WEBP_QUALITY,
+            Self::Resize(Resize { ssim: Some(_), .. }) => Quality::MAX,
+            Self::Resize(resize) => resize.quality,
+        }
+    }
+
     /// What the one rendition is encoded as, where that was asked for.
     #[must_use]
     pub const fn format(&self) -> Option<RenditionFormat> {

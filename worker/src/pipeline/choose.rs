@@ -1,10 +1,10 @@
 //! Which format suits a picture.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, iter};
 
 use darkroom_shared::image::{Effort, Quality, RenditionFormat, SourceFormat};
 
-use super::{RenderError, encode::encode, raster::Raster};
+use super::{RenderError, cores::SpareCores, encode::encode, raster::Raster};
 
 // Measured on pictures at most 2560 pixels wide: ten of Kodak's test pictures, 16 photographs and four screenshots.
 
@@ -56,29 +56,30 @@ pub(crate) fn fallback(
 }
 
 /// The smallest of the formats that can show the picture. A PNG is only tried where it has a chance, and AVIF not at
-/// all: it takes six times as long as WebP.
+/// all: it takes six times as long as WebP. Of files of one size it is the WebP, then the JPEG.
 pub(crate) fn smallest(
     picture: &Raster<u8>,
     source: SourceFormat,
     quality: Quality,
     effort: Effort,
+    cores: &SpareCores,
 ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
     use RenditionFormat::{Jpeg, Png, Webp};
-    let tiny = u64::from(picture.width) * u64::from(picture.height) <= TINY;
-    let candidates: &[RenditionFormat] = match (picture.is_transparent(), tiny || is_flat(picture, source)) {
-        (true, false) => &[Webp],
-        (true, true) => &[Webp, Png],
-        (false, false) => &[Webp, Jpeg],
-        (false, true) => &[Webp, Jpeg, Png],
-    };
-    let mut best: Option<(RenditionFormat, Vec<u8>)> = None;
-    for format in candidates {
-        let bytes = encode(picture, *format, quality, effort)?;
-        if best.as_ref().is_none_or(|(_, smallest)| bytes.len() < smallest.len()) {
-            best = Some((*format, bytes));
+    let encoded = |format| encode(picture, format, quality, effort).map(|bytes| (format, bytes));
+    let others = || {
+        let mut others = Vec::new();
+        if !picture.is_transparent() {
+            others.push(encoded(Jpeg)?);
         }
-    }
-    best.ok_or_else(|| RenderError::bug("there is a candidate"))
+        let tiny = u64::from(picture.width) * u64::from(picture.height) <= TINY;
+        if tiny || is_flat(picture, source) {
+            others.push(encoded(Png)?);
+        }
+        Ok(others)
+    };
+    let (webp, others) = cores.both(|| encoded(Webp), others)?;
+    let smallest = iter::once(webp).chain(others).min_by_key(|(_, bytes)| bytes.len());
+    smallest.ok_or_else(|| RenderError::bug("there is one"))
 }
 
 /// Whether most of the picture is areas of one colour with sharp edges. Never what comes from a JPEG: its edges are

@@ -1,4 +1,6 @@
-//! From staged bytes to renditions: a list of steps, one a file. No SQL, no S3, no clock.
+//! From staged bytes to renditions: a list of steps, one a file. No SQL, no S3, no clock. What takes time is a span of
+//! `tracing`, at its level `trace`: `make bench-render` sums them up. Where [`cores`] are spare, files are encoded side by
+//! side.
 //!
 //! | step | file | |
 //! |---|---|---|
@@ -21,6 +23,7 @@ mod attention;
 mod canvas;
 mod choose;
 mod colour;
+mod cores;
 mod curve;
 mod decode;
 mod dominant;
@@ -59,6 +62,8 @@ use serde::{Deserialize, Serialize};
 pub struct Limits {
     /// Checked again here: the upload may have been accepted under others.
     pub header: HeaderLimits,
+    /// Cores that it may use beside its own. Renditions are then encoded side by side; they are the same ones.
+    pub spare_cores: u32,
 }
 
 /// What a rendition is made of, as files.
@@ -91,6 +96,9 @@ pub struct Rendered {
     /// The file.
     pub bytes: Vec<u8>,
 }
+
+/// Takes renditions, one at a time, from any thread.
+pub type Emit<'a> = &'a mut (dyn FnMut(Rendered) -> Result<(), EmitError> + Send);
 
 /// Why a rendition that was handed over could not be taken.
 pub type EmitError = Box<dyn std::error::Error + Send + Sync>;
@@ -176,7 +184,7 @@ pub fn render<'a>(
     files: impl Into<Files<'a>>,
     recipe: &Recipe,
     limits: &Limits,
-    emit: &mut dyn FnMut(Rendered) -> Result<(), EmitError>,
+    emit: Emit<'_>,
 ) -> Result<Facts, RenderError> {
     let Files { source, overlay } = files.into();
     let mut job = render::Job::open(source, recipe, limits)?;
@@ -188,14 +196,16 @@ pub fn render<'a>(
     if job.header.is_animated() { job.animation(emit) } else { job.still(emit) }
 }
 
-/// The pixels of the largest rendition that a recipe makes of a picture, whichever way up that is. 0 where it makes none.
-pub(crate) fn largest_output(header: &Header, recipe: &Recipe) -> u64 {
-    let area = |width, height| {
-        let plan = plan::plan(recipe, width, height, header.frames);
-        plan.map_or(0, |plan| {
-            let (width, height) = plan.mount.sides((plan.targets[0].width, plan.targets[0].height));
-            u64::from(width) * u64::from(height)
-        })
+/// The pixels of each size that a recipe makes of a picture, the largest first. None where it makes nothing.
+pub(crate) fn outputs(source: &[u8], header: &Header, recipe: &Recipe) -> Vec<u64> {
+    let areas = |(width, height)| {
+        let plan = plan::plan(recipe, width, height, header.frames).ok();
+        let sizes = plan.iter().flat_map(|plan| plan.targets.iter().map(|t| plan.mount.sides((t.width, t.height))));
+        sizes.map(|(width, height)| u64::from(width) * u64::from(height)).collect::<Vec<_>>()
     };
-    area(header.width, header.height).max(area(header.height, header.width))
+    let stored = (header.width, header.height);
+    match decode::orientation(source, header) {
+        Some(orientation) => areas(orientation.swap(stored)),
+        None => areas(stored).max(areas((stored.1, stored.0))),
+    }
 }

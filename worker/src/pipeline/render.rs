@@ -1,6 +1,10 @@
 //! The steps in their order.
 
-use std::{io::Cursor, num::NonZeroU64};
+use std::{
+    io::Cursor,
+    num::NonZeroU64,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use darkroom_shared::{
     header::{self, Header},
@@ -12,8 +16,9 @@ use darkroom_shared::{
 };
 
 use super::{
-    EmitError, Limits, RenderError, Rendered, attention, choose,
+    Emit, Limits, RenderError, Rendered, attention, choose,
     colour::{ToGamut, in_srgb, srgb_in},
+    cores::SpareCores,
     decode::{self, Metadata, Samples, Still},
     encode::{self, encode},
     facts::facts,
@@ -40,8 +45,6 @@ const ENOUGH: f64 = 1.8;
 /// The same where time counts more: 77.8 from three eighths (78.1), in nine tenths of the time.
 const ENOUGH_FOR_SPEED: f64 = 1.4;
 
-type Emit<'a> = &'a mut dyn FnMut(Rendered) -> Result<(), EmitError>;
-
 /// One picture to render.
 pub(super) struct Job<'a> {
     pub(super) source: &'a [u8],
@@ -51,6 +54,7 @@ pub(super) struct Job<'a> {
     pub(super) labels: Labels,
     pub(super) overlay: Option<Overlay>,
     pub(super) scans: u32,
+    pub(super) cores: SpareCores,
 }
 
 impl<'a> Job<'a> {
@@ -67,48 +71,81 @@ impl<'a> Job<'a> {
             keep => decode::exif_of(source, &header).and_then(|exif| keep::kept(exif, keep)),
         };
         let labels = Labels { gamut: plan.gamut, exif };
-        Ok(Self { source, header, metadata, plan, labels, overlay: None, scans: limits.header.scans })
+        let cores = SpareCores::new(limits.spare_cores);
+        Ok(Self { source, header, metadata, plan, labels, overlay: None, scans: limits.header.scans, cores })
     }
 }
 
 impl Job<'_> {
     pub(super) fn still(&self, emit: Emit<'_>) -> Result<Facts, RenderError> {
-        let mut picture = self.first()?;
+        let picture = self.first()?;
         let facts = self.facts(&picture)?;
-        let mut fallback = None;
-        for target in &self.plan.targets {
-            picture = shrink(picture, target)?;
-            let coded = self.mounted(linear::to_8(&picture).without_idle_alpha());
-            for (format, bytes) in self.files(&coded, target, &mut fallback)? {
-                emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
-            }
-        }
+        self.renditions(picture, &self.plan.targets, None, &Mutex::new(emit))?;
         Ok(facts)
     }
 
-    /// The files of one target, as they meet the recipe's goal.
-    fn files(
+    /// The renditions of these targets, each made from the one before. What takes longest, the WebP of a pair, is encoded
+    /// beside all that follows it.
+    fn renditions(
+        &self,
+        picture: Raster<u16>,
+        targets: &[Target],
+        mut fallback: Option<RenditionFormat>,
+        emit: &Mutex<Emit<'_>>,
+    ) -> Result<(), RenderError> {
+        let Some((target, smaller)) = targets.split_first() else { return Ok(()) };
+        let picture = shrink(picture, target)?;
+        let coded = Arc::new(self.mounted(linear::to_8(&picture).without_idle_alpha()));
+        let hand_over = |(format, bytes)| {
+            let mut emit = emit.lock().unwrap_or_else(PoisonError::into_inner);
+            emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)
+        };
+        if target.formats != Formats::Pair {
+            hand_over(self.file(&coded, target)?)?;
+            return self.renditions(picture, smaller, fallback, emit);
+        }
+        let shared = Arc::clone(&coded);
+        self.cores.both(
+            move || {
+                let webp = encode(&shared, Webp, target.webp_quality(), target.effort)?;
+                hand_over(self.labelled(self.no_larger(&shared, target, (Webp, webp))?)?)
+            },
+            move || {
+                if let Some(still) = still_of(&coded, self.header.format, target, &mut fallback)? {
+                    hand_over(self.labelled(self.no_larger(&coded, target, still)?)?)?;
+                }
+                drop(coded);
+                self.renditions(picture, smaller, fallback, emit)
+            },
+        )?;
+        Ok(())
+    }
+
+    /// The one file of a target, as it meets the recipe's goal.
+    fn file(&self, picture: &Raster<u8>, target: &Target) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+        let make = |quality| {
+            self.labelled(match target.formats {
+                Formats::One(format) => (format, encode(picture, format, quality, target.effort)?),
+                Formats::Pair | Formats::Smallest => self.smallest(picture, quality, target.effort)?,
+            })
+        };
+        match self.plan.goal {
+            None => make(target.quality),
+            Some(Goal::Bytes(max)) => {
+                let fits = |(_, bytes): &(_, Vec<u8>)| bytes.len() as u64 <= max.get();
+                search::highest_that_fits(target.quality, make, fits)?.ok_or_else(|| too_many_bytes(max))
+            }
+            Some(Goal::Score(least)) => self.labelled(self.scored(picture, target, least)?),
+        }
+    }
+
+    fn smallest(
         &self,
         picture: &Raster<u8>,
-        target: &Target,
-        fallback: &mut Option<RenditionFormat>,
-    ) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
-        let max = match self.plan.goal {
-            None => {
-                let files = encodings(picture, self.header.format, target, fallback)?.into_iter();
-                let files = files.map(|file| self.labelled(self.no_larger(picture, target, file)?));
-                return files.collect();
-            }
-            Some(Goal::Score(least)) => return Ok(vec![self.labelled(self.scored(picture, target, least)?)?]),
-            Some(Goal::Bytes(max)) => max,
-        };
-        let make = |quality| {
-            let target = Target { quality, ..target.clone() };
-            let files = encodings(picture, self.header.format, &target, fallback)?;
-            files.into_iter().map(|file| self.labelled(file)).collect()
-        };
-        let fits = |files: &Vec<(_, Vec<u8>)>| files.iter().all(|(_, bytes)| bytes.len() as u64 <= max.get());
-        search::highest_that_fits(target.quality, make, fits)?.ok_or_else(|| too_many_bytes(max))
+        quality: Quality,
+        effort: Effort,
+    ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+        choose::smallest(picture, self.header.format, quality, effort, &self.cores)
     }
 
     /// The file of one target at the lowest quality that scores so much, else without loss. Which format is the smallest is
@@ -121,9 +158,7 @@ impl Job<'_> {
     ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
         let format = match target.formats {
             Formats::One(format) => format,
-            Formats::Pair | Formats::Smallest => {
-                choose::smallest(picture, self.header.format, target.quality, target.effort)?.0
-            }
+            Formats::Pair | Formats::Smallest => self.smallest(picture, target.quality, target.effort)?.0,
         };
         let bytes = match lowest(picture, format, target.effort, least)? {
             Some((_, bytes)) => Some(bytes),
@@ -132,7 +167,7 @@ impl Job<'_> {
         Ok((format, bytes.ok_or_else(|| scores_less(least, format))?))
     }
 
-    /// Renditions in WebP move; the others show the first frame. Where the recipe bounds the bytes, the whole is made
+    /// Renditions in WebP move; the others show the first frame; a recipe has either, or pairs of them. Where the recipe bounds the bytes, the whole is made
     /// again for each quality that is tried: frames are too many to keep. Where it asks for a score, the first frame
     /// decides on the quality of all.
     pub(super) fn animation(&self, emit: Emit<'_>) -> Result<Facts, RenderError> {
@@ -170,9 +205,8 @@ impl Job<'_> {
 
     fn animate(&self, targets: &[Target], emit: Emit<'_>) -> Result<Facts, RenderError> {
         let decode::Animation { plays, mut frames } = decode::animation(self.source, &self.header)?;
-        let moving: Vec<bool> = targets.iter().map(|t| !matches!(t.formats, Formats::One(Jpeg | Png | Avif))).collect();
         let mut encoders = Vec::new();
-        for target in targets {
+        for target in targets.iter().filter(|target| !matches!(target.formats, Formats::One(Jpeg | Png | Avif))) {
             let (width, height) = self.plan.mount.sides((target.width, target.height));
             encoders.push(encode::Animation::new(width, height, plays, target.webp_quality(), target.effort)?);
         }
@@ -186,36 +220,51 @@ impl Job<'_> {
             if first {
                 learnt = Some(self.facts(&picture)?);
             }
-            for ((target, encoder), moving) in targets.iter().zip(&mut encoders).zip(&moving) {
+            let mut shown = Vec::new();
+            for target in targets {
                 picture = shrink(picture, target)?;
                 let coded = self.mounted(linear::to_8(&picture));
-                if *moving {
-                    encoder.add(&coded, frame.milliseconds)?;
+                if first {
+                    let seen = coded.clone().without_idle_alpha();
+                    if let Some(still) = still_of(&seen, self.header.format, target, &mut fallback)? {
+                        let (format, bytes) = self.labelled(still)?;
+                        emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
+                    }
                 }
-                if first
-                    && let Some((format, bytes)) =
-                        still_of(&coded.without_idle_alpha(), self.header.format, target, &mut fallback)?
-                {
-                    let bytes = self.labels.put(format, bytes)?;
-                    emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
-                }
+                shown.push(coded);
             }
-            if !moving.contains(&true) {
+            if encoders.is_empty() {
                 break;
             }
+            self.add(&mut encoders, &shown, frame.milliseconds)?;
         }
-        for ((target, encoder), moving) in targets.iter().zip(encoders).zip(moving) {
-            if moving {
-                let bytes = self.labels.put(Webp, encoder.finish()?)?;
-                emit(self.rendered(target, Webp, bytes)).map_err(RenderError::Emit)?;
-            }
+        for (target, encoder) in targets.iter().zip(encoders) {
+            let (format, bytes) = self.labelled((Webp, encoder.finish()?))?;
+            emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
         }
         learnt.ok_or_else(|| RenderError::bug("there is a frame"))
     }
 
-    /// A source that was coded with loss, and is coded again at its own size in its own format, should not grow: what
-    /// the bytes more would keep is the first encoder's mistakes. Then the standard quality is lowered, by two steps at
-    /// most. A quality that was asked for is kept.
+    /// Adds a frame to each of these, side by side on spare cores.
+    fn add(
+        &self,
+        encoders: &mut [encode::Animation],
+        pictures: &[Raster<u8>],
+        milliseconds: u32,
+    ) -> Result<(), RenderError> {
+        match (encoders, pictures) {
+            ([encoder, encoders @ ..], [picture, pictures @ ..]) if !pictures.is_empty() => {
+                let one = || encoder.add(picture, milliseconds);
+                self.cores.both(one, || self.add(encoders, pictures, milliseconds)).map(drop)
+            }
+            ([encoder], [picture]) => encoder.add(picture, milliseconds),
+            _ => Ok(()),
+        }
+    }
+
+    /// For the standard set: a source that was coded with loss, and is coded again at its own size in its own format,
+    /// should not grow: what the bytes more would keep is the first encoder's mistakes. Then the quality is lowered, by two
+    /// steps at most. A quality that was asked for is kept.
     fn no_larger(
         &self,
         picture: &Raster<u8>,
@@ -228,7 +277,7 @@ impl Job<'_> {
             _ => false,
         };
         let upright = self.metadata.orientation.swap((self.header.width, self.header.height));
-        if same_format && target.formats == Formats::Pair && (target.width, target.height) == upright {
+        if same_format && (target.width, target.height) == upright {
             for quality in LOWERED.into_iter().filter_map(Quality::new) {
                 if bytes.len() <= self.source.len() {
                     break;
@@ -359,26 +408,7 @@ fn shrink(picture: Raster<u16>, target: &Target) -> Result<Raster<u16>, RenderEr
     resize(&picture, Region::whole(&picture), target.width, target.height)
 }
 
-/// The files of one target. What is in JPEG's place is chosen at the largest size and kept for the others.
-fn encodings(
-    picture: &Raster<u8>,
-    source: SourceFormat,
-    target: &Target,
-    fallback: &mut Option<RenditionFormat>,
-) -> Result<Vec<(RenditionFormat, Vec<u8>)>, RenderError> {
-    let mut files = Vec::new();
-    match target.formats {
-        Formats::Smallest => files.push(choose::smallest(picture, source, target.quality, target.effort)?),
-        Formats::One(Webp) | Formats::Pair => {
-            files.push((Webp, encode(picture, Webp, target.webp_quality(), target.effort)?));
-        }
-        Formats::One(_) => {}
-    }
-    files.extend(still_of(picture, source, target, fallback)?);
-    Ok(files)
-}
-
-/// The file of one target that never moves.
+/// The file of one target that never moves. What is in JPEG's place is chosen at the largest size and kept for the others.
 fn still_of(
     picture: &Raster<u8>,
     source: SourceFormat,

@@ -9,7 +9,7 @@ use std::num::NonZeroU32;
 
 use darkroom_shared::{
     header::Header,
-    image::{Recipe, RenditionFormat, Resize, SourceFormat},
+    image::{Fit, Quality, Recipe, RenditionFormat, Resize, SourceFormat},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
@@ -68,6 +68,12 @@ impl Admission {
         self.large / UNIT * UNIT
     }
 
+    /// As many of these cores as a picture can use without needing more memory than is granted at once: for speed alone,
+    /// none waits, and none makes others wait.
+    pub fn spare_cores(&self, most: u32, needed: impl Fn(u32) -> u64) -> u32 {
+        (1..=most).rev().find(|cores| needed(*cores) <= self.small).unwrap_or(0)
+    }
+
     /// Waits until there is room for a picture that needs so many bytes; does not wait for a place.
     pub async fn room(&self, needed: u64) -> Result<Room<'_>, NoRoom> {
         if needed <= self.small {
@@ -88,9 +94,10 @@ impl Admission {
 /// The source is held throughout; what it is decoded with is given back before the first rendition is encoded. The figures
 /// are those that `worker/examples/memory.rs` finds, and a quarter more; a picture that runs out of it all the same has
 /// another attempt with more.
-pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
+pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe, spare_cores: u32) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
-    let output = pipeline::largest_output(header, recipe);
+    let outputs = pipeline::outputs(source, header, recipe);
+    let output = outputs.first().copied().unwrap_or_default();
     let decoded = area * u64::from(header.bits_per_pixel.max(8)).div_ceil(8);
     // A JPEG in passes is held whole as 16-bit coefficients, whatever its sampling.
     let coefficients = if header.format == SourceFormat::Jpeg && header.scans > 1 { 2 * decoded } else { 0 };
@@ -103,45 +110,78 @@ pub fn estimate(header: &Header, source: u64, recipe: &Recipe) -> u64 {
     };
     let moving = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
     let decoding = coefficients + decoded + beside + LINEAR * output;
-    BASE + 2 * source + moving + decoding.max(per_pixel(header, recipe) * output)
+    let pixel = Pixel::of(header, recipe);
+    // Spare cores encode WebP, the largest first.
+    let aside: u64 = outputs.iter().take(spare_cores as usize).map(|output| STACK + pixel.webp * output).sum();
+    BASE + 2 * source.len() as u64 + moving + decoding.max(pixel.any * output + aside)
 }
 
-/// Bytes for a pixel of the largest rendition while it is encoded: in linear light, coded, and what encoders hold.
-fn per_pixel(header: &Header, recipe: &Recipe) -> u64 {
-    // One or three channels of 8 or 16 bits, but not one of 16, which may be two of 8.
-    let opaque = header.format == SourceFormat::Jpeg || matches!(header.bits_per_pixel, 8 | 24 | 48);
-    let encoding = match (recipe.format(), opaque) {
-        (Some(RenditionFormat::Jpeg), _) | (Some(RenditionFormat::Webp), true) => LOSSY,
-        (Some(RenditionFormat::Webp), false) => 2 * LOSSY,
-        (Some(RenditionFormat::Avif), _) => AVIF,
-        // What comes from a JPEG becomes a PNG only where that is asked for.
-        (None, _) if header.format == SourceFormat::Jpeg => LOSSY,
-        (Some(RenditionFormat::Png) | None, true) => PNG,
-        (Some(RenditionFormat::Png) | None, false) => TRANSPARENT_PNG,
-    };
-    if recipe.is_scored() { encoding.max(LINEAR + SCORE) } else { encoding }
+/// Bytes for a pixel while it is encoded: in linear light, coded, and what encoders hold.
+struct Pixel {
+    /// Whatever it becomes.
+    any: u64,
+    /// As WebP, beside another.
+    webp: u64,
+}
+
+impl Pixel {
+    fn of(header: &Header, recipe: &Recipe) -> Self {
+        let in_box = matches!(recipe, Recipe::Resize(Resize { fit: Fit::Contain, background: None, .. }));
+        // One or three channels of 8 or 16 bits, but not one of 16, which may be two of 8.
+        let opaque = !in_box && (header.format == SourceFormat::Jpeg || matches!(header.bits_per_pixel, 8 | 24 | 48));
+        let quality = recipe.highest_quality();
+        let lossy = if quality.get() <= COARSE { LOSSY } else { FINE };
+        let webp = if opaque { lossy } else { 2 * lossy };
+        let encoded = match recipe.format() {
+            Some(RenditionFormat::Jpeg) => lossy,
+            Some(RenditionFormat::Webp) => webp,
+            Some(RenditionFormat::Avif) if quality <= Quality::DEFAULT => AVIF,
+            Some(RenditionFormat::Avif) => FINE_AVIF,
+            Some(RenditionFormat::Png) if quality == Quality::MAX => LOSSLESS,
+            Some(RenditionFormat::Png) if opaque => PALETTE,
+            // What comes from a JPEG becomes a PNG only where that is asked for.
+            None if header.format == SourceFormat::Jpeg => webp,
+            // Nor does noise.
+            None if opaque => GRAPHIC,
+            Some(RenditionFormat::Png) | None => TRANSPARENT_PALETTE,
+        };
+        let any = if recipe.is_scored() { encoded.max(LINEAR + SCORE) } else { encoded };
+        Self { any, webp: webp - LINEAR }
+    }
 }
 
 /// The memory that an overlay takes besides, in bytes: it is decoded, and becomes a picture no larger than it is, in linear
 /// light and coded.
-pub fn overlay(header: &Header, file: u64) -> u64 {
+pub fn overlay(header: &Header, file: &[u8]) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
     let pixel = Resize { width: Some(NonZeroU32::MIN), height: Some(NonZeroU32::MIN), ..Resize::default() };
-    estimate(header, file, &Recipe::Resize(pixel)) - BASE + 12 * area
+    estimate(header, file, &Recipe::Resize(pixel), 0) - BASE + 12 * area
 }
 
 /// What any picture takes, in bytes: tables, profiles, the allocator's own.
 const BASE: u64 = 32 << 20;
+/// A thread's stack.
+const STACK: u64 = 4 << 20;
 /// A pixel in linear light: four samples.
 const LINEAR: u64 = 8;
-/// JPEG, and WebP of what is opaque: at a quality of 100, where all of the noise is kept.
-const LOSSY: u64 = 42;
-/// PNG, whose palette is looked for in floating point.
-const PNG: u64 = 52;
-/// The same with alpha: noise has as many colours as pixels.
-const TRANSPARENT_PNG: u64 = 128;
+/// Up to this quality, noise is coarse when it is encoded.
+const COARSE: u8 = 90;
+/// JPEG, and WebP of what is opaque; twice as much of what is not.
+const LOSSY: u64 = 28;
+/// The same at a quality of 100, where all of the noise is kept.
+const FINE: u64 = 42;
+/// PNG without loss.
+const LOSSLESS: u64 = 52;
+/// PNG of areas of one colour: the palette is looked for in floating point.
+const GRAPHIC: u64 = 52;
+/// PNG of noise, which has as many colours as pixels.
+const PALETTE: u64 = 100;
+/// The same with alpha.
+const TRANSPARENT_PALETTE: u64 = 128;
 /// AV1's encoder.
-const AVIF: u64 = 72;
+const AVIF: u64 = 96;
+/// The same above the standard quality.
+const FINE_AVIF: u64 = 250;
 /// The comparison of a rendition with what it was made of.
 const SCORE: u64 = 64;
 

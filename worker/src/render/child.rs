@@ -12,16 +12,13 @@ use super::{
 };
 use darkroom_shared::image::Facts;
 
-use crate::pipeline::{EmitError, Files, RenderError, Rendered, render};
+use crate::pipeline::{Emit, Files, RenderError, Rendered, render};
 
 /// The socket to the worker is its stdin, in both directions.
 type Socket = std::os::unix::net::UnixStream;
 
 /// What a child does with an order and its files: hands over renditions, and says how it ended.
 pub type Work<'a> = dyn FnMut(&Order, Files<'_>, Emit<'_>) -> Result<Facts, RenderError> + 'a;
-
-/// Takes a rendition.
-pub type Emit<'a> = &'a mut dyn FnMut(Rendered) -> Result<(), EmitError>;
 
 /// Runs the child until the worker closes the socket. To be called before the process has a second thread.
 pub fn main() -> ExitCode {

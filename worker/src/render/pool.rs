@@ -64,6 +64,8 @@ struct Shared {
     runtime: Handle,
     /// Children started so far.
     started: AtomicU32,
+    /// Pictures that have a [`Share`].
+    at_work: AtomicU32,
     warmed: Once,
     told: Once,
 }
@@ -75,13 +77,14 @@ impl Pool {
     /// When the system refuses a thread.
     pub fn start(options: PoolOptions) -> io::Result<Self> {
         let runtime = Handle::current();
-        let nursery = nursery(options.program.clone(), threads(options.size), runtime.clone())?;
+        let nursery = nursery(options.program.clone(), runtime.clone())?;
         let shared = Arc::new(Shared {
             ready: Mutex::default(),
             count: Semaphore::new(0),
             nursery,
             runtime,
             started: AtomicU32::new(0),
+            at_work: AtomicU32::new(0),
             warmed: Once::new(),
             told: Once::new(),
             options,
@@ -107,14 +110,20 @@ impl Pool {
         let mut child = self.take().await;
         let place = Place(&self.0);
         let options = &self.0.options;
-        let cores = u32::try_from(threads(options.size)).unwrap_or(1);
-        let grant = Grant { memory, processor: options.deadline * cores };
+        let grant = Grant { memory, processor: options.deadline * (1 + order.limits.spare_cores) };
         let result = child.render(order, files, grant, options.deadline, renditions).await;
         let healthy = matches!(result, Ok(_) | Err(RenderFault::Refused { .. } | RenderFault::Failed { .. }));
         if healthy && child.orders < options.orders && memory <= KEPT {
             place.keep(child);
         }
         result
+    }
+
+    /// A picture's share of the machine, as long as it is held. To be asked for before [`Self::render`].
+    pub fn share(&self) -> Share<'_> {
+        let at_work = self.0.at_work.fetch_add(1, Ordering::Relaxed) + 1;
+        let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+        Share { spare_cores: (cores / at_work).saturating_sub(1), at_work: &self.0.at_work }
     }
 
     /// How many children have been started so far: those that stand ready were, and each that was replaced.
@@ -165,6 +174,21 @@ impl Shared {
     }
 }
 
+/// What one picture has of the cores: an equal part, of those that work when it begins. So a picture alone has all, and
+/// among as many pictures as there are cores each has one.
+#[derive(Debug)]
+pub struct Share<'a> {
+    /// Cores beside its own.
+    pub spare_cores: u32,
+    at_work: &'a AtomicU32,
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        self.at_work.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// The place of a child at work. Dropped without its child, it gets a new one.
 struct Place<'a>(&'a Arc<Shared>);
 
@@ -179,11 +203,6 @@ impl Drop for Place<'_> {
     fn drop(&mut self) {
         replace(self.0);
     }
-}
-
-/// Threads of a child: all children together have as many as there are cores.
-fn threads(children: usize) -> usize {
-    thread::available_parallelism().map_or(1, usize::from).div_ceil(children.max(1))
 }
 
 /// Starts a child and makes it ready, for as long as there is a pool.
@@ -218,17 +237,13 @@ async fn bear(pool: &Weak<Shared>) -> Result<(), RenderFault> {
 
 /// The thread that starts children. A child dies with the thread that has started it, and tokio's may end before the
 /// process does; this one lives as long as the pool. A fork also blocks for milliseconds.
-fn nursery(
-    program: Program,
-    threads: usize,
-    runtime: Handle,
-) -> io::Result<sync::Sender<oneshot::Sender<io::Result<Child>>>> {
+fn nursery(program: Program, runtime: Handle) -> io::Result<sync::Sender<oneshot::Sender<io::Result<Child>>>> {
     let (sender, orders) = sync::channel::<oneshot::Sender<io::Result<Child>>>();
     let start = move || {
         let _entered = runtime.enter();
         while let Ok(answer) = orders.recv() {
             // Nobody waits for it any more: dropped, it is killed.
-            _ = answer.send(Child::spawn(&program, threads));
+            _ = answer.send(Child::spawn(&program));
         }
     };
     thread::Builder::new().name("render-nursery".to_owned()).spawn(start)?;

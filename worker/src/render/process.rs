@@ -74,7 +74,7 @@ pub(super) struct Child {
 impl Child {
     /// Starts a child; blocks for the time of a fork. The child dies with the calling thread. To be called where tokio's
     /// runtime is entered.
-    pub(super) fn spawn(program: &Program, threads: usize) -> io::Result<Self> {
+    pub(super) fn spawn(program: &Program) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let process = Command::new(&program.path)
@@ -82,7 +82,6 @@ impl Child {
             .args(&program.arguments)
             // The worker's environment has its secrets.
             .env_clear()
-            .env("RAYON_NUM_THREADS", threads.to_string())
             // An arena more for each thread would be 64 MB more of address space.
             .env("MALLOC_ARENA_MAX", "1")
             // glibc gives large buffers back at once, and the kernel clears the next: a seventh of the time of a photograph.

@@ -36,7 +36,10 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 /// Small, so that a picture that says it is large is refused and not decoded.
 fn limits() -> Limits {
-    Limits { header: HeaderLimits { width: 400, height: 400, pixels: 20_000, frames: 20, scans: 20 } }
+    Limits {
+        header: HeaderLimits { width: 400, height: 400, pixels: 20_000, frames: 20, scans: 20 },
+        ..Limits::default()
+    }
 }
 
 proptest! {

@@ -252,7 +252,7 @@ fn one_that_cannot_be_used_is_said_to_be_the_reason() {
         assert_eq!(failure.code, FailureCode::Unsatisfiable);
         assert!(failure.detail.starts_with("The overlay cannot be used. "), "{}", failure.detail);
     }
-    let limits = Limits { header: HeaderLimits { pixels: 1000, ..HeaderLimits::default() } };
+    let limits = Limits { header: HeaderLimits { pixels: 1000, ..HeaderLimits::default() }, ..Limits::default() };
     let logo = plain(40, 40, RED);
     let both = Files { source: &source, overlay: Some(&logo) };
     let recipe = Recipe::Resize(with(overlay()));

@@ -8,8 +8,18 @@ use png::{BitDepth, ColorType};
 
 /// All that a recipe makes.
 pub(crate) fn all<'a>(files: impl Into<Files<'a>>, recipe: &Recipe) -> Result<(Facts, Vec<Rendered>), RenderError> {
+    with(0, files, recipe)
+}
+
+/// The same with so many spare cores.
+pub(crate) fn with<'a>(
+    spare_cores: u32,
+    files: impl Into<Files<'a>>,
+    recipe: &Recipe,
+) -> Result<(Facts, Vec<Rendered>), RenderError> {
     let mut renditions = Vec::new();
-    let facts = render(files, recipe, &Limits::default(), &mut |rendition| {
+    let limits = Limits { spare_cores, ..Limits::default() };
+    let facts = render(files, recipe, &limits, &mut |rendition| {
         renditions.push(rendition);
         Ok(())
     })?;

@@ -594,6 +594,51 @@ fn a_placeholder_shows_the_colours() {
 }
 
 #[test]
+fn spare_cores_change_nothing_but_who_does_it() {
+    let jpeg = Jpeg::new(700, 500).encode_rgb(|x, y| corners(700, 500, x, y));
+    let transparent: Vec<u8> = (0..400_u32 * 400).flat_map(|i| mixed(i % 400, i / 400).to_le_bytes()).collect();
+    let transparent = pictures::png(400, 400, ColorType::Rgba, BitDepth::Eight, &transparent);
+    let frame = |colour| {
+        let place = [0, 0, 340, 10];
+        GifFrame { place, colour: Some(colour), delay: 5, dispose: DisposalMethod::Keep }
+    };
+    let moving = pictures::gif(340, 10, Repeat::Infinite, &[frame([255, 0, 0]), frame([0, 99, 0]), frame([0, 0, 9])]);
+    for (source, recipe) in [
+        (&jpeg, Recipe::Standard),
+        (&transparent, Recipe::Standard),
+        (&moving, Recipe::Standard),
+        (&jpeg, Recipe::Resize(Resize::default())),
+        (&transparent, Recipe::Resize(Resize::default())),
+    ] {
+        let sorted = |spare_cores| {
+            let (facts, mut renditions) = rendered::with(spare_cores, source, &recipe).unwrap();
+            renditions.sort_by(|a, b| a.name.cmp(&b.name));
+            (facts, renditions.into_iter().map(|r| (r.name, r.bytes)).collect::<Vec<_>>())
+        };
+        let alone = sorted(0);
+        for spare_cores in [1, 2, 7] {
+            assert!(sorted(spare_cores) == alone, "{spare_cores} for {recipe:?}");
+        }
+    }
+}
+
+#[test]
+fn a_spare_core_encodes_and_none_is_used_that_is_not_spare() {
+    let source = Jpeg::new(700, 500).encode_rgb(|x, y| corners(700, 500, x, y));
+    let here = std::thread::current().id();
+    for spare_cores in [0, 1] {
+        let mut elsewhere = 0;
+        let limits = Limits { spare_cores, ..Limits::default() };
+        render(&source, &Recipe::Standard, &limits, &mut |_| {
+            elsewhere += u32::from(std::thread::current().id() != here);
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(elsewhere > 0, spare_cores > 0);
+    }
+}
+
+#[test]
 fn an_error_of_the_receiver_ends_the_work_and_is_no_fault_of_the_picture() {
     let source = Jpeg::new(640, 480).encode_rgb(|_, _| [200, 40, 40]);
     let mut calls = 0;

@@ -105,6 +105,11 @@ pub(crate) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, Render
     }
 }
 
+/// Which way is up, where a glance at the file tells.
+pub(crate) fn orientation(bytes: &[u8], header: &Header) -> Option<Orientation> {
+    (header.format == SourceFormat::Jpeg).then(|| jpeg::orientation(bytes))
+}
+
 /// The file's EXIF: a TIFF structure, unread.
 pub(crate) fn exif_of(bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
     match header.format {
@@ -120,6 +125,7 @@ pub(crate) fn exif_of(bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
 
 /// Decodes a still picture. The result may be smaller than the file says, but not smaller than `at_least`, where that
 /// is cheaper and costs no quality.
+#[tracing::instrument(level = "trace", name = "decode", skip_all)]
 pub(crate) fn still(
     bytes: &[u8],
     header: &Header,

@@ -11,6 +11,7 @@ use super::{Metadata, Samples, Still, check_size, exif};
 use crate::pipeline::{
     RenderError,
     colour::{MAX_PROFILE, Space},
+    orient::Orientation,
 };
 
 /// What JPEG puts before EXIF.
@@ -19,6 +20,11 @@ const EXIF: &[u8] = b"Exif\0\0";
 /// The first EXIF segment.
 pub(super) fn exif_of(bytes: &[u8]) -> Option<&[u8]> {
     segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == 0xE1))
+}
+
+/// By the first EXIF segment.
+pub(super) fn orientation(bytes: &[u8]) -> Orientation {
+    exif_of(bytes).map(exif::orientation).unwrap_or_default()
 }
 
 /// Reads the orientation and the ICC profile, which may be spread over segments (ICC.1:2022, annex B.4).
@@ -32,7 +38,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     chunks.sort_by_key(|(number, _)| *number);
     let profile: Vec<u8> = chunks.into_iter().flat_map(|(_, chunk)| chunk).copied().take(MAX_PROFILE).collect();
     Metadata {
-        orientation: exif_of(bytes).map(exif::orientation).unwrap_or_default(),
+        orientation: orientation(bytes),
         space: if profile.is_empty() { Space::Srgb } else { Space::Icc(profile) },
         ..Metadata::default()
     }

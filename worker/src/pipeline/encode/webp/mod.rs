@@ -152,6 +152,9 @@ pub(crate) struct Animation {
     elapsed: c_int,
 }
 
+// SAFETY: the encoder is this value's alone, and libwebp keeps nothing of a thread.
+unsafe impl Send for Animation {}
+
 impl Animation {
     /// `plays`: how often it is shown; 0 means for ever.
     pub(crate) fn new(
