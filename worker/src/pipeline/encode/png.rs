@@ -87,7 +87,9 @@ fn lossless(picture: &Raster<u8>, effort: Effort) -> Result<Vec<u8>, RenderError
     };
     let written = |samples: Vec<u8>, filters, compression| {
         let deflater = Deflater::Libdeflater { compression };
-        let options = Options { filters, deflater, optimize_alpha: true, ..base() };
+        // Gray stays gray, and is not made a palette of colours.
+        let color_type_reduction = picture.channels != Channels::Gray;
+        let options = Options { filters, deflater, optimize_alpha: true, color_type_reduction, ..base() };
         let height = u32::try_from(samples.len() / picture.row_length()).map_err(RenderError::bug)?;
         write((picture.width, height), kind.clone(), samples, &options)
     };
