@@ -382,9 +382,9 @@ const FIELDS: &[Field] = &[
     ),
     (
         "keep",
-        "What is kept of the source's EXIF. `copyright`: artist and copyright; `public`: also title, time, camera, lens and \
-         exposure. Places, serial numbers, owners' names, previews and what only its maker can read are never kept. \
-         Default: `nothing`.",
+        "What is kept of the source's metadata, as EXIF. `copyright`: artist and copyright; `public`: also title, time, \
+         camera, lens and exposure. Places, serial numbers, owners' names, previews and what only its maker can read are \
+         never kept. Default: `nothing`.",
         || words(Keep::ALL, None),
     ),
     (

@@ -89,7 +89,7 @@ words! {
 }
 
 words! {
-    /// What a rendition keeps of its source's EXIF.
+    /// What a rendition keeps of its source's metadata, as EXIF.
     #[derive(Default)]
     Keep, "what is kept" {
         /// Nothing.
@@ -431,7 +431,7 @@ pub struct Resize {
     /// Whether colours that sRGB does not have are kept.
     #[serde(default, skip_serializing_if = "is_default")]
     pub gamut: Gamut,
-    /// What is kept of the source's EXIF.
+    /// What is kept of the source's metadata, as EXIF.
     #[serde(default, skip_serializing_if = "is_default")]
     pub keep: Keep,
     /// `None`: the worker chooses what suits the picture.

@@ -1,10 +1,15 @@
 //! Which format suits a picture.
 
-use std::{collections::HashSet, iter};
+use std::collections::HashSet;
 
 use darkroom_shared::image::{Effort, Quality, RenditionFormat, SourceFormat};
 
-use super::{RenderError, cores::SpareCores, encode::encode, raster::Raster};
+use super::{
+    RenderError,
+    cores::SpareCores,
+    encode::{Encoded, encode},
+    raster::Raster,
+};
 
 // Measured on pictures at most 2560 pixels wide: ten of Kodak's test pictures, 16 photographs and four screenshots.
 
@@ -40,7 +45,7 @@ pub(crate) fn fallback(
     source: SourceFormat,
     quality: Quality,
     effort: Effort,
-) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+) -> Result<Encoded, RenderError> {
     use RenditionFormat::{Jpeg, Png};
     if picture.is_transparent() {
         return Ok((Png, encode(picture, Png, quality, effort)?));
@@ -63,7 +68,7 @@ pub(crate) fn smallest(
     quality: Quality,
     effort: Effort,
     cores: &SpareCores,
-) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+) -> Result<Encoded, RenderError> {
     use RenditionFormat::{Jpeg, Png, Webp};
     let encoded = |format| encode(picture, format, quality, effort).map(|bytes| (format, bytes));
     let others = || {
@@ -78,8 +83,7 @@ pub(crate) fn smallest(
         Ok(others)
     };
     let (webp, others) = cores.both(|| encoded(Webp), others)?;
-    let smallest = iter::once(webp).chain(others).min_by_key(|(_, bytes)| bytes.len());
-    smallest.ok_or_else(|| RenderError::bug("there is one"))
+    Ok(others.into_iter().fold(webp, |best, file| if file.1.len() < best.1.len() { file } else { best }))
 }
 
 /// Whether most of the picture is areas of one colour with sharp edges. Never what comes from a JPEG: its edges are

@@ -17,7 +17,7 @@
 //! | facts | [`facts`] | `ThumbHash` ([`placeholder`]), [`dominant`] colour, [`likeness`] hash |
 //! | search | [`search`] | where asked for: the quality that meets a number of bytes, or a [`score`] |
 //! | encode | [`encode`] | JPEG, PNG, WebP, AVIF, without metadata |
-//! | label | [`label`] | where asked for: what the file says beside its pixels, and what it has of its source's EXIF ([`keep`]) |
+//! | label | [`label`] | where asked for: what the file says beside its pixels, and what it has of its source's metadata ([`keep`], [`rights`]) |
 
 mod attention;
 mod canvas;
@@ -44,6 +44,7 @@ mod plan;
 mod raster;
 mod render;
 mod resize;
+mod rights;
 mod score;
 mod search;
 mod vectors;

@@ -20,7 +20,7 @@ use super::{
     colour::{ToGamut, in_srgb, srgb_in},
     cores::SpareCores,
     decode::{self, Metadata, Samples, Still},
-    encode::{self, encode},
+    encode::{self, Encoded, encode},
     facts::facts,
     keep,
     label::Labels,
@@ -30,6 +30,7 @@ use super::{
     plan::{self, Formats, Goal, Plan, Target},
     raster::{Channels, Raster},
     resize::{Region, resize, resize_coded},
+    rights::Rights,
     score::score,
     search,
 };
@@ -68,7 +69,7 @@ impl<'a> Job<'a> {
         plan.mount.background = plan.mount.background.map(|colour| srgb_in(plan.gamut, colour));
         let exif = match plan.keep {
             Keep::Nothing => None,
-            keep => decode::exif_of(source, &header).and_then(|exif| keep::kept(exif, keep)),
+            keep => keep::kept(decode::exif_of(source, &header), Rights::of(source, &header), keep),
         };
         let labels = Labels { gamut: plan.gamut, exif };
         let cores = SpareCores::new(limits.spare_cores);
@@ -104,25 +105,25 @@ impl Job<'_> {
             hand_over(self.file(&coded, target)?)?;
             return self.renditions(picture, smaller, fallback, emit);
         }
+        let of_pair =
+            move |picture: &Raster<u8>, file| hand_over(self.labelled(self.no_larger(picture, target, file)?)?);
         let shared = Arc::clone(&coded);
-        self.cores.both(
-            move || {
-                let webp = encode(&shared, Webp, target.webp_quality(), target.effort)?;
-                hand_over(self.labelled(self.no_larger(&shared, target, (Webp, webp))?)?)
-            },
-            move || {
-                if let Some(still) = still_of(&coded, self.header.format, target, &mut fallback)? {
-                    hand_over(self.labelled(self.no_larger(&coded, target, still)?)?)?;
-                }
-                drop(coded);
-                self.renditions(picture, smaller, fallback, emit)
-            },
-        )?;
-        Ok(())
+        let aside = move || {
+            let webp = encode(&shared, Webp, target.webp_quality(), target.effort)?;
+            of_pair(&shared, (Webp, webp))
+        };
+        let here = move || {
+            if let Some(still) = still_of(&coded, self.header.format, target, &mut fallback)? {
+                of_pair(&coded, still)?;
+            }
+            drop(coded);
+            self.renditions(picture, smaller, fallback, emit)
+        };
+        self.cores.both(aside, here).map(drop)
     }
 
     /// The one file of a target, as it meets the recipe's goal.
-    fn file(&self, picture: &Raster<u8>, target: &Target) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+    fn file(&self, picture: &Raster<u8>, target: &Target) -> Result<Encoded, RenderError> {
         let make = |quality| {
             self.labelled(match target.formats {
                 Formats::One(format) => (format, encode(picture, format, quality, target.effort)?),
@@ -139,23 +140,13 @@ impl Job<'_> {
         }
     }
 
-    fn smallest(
-        &self,
-        picture: &Raster<u8>,
-        quality: Quality,
-        effort: Effort,
-    ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+    fn smallest(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Encoded, RenderError> {
         choose::smallest(picture, self.header.format, quality, effort, &self.cores)
     }
 
     /// The file of one target at the lowest quality that scores so much, else without loss. Which format is the smallest is
     /// found out at the target's own quality.
-    fn scored(
-        &self,
-        picture: &Raster<u8>,
-        target: &Target,
-        least: f64,
-    ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+    fn scored(&self, picture: &Raster<u8>, target: &Target, least: f64) -> Result<Encoded, RenderError> {
         let format = match target.formats {
             Formats::One(format) => format,
             Formats::Pair | Formats::Smallest => self.smallest(picture, target.quality, target.effort)?.0,
@@ -167,9 +158,9 @@ impl Job<'_> {
         Ok((format, bytes.ok_or_else(|| scores_less(least, format))?))
     }
 
-    /// Renditions in WebP move; the others show the first frame; a recipe has either, or pairs of them. Where the recipe bounds the bytes, the whole is made
-    /// again for each quality that is tried: frames are too many to keep. Where it asks for a score, the first frame
-    /// decides on the quality of all.
+    /// Renditions in WebP move; the others show the first frame; a recipe has either, or pairs of them. Where the recipe
+    /// bounds the bytes, the whole is made again for each quality that is tried: frames are too many to keep. Where it asks
+    /// for a score, the first frame decides on the quality of all.
     pub(super) fn animation(&self, emit: Emit<'_>) -> Result<Facts, RenderError> {
         let targets = &self.plan.targets;
         let max = match self.plan.goal {
@@ -269,8 +260,8 @@ impl Job<'_> {
         &self,
         picture: &Raster<u8>,
         target: &Target,
-        (format, mut bytes): (RenditionFormat, Vec<u8>),
-    ) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+        (format, mut bytes): Encoded,
+    ) -> Result<Encoded, RenderError> {
         let same_format = match self.header.format {
             SourceFormat::Jpeg => format == Jpeg,
             SourceFormat::Webp => format == Webp && self.metadata.lossy_webp,
@@ -288,7 +279,7 @@ impl Job<'_> {
         Ok((format, bytes))
     }
 
-    fn labelled(&self, (format, bytes): (RenditionFormat, Vec<u8>)) -> Result<(RenditionFormat, Vec<u8>), RenderError> {
+    fn labelled(&self, (format, bytes): Encoded) -> Result<Encoded, RenderError> {
         Ok((format, self.labels.put(format, bytes)?))
     }
 
@@ -414,7 +405,7 @@ fn still_of(
     source: SourceFormat,
     target: &Target,
     fallback: &mut Option<RenditionFormat>,
-) -> Result<Option<(RenditionFormat, Vec<u8>)>, RenderError> {
+) -> Result<Option<Encoded>, RenderError> {
     let format = match (target.formats, *fallback) {
         (Formats::One(Webp) | Formats::Smallest, _) => return Ok(None),
         (Formats::One(format), _) | (Formats::Pair, Some(format)) => format,

@@ -1,8 +1,8 @@
-//! Of a source's EXIF, a rendition has what its recipe keeps, and nothing of what it must not say.
+//! Of a source's metadata, a rendition has what its recipe keeps, and nothing of what it must not say.
 
 use std::io::Cursor;
 
-use darkroom_dev::pictures::{self, Av1, Avif, Jpeg};
+use darkroom_dev::pictures::{self, Av1, Avif, Jpeg, Tiff};
 use darkroom_shared::image::{Gamut, Keep, RenditionFormat, Resize};
 use exif::{Exif, Field, In, Rational, Reader, Tag, Value, experimental::Writer};
 use image::GenericImageView as _;
@@ -115,6 +115,63 @@ fn copyright_is_kept_in_every_format_and_nothing_else() {
         assert_eq!(value(exif, Tag::Copyright).unwrap(), "\"(c) Ada\"", "{what}");
         assert_eq!(exif.fields().len(), 2, "{what}");
     });
+}
+
+/// What a program that sorts photographs writes, and not into EXIF.
+fn xmp() -> Vec<u8> {
+    let packet = format!(
+        "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>\
+         <rdf:Description xmlns:dc='http://purl.org/dc/elements/1.1/' xmlns:s='urn:s' s:serial='{SECRET}'>\
+         <dc:creator><rdf:Seq><rdf:li>Bea</rdf:li></rdf:Seq></dc:creator>\
+         <dc:rights><rdf:Alt><rdf:li xml:lang='x-default'>(c) Bea</rdf:li></rdf:Alt></dc:rights>\
+         </rdf:Description></rdf:RDF></x:xmpmeta>"
+    );
+    packet.into_bytes()
+}
+
+#[test]
+fn copyright_is_found_in_xmp_and_iptc_where_exif_has_none() {
+    let app1 = [b"http://ns.adobe.com/xap/1.0/\0", &xmp()[..]].concat();
+    let itxt = [b"XML:com.adobe.xmp\0\0\0\0\0", &xmp()[..]].concat();
+    let webp = pictures::webp(32, 16, &[9, 9, 200, 255].repeat(32 * 16));
+    let samples = [240, 20, 20].repeat(32 * 16);
+    // A resource with a name before the one that is looked for.
+    let iptc = b"Photoshop 3.0\08BIM\x03\xED\x02ab\0\0\0\0\x01x\08BIM\x04\x04\0\0\0\0\0\x14\
+                 \x1C\x02\x50\0\x03Bea\x1C\x02\x74\0\x07(c) Bea";
+    let plain = || Jpeg::new(32, 16);
+    let tiff = |blobs| {
+        let (fields, channels) = (Vec::new(), 3);
+        Tiff { width: 4, height: 2, channels, bits: 8, photometric: 2, fields, blobs }.encode(&[99; 24])
+    };
+    let red = |_, _| [200, 30, 30];
+    for (name, source) in [
+        ("JPEG", plain().with_segment(0xE1, &app1).encode_rgb(red)),
+        ("IPTC", plain().with_segment(0xED, iptc).encode_rgb(red)),
+        ("PNG", pictures::png_with(32, 16, ColorType::Rgb, BitDepth::Eight, &samples, &[(*b"iTXt", itxt)])),
+        ("WebP", pictures::webp_with(32, 16, &webp, &[(*b"XMP ", xmp())])),
+        ("AVIF", Avif::new(Av1::Full).with_item(*b"mime", &xmp()).encode()),
+        ("JPEG XL", pictures::jxl_container(*b"xml ", &xmp())),
+        ("TIFF", tiff(vec![(700, 7, xmp())])),
+        ("a TIFF's own", tiff(vec![(315, 2, b"Bea\0".to_vec()), (33_432, 2, b"(c) Bea\0".to_vec())])),
+    ] {
+        let file = made(&source, keeping(Keep::Copyright, RenditionFormat::Jpeg));
+        let exif = exif_in(&file);
+        assert_eq!(value(&exif, Tag::Artist).unwrap(), "\"Bea\"", "{name}");
+        assert_eq!(value(&exif, Tag::Copyright).unwrap(), "\"(c) Bea\"", "{name}");
+        assert_eq!(exif.fields().len(), 2, "{name}");
+        assert!(!file.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()), "{name}");
+        let nothing = made(&source, keeping(Keep::Nothing, RenditionFormat::Jpeg));
+        assert!(!nothing.windows(3).any(|window| window == b"Bea"), "{name}");
+    }
+}
+
+#[test]
+fn exif_goes_before_xmp() {
+    let app1 = [b"http://ns.adobe.com/xap/1.0/\0", &xmp()[..]].concat();
+    let exif = [b"Exif\0\0", &camera_exif()[..]].concat();
+    let source = Jpeg::new(32, 16).with_segment(0xE1, &app1).with_segment(0xE1, &exif).encode_rgb(|_, _| [200, 30, 30]);
+    let kept = exif_in(&made(&source, keeping(Keep::Copyright, RenditionFormat::Webp)));
+    assert_eq!(value(&kept, Tag::Copyright).unwrap(), "\"(c) Ada\"");
 }
 
 #[test]

@@ -123,6 +123,11 @@ pub(crate) fn exif_of(bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
     }
 }
 
+/// A JPEG's IPTC: datasets, unread.
+pub(crate) fn iptc_of(bytes: &[u8]) -> Option<&[u8]> {
+    jpeg::iptc_of(bytes)
+}
+
 /// Decodes a still picture. The result may be smaller than the file says, but not smaller than `at_least`, where that
 /// is cheaper and costs no quality.
 #[tracing::instrument(level = "trace", name = "decode", skip_all)]

@@ -11,6 +11,9 @@ use darkroom_shared::image::{Effort, Quality, RenditionFormat};
 pub(crate) use self::webp::Animation;
 use super::{RenderError, raster::Raster};
 
+/// A file, and what it is encoded as.
+pub(crate) type Encoded = (RenditionFormat, Vec<u8>);
+
 /// Encodes a picture without loss where the format's highest quality is lossy and it has another way; `None` elsewhere.
 pub(crate) fn lossless(picture: &Raster<u8>, format: RenditionFormat) -> Result<Option<Vec<u8>>, RenderError> {
     match format {

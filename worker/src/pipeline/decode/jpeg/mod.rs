@@ -17,9 +17,31 @@ use crate::pipeline::{
 /// What JPEG puts before EXIF.
 const EXIF: &[u8] = b"Exif\0\0";
 
+/// What Photoshop puts before its resources, and the number of the one that is IPTC.
+const RESOURCES: &[u8] = b"Photoshop 3.0\0";
+const IPTC: u16 = 0x0404;
+
 /// The first EXIF segment.
 pub(super) fn exif_of(bytes: &[u8]) -> Option<&[u8]> {
     segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == 0xE1))
+}
+
+/// The datasets in the first segment of Photoshop's resources (Adobe Photoshop File Formats Specification, "Image
+/// Resource Blocks").
+pub(super) fn iptc_of(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest =
+        segments(bytes).find_map(|(marker, body)| body.strip_prefix(RESOURCES).filter(|_| marker == 0xED))?;
+    loop {
+        let (id, after) = rest.strip_prefix(b"8BIM")?.split_first_chunk::<2>()?;
+        // A name with its length before it, and the data, each filled up to an even length.
+        let (name, after) = (usize::from(*after.first()?), after.get(1..)?);
+        let (length, after) = after.get(name + usize::from(name.is_multiple_of(2))..)?.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        if u16::from_be_bytes(*id) == IPTC {
+            return after.get(..length);
+        }
+        rest = after.get(length.checked_next_multiple_of(2)?..)?;
+    }
 }
 
 /// By the first EXIF segment.
