@@ -600,6 +600,7 @@ fn every_test_that_the_table_of_formats_names_exists() {
     let tests = [
         include_str!("formats.rs"),
         include_str!("gamut.rs"),
+        include_str!("keep.rs"),
         include_str!("rendering.rs"),
         include_str!("crafted_pictures.rs"),
         include_str!("../../../shared/src/header/tests.rs"),
