@@ -85,19 +85,13 @@ pub(super) fn kept(exif: Option<Vec<u8>>, rights: Rights, keep: Keep) -> Option<
         ifd_num: In::PRIMARY,
         value: Value::Ascii(vec![text.into_bytes()]),
     });
-    let fields = lists.iter().copied().flatten().filter_map(|tag| {
+    let mut fields = lists.iter().copied().flatten().filter_map(|tag| {
         let said = exif.as_ref().and_then(|exif| exif.get_field(*tag, In::PRIMARY)).filter(|field| fits(field));
         said.or_else(|| rights.iter().find(|field| field.tag == *tag).filter(|field| fits(field)))
     });
     let mut writer = Writer::new();
-    let mut any = false;
-    for field in fields {
-        writer.push_field(field);
-        any = true;
-    }
-    if !any {
-        return None;
-    }
+    writer.push_field(fields.next()?);
+    fields.for_each(|field| writer.push_field(field));
     let mut written = Cursor::new(Vec::new());
     writer.write(&mut written, false).ok()?;
     Some(written.into_inner())

@@ -56,16 +56,16 @@ fn of_xmp(packet: &str) -> Rights {
     let mut reader = NsReader::from_str(packet);
     let mut rights = Rights::default();
     let mut items: Vec<String> = Vec::new();
-    let mut property = None;
+    let mut within = false;
     while let Ok((namespace, event)) = reader.read_resolved_event() {
         let of_dublin_core = namespace == ResolveResult::Bound(Namespace(DUBLIN_CORE));
         match event {
-            Event::Start(tag) if of_dublin_core => {
-                property = Some(tag.local_name().into_inner().to_vec());
+            Event::Start(_) if of_dublin_core => {
+                within = true;
                 items = vec![String::new()];
             }
             // An item, for lists have nothing else in them.
-            Event::Start(_) if property.is_some() => items.push(String::new()),
+            Event::Start(_) if within => items.push(String::new()),
             Event::Text(text) => append(&mut items, text.xml10_content().ok().as_deref()),
             Event::GeneralRef(name) => {
                 let character = name.resolve_char_ref().ok().flatten().map(String::from);
@@ -80,7 +80,7 @@ fn of_xmp(packet: &str) -> Rights {
                     b"rights" => rights.notice = texts().next().map(str::to_owned).unwrap_or_default(),
                     _ => {}
                 }
-                property = None;
+                within = false;
             }
             Event::Eof => break,
             _ => {}
