@@ -21,7 +21,7 @@ for (const [from, to, quality] of JSON.parse(process.argv[1]))
 
 def own(folder, files, recipe):
     """Paths of what Darkroom makes of these files, one for each."""
-    argument = {"files": files, "recipe": recipe, "threads": 1, "seconds": 0, "out": str(folder)}
+    argument = {"files": files, "recipe": recipe, "seconds": 0, "out": str(folder)}
     subprocess.run([os.environ["RENDER_BENCH"], json.dumps(argument)], check=True, stdout=subprocess.DEVNULL)
     made = {int(path.name.split(".")[0]): path for path in pathlib.Path(folder).iterdir()}
     return [made[index] for index in range(len(files))]

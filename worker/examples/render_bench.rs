@@ -35,9 +35,11 @@ use tracing_subscriber::{
 struct Task {
     files: Vec<String>,
     recipe: Recipe,
+    #[serde(default)]
     spare_cores: u32,
     seconds: f64,
     out: Option<String>,
+    #[serde(default)]
     stages: bool,
 }
 
