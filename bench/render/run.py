@@ -32,6 +32,7 @@ CORPUS = pathlib.Path(os.environ["CORPUS"]).absolute()
 PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
 ROUNDS, SECONDS = int(os.environ.get("ROUNDS", "3")), float(os.environ.get("SECONDS", "1.5"))
 CORES = len(os.sched_getaffinity(0))
+SHARP, PILLOW = ["node", str(PEERS / "sharp_bench.mjs")], [sys.executable, str(HERE / "pillow_bench.py")]
 # As worker/src/render/process.rs sets it for a render child.
 CHILD = {"MALLOC_MMAP_THRESHOLD_": "67108864", "MALLOC_TRIM_THRESHOLD_": "67108864"}
 
@@ -180,12 +181,11 @@ def systems(task):
     all_of_them = {"Darkroom": darkroom()}
     if task.recipe["recipe"] == "resize":
         all_of_them |= {"Darkroom, speed": darkroom("speed"), "Darkroom, best": darkroom("best")}
-    node = ["node", str(PEERS / "sharp_bench.mjs")]
     if "sharp" in PEERS_FOUND:
-        all_of_them["sharp"] = peer(node)
+        all_of_them["sharp"] = peer(SHARP)
         if len(task.sizes) > 1:
-            all_of_them["sharp, chained by hand"] = peer(node, chained=True)
-    all_of_them["Pillow"] = peer([sys.executable, str(HERE / "pillow_bench.py")])
+            all_of_them["sharp, chained by hand"] = peer(SHARP, chained=True)
+    all_of_them["Pillow"] = peer(PILLOW)
     if "vipsthumbnail" in PEERS_FOUND:
         all_of_them["vipsthumbnail"] = thumbnailer(vipsthumbnail)
     if "oximg" in PEERS_FOUND and task.title.startswith(("sharp's JPEG", "sharp's WebP")):
@@ -242,7 +242,6 @@ def table(task, rows):
 
 def stages(everything):
     """Milliseconds of each step, on one core."""
-    node, python = ["node", str(PEERS / "sharp_bench.mjs")], [sys.executable, str(HERE / "pillow_bench.py")]
 
     def median(call, task):
         answers = [call(task, 1, SECONDS, None, task.files) for _ in range(ROUNDS)]
@@ -262,7 +261,7 @@ def stages(everything):
         rest = own["ms"] - decode - resize - sum(encode.values())
         encoded = ", ".join(f"{format} {spent:.1f}" for format, spent in sorted(encode.items()))
         lines.append(f"| {name} | Darkroom | {decode:.1f} | {resize:.1f} | {encoded} | {rest:.1f} |")
-        for peer_name, command in (("sharp", node), ("Pillow", python)):
+        for peer_name, command in (("sharp", SHARP), ("Pillow", PILLOW)):
             if peer_name in PEERS_FOUND:
                 steps = [median(peer(command, step=step), task)["ms"] for step in ("decode", "resize", "encode")]
                 lines.append(f"| | {peer_name} | " + " | ".join(f"{step:.1f}" for step in steps) + " | |")
@@ -271,11 +270,10 @@ def stages(everything):
 
 def alone(task):
     """How long one picture takes on all cores."""
-    node = ["node", str(PEERS / "sharp_bench.mjs")]
     calls = {"Darkroom": darkroom(spare_cores=CORES - 1), "Darkroom, without spare cores": darkroom(spare_cores=0)}
     if "sharp" in PEERS_FOUND:
-        calls |= {"sharp, all renditions at once": peer(node, alone=True),
-                  "sharp, chained by hand, then all at once": peer(node, alone=True, chained=True)}
+        calls |= {"sharp, all renditions at once": peer(SHARP, alone=True),
+                  "sharp, chained by hand, then all at once": peer(SHARP, alone=True, chained=True)}
     times = {name: [] for name in calls}
     for _ in range(ROUNDS):
         for name, call in calls.items():
@@ -313,7 +311,7 @@ def sources(judge):
         for quality in (80, 83, 86):
             task = Task(name, files, resized(width=500, height=500, format="jpeg", quality=quality),
                         [[500, 500, {"fit": "inside"}]], ["jpeg"], {"quality": quality})
-            sharp = peer(["node", str(PEERS / "sharp_bench.mjs")], palette=False)
+            sharp = peer(SHARP, palette=False)
             own, theirs = (outcome(judge, call, task) for call in (darkroom(), sharp))
             lines.append(f"| {name} | {len(files)} | {quality} | {own[2]:.2f} / {own[3]:.2f}, {own[0]:,} bytes "
                          f"| {theirs[2]:.2f} / {theirs[3]:.2f}, {theirs[0]:,} bytes |")
@@ -348,13 +346,13 @@ def main():
             text = encoders(judge)
         elif name == "stages":
             text = stages(everything)
-        elif name == "alone":
-            text = alone(everything["photos"])
-        elif not everything[name].files:
+        elif not (task := everything["photos" if name == "alone" else name]).files:
             print(f"{name}: its files are not in CORPUS")
             continue
+        elif name == "alone":
+            text = alone(task)
         else:
-            text = table(everything[name], compare(judge, everything[name]))
+            text = table(task, compare(judge, task))
         print(text, flush=True)
         if os.environ.get("WRITE"):
             docs = HERE.parent.parent / "docs"

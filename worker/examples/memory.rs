@@ -1,8 +1,8 @@
 //! How much memory rendering a picture takes beside what it is granted, in a render process of its own:
 //! `cargo run --release --workspace --example memory -- target/release/darkroom-worker FILE…`.
 //!
-//! Tries smaller and smaller grants, from twice the estimate: the smallest that suffices is what the picture needs. `RECIPE` is one in JSON; the
-//! standard set without it. `SPARE_CORES` is how many it encodes on beside the first.
+//! Tries smaller and smaller grants, from twice the estimate: the smallest that suffices is what the picture needs.
+//! `RECIPE` is one in JSON; the standard set without it. `SPARE_CORES` is how many it encodes on beside the first.
 
 use std::{
     env, fs,
@@ -46,7 +46,7 @@ async fn main() -> Result<()> {
         let source = fs::read(&file)?;
         let name = file.rsplit('/').next().unwrap_or_default();
         let Ok(header) = header::read(&mut Cursor::new(&source), &HeaderLimits::default()) else { continue };
-        let granted = admission::estimate(&header, &source, &recipe, limits.spare_cores);
+        let granted = admission::estimate(&header, &source, &recipe).bytes(limits.spare_cores);
         if !suffices(&pool, &recipe, limits, &source, 2 * granted).await {
             println!("| {name} | {} | more than twice as much | |", granted >> 20);
             continue;

@@ -115,7 +115,8 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Res
     };
     let beside = overlay.as_ref().map_or(0, |(header, file)| admission::overlay(header, file));
     let share = app.renderers.share();
-    let needed = |spare_cores| admission::estimate(&header, &source, &recipe, spare_cores) + beside;
+    let estimate = admission::estimate(&header, &source, &recipe);
+    let needed = |spare_cores| estimate.bytes(spare_cores) + beside;
     let spare_cores = app.admission.spare_cores(share.spare_cores, needed);
     let needed = needed(spare_cores);
     // A picture that ran out of its memory has another attempt with more, where there is more.

@@ -47,6 +47,19 @@ fn picture() -> Vec<u8> {
     Jpeg::new(48, 32).encode_rgb(|x, y| pictures::corners(48, 32, x, y))
 }
 
+fn header_of(file: &[u8]) -> Header {
+    header::read(&mut std::io::Cursor::new(file), &HeaderLimits::default()).unwrap()
+}
+
+fn scrambled(number: u32) -> [u8; 4] {
+    (number.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()
+}
+
+/// So many pixels of four samples.
+fn noise(pixels: u32) -> Vec<u8> {
+    (0..pixels).flat_map(scrambled).collect()
+}
+
 async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(Facts, Vec<Rendered>), RenderFault> {
     render_as(pool, source, memory, Recipe::Standard).await
 }
@@ -140,7 +153,7 @@ async fn a_child_gets_the_overlay_with_its_order_and_the_next_order_after_it() {
 async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
     let pool = pool(shipped(), 1, 100, LONG);
     // Noise, and wholly transparent parts: the most that an encoder can have to do.
-    let samples: Vec<u8> = (0..1000_u32 * 700).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()).collect();
+    let samples = noise(1000 * 700);
     let source = pictures::png(1000, 700, ColorType::Rgba, BitDepth::Eight, &samples);
     let opaque = pictures::png(1000, 700, ColorType::Rgb, BitDepth::Eight, &samples[..1000 * 700 * 3]);
     let of = |quality| RenditionFormat::ALL.iter().map(move |format| (*format, Quality::new(quality).unwrap(), None));
@@ -148,8 +161,7 @@ async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
     for (format, quality, ssim) in of(80).chain(of(100)).chain(scored) {
         for source in [&source, &opaque] {
             let recipe = Recipe::Resize(Resize { format: Some(format), quality, ssim, ..Resize::default() });
-            let header = header::read(&mut std::io::Cursor::new(&source), &HeaderLimits::default()).unwrap();
-            let memory = admission::estimate(&header, source, &recipe, 0);
+            let memory = admission::estimate(&header_of(source), source, &recipe).bytes(0);
             let (_, renditions) = render_as(&pool, source, memory, recipe).await.unwrap();
             assert_eq!(renditions[0].format, format);
         }
@@ -160,23 +172,18 @@ async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
 /// The worst case that cores make: all that can be encoded at once, of noise.
 #[tokio::test]
 async fn a_child_encodes_on_spare_cores_within_the_memory_that_they_are_granted() {
-    let noise = |length: u32| (0..length).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes());
-    let (width, height) = (1700, 900);
-    let samples: Vec<u8> = noise(width * height).collect();
-    let transparent = pictures::png(width, height, ColorType::Rgba, BitDepth::Eight, &samples);
-    let jpeg = Jpeg::new(1700, 900)
-        .encode_rgb(|x, y| [x, y, x + y].map(|n| (n.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()[0]));
+    let transparent = pictures::png(1700, 900, ColorType::Rgba, BitDepth::Eight, &noise(1700 * 900));
+    let jpeg = Jpeg::new(1700, 900).encode_rgb(|x, y| [x, y, x + y].map(|n| scrambled(n)[0]));
     let smallest = Recipe::Resize(Resize::default());
     for (source, recipe, files) in
         [(&jpeg, Recipe::Standard, 8), (&transparent, Recipe::Standard, 8), (&jpeg, smallest, 1)]
     {
-        let header = header::read(&mut std::io::Cursor::new(source), &HeaderLimits::default()).unwrap();
+        let estimate = admission::estimate(&header_of(source), source, &recipe);
         for spare_cores in [1, 3] {
             // Nothing is free that an earlier picture needed.
             let pool = pool(shipped(), 1, 1, LONG);
-            let memory = admission::estimate(&header, source, &recipe, spare_cores);
             let order = Order { recipe: recipe.clone(), limits: Limits { spare_cores, ..Limits::default() } };
-            let (_, renditions) = render_to(&pool, source, memory, order).await.unwrap();
+            let (_, renditions) = render_to(&pool, source, estimate.bytes(spare_cores), order).await.unwrap();
             assert_eq!(renditions.len(), files);
         }
     }
@@ -197,18 +204,13 @@ async fn pictures_share_the_cores() {
 #[tokio::test]
 async fn an_overlay_has_room_in_the_memory_that_it_adds() {
     let pool = pool(shipped(), 1, 100, LONG);
-    let noise =
-        |length: u32| (0..length).flat_map(|i| (i.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()).collect::<Vec<_>>();
     let png = |width, height| pictures::png(width, height, ColorType::Rgba, BitDepth::Eight, &noise(width * height));
     let overlay = Overlay { scale: Scale::new(1.0).unwrap(), ..Overlay::of(ImageId::now()) };
     let recipe =
         Recipe::Resize(Resize { overlay: Some(overlay), format: Some(RenditionFormat::Jpeg), ..Resize::default() });
-    let memory = |file: &[u8], of: &dyn Fn(&Header, &[u8]) -> u64| {
-        of(&header::read(&mut std::io::Cursor::new(file), &HeaderLimits::default()).unwrap(), file)
-    };
     for (source, logo) in [(png(32, 32), png(3000, 2000)), (png(1200, 800), png(1200, 800))] {
-        let granted = memory(&source, &|header, file| admission::estimate(header, file, &recipe, 0))
-            + memory(&logo, &admission::overlay);
+        let granted = admission::estimate(&header_of(&source), &source, &recipe).bytes(0)
+            + admission::overlay(&header_of(&logo), &logo);
         let files = Files { source: &source, overlay: Some(&logo) };
         let (_, renditions) = render_as(&pool, files, granted, recipe.clone()).await.unwrap();
         assert_eq!(renditions.len(), 1);
@@ -337,7 +339,7 @@ async fn judged(pool: &Pool, source: &[u8]) -> Result<usize, FailureCode> {
         Ok(header) => header,
         Err(error) => return Err(error.failure().unwrap().code),
     };
-    let memory = admission::estimate(&header, source, &Recipe::Standard, 0);
+    let memory = admission::estimate(&header, source, &Recipe::Standard).bytes(0);
     match render(pool, source, memory).await {
         Ok((_, renditions)) => Ok(renditions.len()),
         Err(RenderFault::Refused { failure, .. }) => Err(failure.code),

@@ -354,7 +354,7 @@ impl Recipe {
     pub const fn highest_quality(&self) -> Quality {
         match self {
             Self::Standard => Self::WEBP_QUALITY,
-            Self::Resize(Resize { ssim: Some(_), .. }) => Quality::MAX,
+            Self::Resize(_) if self.is_scored() => Quality::MAX,
             Self::Resize(resize) => resize.quality,
         }
     }

@@ -3,7 +3,7 @@
 
 use std::str;
 
-use darkroom_shared::{header::Header, image::SourceFormat};
+use darkroom_shared::header::Header;
 use memchr::memmem;
 use quick_xml::{
     NsReader, escape,
@@ -32,10 +32,7 @@ impl Rights {
     /// What a file says, in XMP rather than in IPTC.
     pub(super) fn of(source: &[u8], header: &Header) -> Self {
         let xmp = packet(source).map(of_xmp).unwrap_or_default();
-        let iptc = match header.format {
-            SourceFormat::Jpeg => decode::iptc_of(source).map(of_iptc).unwrap_or_default(),
-            _ => Self::default(),
-        };
+        let iptc = decode::iptc_of(source, header).map(of_iptc).unwrap_or_default();
         let first = |a: String, b: String| if a.is_empty() { b } else { a };
         Self { creator: first(xmp.creator, iptc.creator), notice: first(xmp.notice, iptc.notice) }
     }

@@ -94,7 +94,27 @@ impl Admission {
 /// The source is held throughout; what it is decoded with is given back before the first rendition is encoded. The figures
 /// are those that `worker/examples/memory.rs` finds, and a quarter more; a picture that runs out of it all the same has
 /// another attempt with more.
-pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe, spare_cores: u32) -> u64 {
+#[derive(Clone, Debug)]
+pub struct Estimate {
+    /// Held throughout.
+    throughout: u64,
+    decoding: u64,
+    /// On the picture's own core.
+    encoding: u64,
+    /// On each spare core, the most first.
+    aside: Vec<u64>,
+}
+
+impl Estimate {
+    /// In bytes, with so many spare cores.
+    pub fn bytes(&self, spare_cores: u32) -> u64 {
+        let aside: u64 = self.aside.iter().take(spare_cores as usize).sum();
+        self.throughout + self.decoding.max(self.encoding + aside)
+    }
+}
+
+/// What rendering a picture by this recipe takes.
+pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe) -> Estimate {
     let area = u64::from(header.width) * u64::from(header.height);
     let outputs = pipeline::outputs(source, header, recipe);
     let output = outputs.first().copied().unwrap_or_default();
@@ -109,11 +129,14 @@ pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe, spare_cores: u3
         SourceFormat::Jxl => 32 * area,
     };
     let moving = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
-    let decoding = coefficients + decoded + beside + LINEAR * output;
     let pixel = Pixel::of(header, recipe);
-    // Spare cores encode WebP, the largest first.
-    let aside: u64 = outputs.iter().take(spare_cores as usize).map(|output| STACK + pixel.webp * output).sum();
-    BASE + 2 * source.len() as u64 + moving + decoding.max(pixel.any * output + aside)
+    Estimate {
+        throughout: BASE + 2 * source.len() as u64 + moving,
+        decoding: coefficients + decoded + beside + LINEAR * output,
+        encoding: pixel.any * output,
+        // Spare cores encode WebP, the largest first.
+        aside: outputs.iter().map(|output| STACK + pixel.webp * output).collect(),
+    }
 }
 
 /// Bytes for a pixel while it is encoded: in linear light, coded, and what encoders hold.
@@ -155,7 +178,7 @@ impl Pixel {
 pub fn overlay(header: &Header, file: &[u8]) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
     let pixel = Resize { width: Some(NonZeroU32::MIN), height: Some(NonZeroU32::MIN), ..Resize::default() };
-    estimate(header, file, &Recipe::Resize(pixel), 0) - BASE + 12 * area
+    estimate(header, file, &Recipe::Resize(pixel)).bytes(0) - BASE + 12 * area
 }
 
 /// What any picture takes, in bytes: tables, profiles, the allocator's own.

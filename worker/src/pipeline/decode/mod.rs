@@ -123,9 +123,9 @@ pub(crate) fn exif_of(bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
     }
 }
 
-/// A JPEG's IPTC: datasets, unread.
-pub(crate) fn iptc_of(bytes: &[u8]) -> Option<&[u8]> {
-    jpeg::iptc_of(bytes)
+/// The IPTC of a JPEG: datasets, unread.
+pub(crate) fn iptc_of<'a>(bytes: &'a [u8], header: &Header) -> Option<&'a [u8]> {
+    if header.format == SourceFormat::Jpeg { jpeg::iptc_of(bytes) } else { None }
 }
 
 /// Decodes a still picture. The result may be smaller than the file says, but not smaller than `at_least`, where that

@@ -94,8 +94,7 @@ fn lossless(picture: &Raster<u8>, effort: Effort) -> Result<Vec<u8>, RenderError
         write((picture.width, height), kind.clone(), samples, &options)
     };
     let one = |compression| {
-        let bands = bands(picture);
-        let bytes = |filter| written(bands.clone(), indexset! { filter }, 1).map(|png| png.len());
+        let bytes = |filter| written(bands(picture), indexset! { filter }, 1).map(|png| png.len());
         let plain = bytes(FilterStrategy::NONE)? <= bytes(FilterStrategy::MinSum)?;
         let filter = if plain { FilterStrategy::NONE } else { FilterStrategy::MinSum };
         written(picture.samples.clone(), indexset! { filter }, compression)
