@@ -10,12 +10,12 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ImageId, RenditionFormat, UnknownWord};
+use crate::{ImageId, RenditionFormat, UnknownValue, string_enum};
 
 /// The largest width or height that can be asked for, in pixels.
 pub const MAX_DIMENSION: u32 = 16_384;
 
-words! {
+string_enum! {
     /// How a picture is brought to a requested width and height.
     Fit, "fit" {
         /// The whole picture, inside the box; the aspect ratio is kept.
@@ -29,7 +29,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// Which part of a picture stays with [`Fit::Cover`], and where it lies with [`Fit::Contain`].
     #[derive(Default)]
     Position, "position" {
@@ -76,7 +76,7 @@ impl Position {
     }
 }
 
-words! {
+string_enum! {
     /// The colours a rendition may have.
     #[derive(Default)]
     Gamut, "gamut" {
@@ -88,7 +88,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What a rendition keeps of its source's metadata, as EXIF.
     #[derive(Default)]
     Keep, "what is kept" {
@@ -102,7 +102,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// A turn clockwise, in degrees, beyond what the picture's orientation says.
     Rotation, "rotation" {
         /// The top becomes the right side.
@@ -114,7 +114,7 @@ words! {
     }
 }
 
-words! {
+string_enum! {
     /// What counts more while a picture is encoded: time, or bytes.
     #[derive(Default)]
     Effort, "effort" {
@@ -125,6 +125,18 @@ words! {
         Balanced = "balanced",
         /// As small as can be at that quality, however long it takes.
         Best = "best",
+    }
+}
+
+impl Rotation {
+    /// How many quarter turns clockwise, 1 to 3.
+    #[must_use]
+    pub const fn quarter_turns(self) -> u8 {
+        match self {
+            Self::Quarter => 1,
+            Self::Half => 2,
+            Self::ThreeQuarters => 3,
+        }
     }
 }
 
@@ -158,10 +170,10 @@ impl Quality {
 }
 
 impl TryFrom<u8> for Quality {
-    type Error = UnknownWord;
+    type Error = UnknownValue;
 
-    fn try_from(value: u8) -> Result<Self, UnknownWord> {
-        Self::new(value).ok_or_else(|| UnknownWord { what: "quality", got: value.to_string() })
+    fn try_from(value: u8) -> Result<Self, UnknownValue> {
+        Self::new(value).ok_or_else(|| UnknownValue { what: "quality", got: value.to_string() })
     }
 }
 
@@ -197,10 +209,10 @@ macro_rules! bounded {
         }
 
         impl TryFrom<f32> for $name {
-            type Error = UnknownWord;
+            type Error = UnknownValue;
 
-            fn try_from(value: f32) -> Result<Self, UnknownWord> {
-                Self::new(value).ok_or_else(|| UnknownWord { what: $what, got: value.to_string() })
+            fn try_from(value: f32) -> Result<Self, UnknownValue> {
+                Self::new(value).ok_or_else(|| UnknownValue { what: $what, got: value.to_string() })
             }
         }
 
@@ -249,24 +261,24 @@ bounded! {
 pub struct Colour(pub [u8; 3]);
 
 impl FromStr for Colour {
-    type Err = UnknownWord;
+    type Err = UnknownValue;
 
     /// `#rrggbb` or `#rgb` as in CSS; the `#`, which URLs and shells do not like, may be left out.
-    fn from_str(text: &str) -> Result<Self, UnknownWord> {
+    fn from_str(text: &str) -> Result<Self, UnknownValue> {
         let digits = text.strip_prefix('#').unwrap_or(text);
         let value = u32::from_str_radix(digits, 16).ok().filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()));
         match (digits.len(), value) {
             (6, Some(value)) => Ok(Self([16, 8, 0].map(|shift| (value >> shift & 0xFF) as u8))),
             (3, Some(value)) => Ok(Self([8, 4, 0].map(|shift| (value >> shift & 0xF) as u8 * 0x11))),
-            _ => Err(UnknownWord { what: "colour", got: text.to_owned() }),
+            _ => Err(UnknownValue { what: "colour", got: text.to_owned() }),
         }
     }
 }
 
 impl TryFrom<String> for Colour {
-    type Error = UnknownWord;
+    type Error = UnknownValue;
 
-    fn try_from(text: String) -> Result<Self, UnknownWord> {
+    fn try_from(text: String) -> Result<Self, UnknownValue> {
         text.parse()
     }
 }
