@@ -5,7 +5,7 @@ use std::borrow::Cow;
 /// What the samples of a pixel mean. Straight or premultiplied alpha, and coded or linear values, are up to the step
 /// that holds them; each says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Channels {
+pub enum Channels {
     Gray,
     GrayAlpha,
     Rgb,
@@ -13,7 +13,7 @@ pub(crate) enum Channels {
 }
 
 impl Channels {
-    pub(crate) const fn count(self) -> usize {
+    pub const fn count(self) -> usize {
         match self {
             Self::Gray => 1,
             Self::GrayAlpha => 2,
@@ -22,11 +22,11 @@ impl Channels {
         }
     }
 
-    pub(crate) const fn has_alpha(self) -> bool {
+    pub const fn has_alpha(self) -> bool {
         matches!(self, Self::GrayAlpha | Self::Rgba)
     }
 
-    pub(crate) const fn without_alpha(self) -> Self {
+    pub const fn without_alpha(self) -> Self {
         match self {
             Self::Gray | Self::GrayAlpha => Self::Gray,
             Self::Rgb | Self::Rgba => Self::Rgb,
@@ -36,30 +36,30 @@ impl Channels {
 
 /// A picture: rows from top to bottom, samples interleaved, nothing between rows.
 #[derive(Clone, Debug)]
-pub(crate) struct Raster<T> {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) channels: Channels,
-    pub(crate) samples: Vec<T>,
+pub struct Raster<T> {
+    pub width: u32,
+    pub height: u32,
+    pub channels: Channels,
+    pub samples: Vec<T>,
 }
 
 impl<T: Copy + Default> Raster<T> {
-    pub(crate) fn new(width: u32, height: u32, channels: Channels) -> Self {
+    pub fn new(width: u32, height: u32, channels: Channels) -> Self {
         let samples = vec![T::default(); width as usize * height as usize * channels.count()];
         Self { width, height, channels, samples }
     }
 
     /// The same picture with other samples.
-    pub(crate) fn with<U>(&self, channels: Channels, samples: Vec<U>) -> Raster<U> {
+    pub fn with<U>(&self, channels: Channels, samples: Vec<U>) -> Raster<U> {
         debug_assert_eq!(samples.len(), self.width as usize * self.height as usize * channels.count());
         Raster { width: self.width, height: self.height, channels, samples }
     }
 
-    pub(crate) fn row_length(&self) -> usize {
+    pub fn row_length(&self) -> usize {
         self.width as usize * self.channels.count()
     }
 
-    pub(crate) fn pixels(&self) -> std::slice::ChunksExact<'_, T> {
+    pub fn pixels(&self) -> std::slice::ChunksExact<'_, T> {
         self.samples.chunks_exact(self.channels.count())
     }
 }
@@ -67,7 +67,7 @@ impl<T: Copy + Default> Raster<T> {
 /// Lays a pixel with straight alpha over the colours of another, whose alpha is `ground` (W3C PNG, third edition, section
 /// 11.3.6.2: over). Coded values are mixed, as browsers do it.
 #[inline]
-pub(crate) fn over(below: &mut [u8], ground: &mut u8, above: &[u8]) {
+pub fn alpha_over(below: &mut [u8], ground: &mut u8, above: &[u8]) {
     let [above @ .., alpha] = above else { return };
     match *alpha {
         0 => {}
@@ -89,18 +89,18 @@ pub(crate) fn over(below: &mut [u8], ground: &mut u8, above: &[u8]) {
 
 impl Raster<u8> {
     /// Whether any pixel shows what is behind it.
-    pub(crate) fn is_transparent(&self) -> bool {
+    pub fn is_transparent(&self) -> bool {
         self.channels.has_alpha() && self.pixels().any(|pixel| pixel.last() != Some(&u8::MAX))
     }
 
     /// Whether no pixel has a colour, whatever the channels.
-    pub(crate) fn is_gray(&self) -> bool {
+    pub fn is_gray(&self) -> bool {
         let colours = self.channels.without_alpha().count();
         self.pixels().all(|pixel| pixel[..colours].iter().all(|value| *value == pixel[0]))
     }
 
     /// Drops an alpha channel that says nothing.
-    pub(crate) fn without_idle_alpha(self) -> Self {
+    pub fn without_idle_alpha(self) -> Self {
         if !self.channels.has_alpha() || self.is_transparent() { self } else { self.opaque() }
     }
 
@@ -112,12 +112,12 @@ impl Raster<u8> {
     }
 
     /// Laid on white, for formats without transparency.
-    pub(crate) fn on_white(&self) -> Cow<'_, Self> {
+    pub fn on_white(&self) -> Cow<'_, Self> {
         if self.channels.has_alpha() { Cow::Owned(self.on([255; 3])) } else { Cow::Borrowed(self) }
     }
 
     /// Laid on a colour, as browsers do it: coded values are mixed.
-    pub(crate) fn on(&self, colour: [u8; 3]) -> Self {
+    pub fn on(&self, colour: [u8; 3]) -> Self {
         if !self.channels.has_alpha() {
             return self.clone();
         }
@@ -137,7 +137,7 @@ impl Raster<u8> {
     }
 
     /// The same picture with other channels: those it has, and more.
-    pub(crate) fn widened(&self, channels: Channels) -> Self {
+    pub fn widened(&self, channels: Channels) -> Self {
         let samples = match channels {
             _ if channels == self.channels => self.samples.clone(),
             Channels::Gray => return self.clone(),
@@ -148,7 +148,7 @@ impl Raster<u8> {
         self.with(channels, samples)
     }
 
-    pub(crate) fn to_rgba(&self) -> Vec<u8> {
+    pub fn to_rgba(&self) -> Vec<u8> {
         match self.channels {
             Channels::Gray => self.samples.iter().flat_map(|g| [*g, *g, *g, 255]).collect(),
             Channels::GrayAlpha => self.pixels().flat_map(|p| [p[0], p[0], p[0], p[1]]).collect(),

@@ -6,52 +6,20 @@
 
 use std::f64::consts::PI;
 
-use super::{
-    RenderError,
-    decode::Samples,
+use crate::{
+    Channels, Raster, Region, Samples,
     linear::{self, Linearise},
-    raster::{Channels, Raster},
-    vectors::{Work, widest},
+    simd::{SimdKernel, dispatch},
 };
 
-/// The part of a picture that becomes the new one, in pixels of the source. Fractions count: after a scaled decode of
-/// an odd size the last column is only partly filled, and taking it as whole shifts everything.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Region {
-    pub(crate) left: f64,
-    pub(crate) top: f64,
-    pub(crate) width: f64,
-    pub(crate) height: f64,
-}
-
-impl Region {
-    pub(crate) fn whole<T>(raster: &Raster<T>) -> Self {
-        Self { left: 0.0, top: 0.0, width: raster.width.into(), height: raster.height.into() }
-    }
-
-    /// The same part of a picture that is so many times as large. It has a pixel at least, and what rounding puts beyond
-    /// `extent`, the sides of that picture, is left out: a resize refuses it.
-    pub(crate) fn scaled(self, by: (f64, f64), extent: (f64, f64)) -> Self {
-        let side = |start: f64, length: f64, end: f64| {
-            let length = length.max(1.0).min(end);
-            (start.clamp(0.0, end - length), length)
-        };
-        let (left, width) = side(self.left * by.0, self.width * by.0, extent.0);
-        let (top, height) = side(self.top * by.1, self.height * by.1, extent.1);
-        // A sum may still be rounded up.
-        let within = |start: f64, length: f64, end: f64| if start + length > end { end - start } else { length };
-        Self { left, top, width: within(left, width, extent.0), height: within(top, height, extent.1) }
-    }
-}
+/// A resize to or from a picture without pixels was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a picture without pixels cannot be resized")]
+pub struct ResizeError;
 
 /// Makes `region` of a picture in linear light with premultiplied alpha one of `width` × `height`.
 #[tracing::instrument(level = "trace", name = "resize", skip_all)]
-pub(crate) fn resize(
-    source: &Raster<u16>,
-    region: Region,
-    width: u32,
-    height: u32,
-) -> Result<Raster<u16>, RenderError> {
+pub fn resize(source: &Raster<u16>, region: Region, width: u32, height: u32) -> Result<Raster<u16>, ResizeError> {
     if is_all(source, region, width, height) {
         return Ok(source.clone());
     }
@@ -60,12 +28,7 @@ pub(crate) fn resize(
 
 /// The same of coded samples with straight alpha.
 #[tracing::instrument(level = "trace", name = "resize", skip_all)]
-pub(crate) fn resize_coded(
-    source: &Samples,
-    region: Region,
-    width: u32,
-    height: u32,
-) -> Result<Raster<u16>, RenderError> {
+pub fn resize_coded(source: &Samples, region: Region, width: u32, height: u32) -> Result<Raster<u16>, ResizeError> {
     match source {
         Samples::Eight(raster) if is_all(raster, region, width, height) => Ok(linear::from_coded(source)),
         Samples::Sixteen(raster) if is_all(raster, region, width, height) => Ok(linear::from_coded(source)),
@@ -85,19 +48,19 @@ fn resample<T: Copy>(
     region: Region,
     width: u32,
     height: u32,
-) -> Result<Raster<u16>, RenderError> {
+) -> Result<Raster<u16>, ResizeError> {
     if width == 0 || height == 0 || region.width <= 0.0 || region.height <= 0.0 {
-        return Err(RenderError::bug("a picture without pixels"));
+        return Err(ResizeError);
     }
     let columns = &Kernel::new(region.left, region.width, source.width, width);
     let rows = &Kernel::new(region.top, region.height, source.height, height);
     let mut resized = Raster::new(width, height, source.channels);
     let result = &mut resized.samples;
     match source.channels {
-        Channels::Gray => widest(Convolution::<1, _, _> { source, linearise, columns, rows, result }),
-        Channels::GrayAlpha => widest(Convolution::<2, _, _> { source, linearise, columns, rows, result }),
-        Channels::Rgb => widest(Convolution::<3, _, _> { source, linearise, columns, rows, result }),
-        Channels::Rgba => widest(Convolution::<4, _, _> { source, linearise, columns, rows, result }),
+        Channels::Gray => dispatch(Convolution::<1, _, _> { source, linearise, columns, rows, result }),
+        Channels::GrayAlpha => dispatch(Convolution::<2, _, _> { source, linearise, columns, rows, result }),
+        Channels::Rgb => dispatch(Convolution::<3, _, _> { source, linearise, columns, rows, result }),
+        Channels::Rgba => dispatch(Convolution::<4, _, _> { source, linearise, columns, rows, result }),
     }
     Ok(resized)
 }
@@ -195,7 +158,7 @@ const TOGETHER: usize = 2;
 /// Columns of the result that are made at a time.
 const COLUMNS: usize = 16;
 
-impl<const N: usize, T: Copy, L: Linearise<T>> Work for Convolution<'_, N, T, L> {
+impl<const N: usize, T: Copy, L: Linearise<T>> SimdKernel for Convolution<'_, N, T, L> {
     type Output = ();
 
     #[inline(always)]
@@ -364,7 +327,7 @@ mod tests {
             let [mut wide, mut plain] = [(); 2].map(|()| vec![0; (width * height * 3) as usize]);
             let linearise = &linear::Coded8;
             let (columns, rows) = (&columns, &rows);
-            widest(Convolution::<3, _, _> { source: &source, linearise, columns, rows, result: &mut wide });
+            dispatch(Convolution::<3, _, _> { source: &source, linearise, columns, rows, result: &mut wide });
             Convolution::<3, _, _> { source: &source, linearise, columns, rows, result: &mut plain }.run();
             assert_eq!(wide, plain, "{width}x{height}");
         }

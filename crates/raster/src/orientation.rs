@@ -1,23 +1,21 @@
 //! Turning a picture upright, as its EXIF orientation says, and further, as a recipe asks.
 
-use darkroom_shared::image::Rotation;
-
-use super::{raster::Raster, resize::Region};
+use crate::{Raster, Region};
 
 /// How the stored picture must be turned to be upright: the EXIF orientation tag (CIPA DC-008, tag 274).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Orientation {
+pub struct Orientation {
     /// Rows become columns. Done first.
-    pub(crate) transpose: bool,
+    pub transpose: bool,
     /// Left and right change places.
-    pub(crate) mirror: bool,
+    pub mirror: bool,
     /// Top and bottom change places.
-    pub(crate) flip: bool,
+    pub flip: bool,
 }
 
 impl Orientation {
     /// From the value of the tag, 1 to 8; anything else means upright.
-    pub(crate) fn from_tag(tag: u16) -> Self {
+    pub fn from_tag(tag: u16) -> Self {
         let (transpose, mirror, flip) = match tag {
             2 => (false, true, false),
             3 => (false, true, true),
@@ -31,19 +29,20 @@ impl Orientation {
         Self { transpose, mirror, flip }
     }
 
-    /// What a recipe asks for: a turn clockwise, then top and bottom change places (`flip`), and left and right (`flop`).
-    pub(crate) fn asked(rotate: Option<Rotation>, flip: bool, flop: bool) -> Self {
-        let turned = Self::from_tag(match rotate {
-            None => 1,
-            Some(Rotation::Quarter) => 6,
-            Some(Rotation::Half) => 3,
-            Some(Rotation::ThreeQuarters) => 8,
+    /// A rotation by `quarter_turns` clockwise, then top and bottom exchanged (`flip`), then left and right (`flop`).
+    #[must_use]
+    pub fn rotation(quarter_turns: u8, flip: bool, flop: bool) -> Self {
+        let turned = Self::from_tag(match quarter_turns % 4 {
+            0 => 1,
+            1 => 6,
+            2 => 3,
+            _ => 8,
         });
         turned.then(Self { transpose: false, mirror: flop, flip })
     }
 
     /// This, and then another on top of it, in one.
-    pub(crate) fn then(self, next: Self) -> Self {
+    pub fn then(self, next: Self) -> Self {
         let (mirror, flip) = if next.transpose { (self.flip, self.mirror) } else { (self.mirror, self.flip) };
         Self { transpose: self.transpose ^ next.transpose, mirror: mirror ^ next.mirror, flip: flip ^ next.flip }
     }
@@ -55,7 +54,7 @@ impl Orientation {
     }
 
     /// Where a part of a picture of `size` lies afterwards.
-    pub(crate) fn place(self, part: Region, size: (f64, f64)) -> Region {
+    pub fn place(self, part: Region, size: (f64, f64)) -> Region {
         let size = self.swap(size);
         let (left, top) = self.swap((part.left, part.top));
         let (width, height) = self.swap((part.width, part.height));
@@ -65,18 +64,18 @@ impl Orientation {
     }
 
     /// Where a part of what is afterwards a picture of `size` lies before.
-    pub(crate) fn find(self, part: Region, size: (f64, f64)) -> Region {
+    pub fn find(self, part: Region, size: (f64, f64)) -> Region {
         self.inverse().place(part, size)
     }
 
     /// The upright sides of what is stored with these, and the other way round.
-    pub(crate) fn swap<T>(self, (width, height): (T, T)) -> (T, T) {
+    pub fn swap<T>(self, (width, height): (T, T)) -> (T, T) {
         if self.transpose { (height, width) } else { (width, height) }
     }
 
     /// The picture turned upright.
     #[tracing::instrument(level = "trace", name = "orient", skip_all)]
-    pub(crate) fn apply<T: Copy + Default>(self, stored: Raster<T>) -> Raster<T> {
+    pub fn apply<T: Copy + Default>(self, stored: Raster<T>) -> Raster<T> {
         if self == Self::default() {
             return stored;
         }
@@ -107,7 +106,7 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::float_cmp)] // whole numbers
 
     use super::*;
-    use crate::pipeline::raster::Channels;
+    use crate::Channels;
 
     /// Where the stored top left corner is seen, and the pixel to its right, for each tag.
     #[test]

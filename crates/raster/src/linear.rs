@@ -8,23 +8,13 @@
 
 use std::sync::LazyLock;
 
-use super::{
-    curve,
-    decode::Samples,
-    raster::{Channels, Raster},
-    vectors::{Work, byte, nearest, widest},
+use crate::{
+    Channels, Raster, Samples,
+    simd::{SimdKernel, dispatch, round_to_i32, round_to_u8},
+    srgb,
 };
 
 const MAX: f64 = 65_535.0;
-
-/// The light of a coded value, both 0 to 1, as the standard has it.
-pub(super) fn decode(coded: f64) -> f64 {
-    if coded <= 0.040_45 { coded / 12.92 } else { ((coded + 0.055) / 1.055).powf(2.4) }
-}
-
-fn encode(linear: f64) -> f64 {
-    if linear <= 0.003_130_8 { linear * 12.92 } else { 1.055 * linear.powf(1.0 / 2.4) - 0.055 }
-}
 
 // Values are between 0 and the target's maximum by construction.
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -33,12 +23,12 @@ fn table(length: u32, curve: fn(f64) -> f64) -> Vec<u16> {
     (0..length).map(|i| (curve(f64::from(i) / last) * MAX).round() as u16).collect()
 }
 
-static FROM_8: LazyLock<Vec<u16>> = LazyLock::new(|| table(256, decode));
-static FROM_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, decode));
-static TO_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, encode));
+static FROM_8: LazyLock<Vec<u16>> = LazyLock::new(|| table(256, srgb::decode));
+static FROM_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, srgb::decode));
+static TO_16: LazyLock<Vec<u16>> = LazyLock::new(|| table(65_536, srgb::encode));
 
 /// Coded samples with straight alpha, to linear light with premultiplied alpha.
-pub(crate) fn from_coded(coded: &Samples) -> Raster<u16> {
+pub fn from_coded(coded: &Samples) -> Raster<u16> {
     match coded {
         Samples::Eight(raster) => linearise(raster, &FROM_8, |alpha| u16::from(alpha) * 257),
         Samples::Sixteen(raster) => linearise(raster, &FROM_16, |alpha| alpha),
@@ -46,13 +36,13 @@ pub(crate) fn from_coded(coded: &Samples) -> Raster<u16> {
 }
 
 /// How a row of samples becomes linear light with premultiplied alpha, 0 to 65,535, for a resize.
-pub(crate) trait Linearise<T> {
+pub trait Linearise<T> {
     /// `N` samples a pixel; the last of two or four is alpha.
     fn row<const N: usize>(&self, samples: &[T], linear: &mut [f32]);
 }
 
 /// Samples that are linear and premultiplied.
-pub(crate) struct Linear;
+pub struct Linear;
 
 impl Linearise<u16> for Linear {
     #[inline(always)]
@@ -64,7 +54,7 @@ impl Linearise<u16> for Linear {
 }
 
 /// Coded samples of 8 bits, with straight alpha.
-pub(crate) struct Coded8;
+pub struct Coded8;
 
 impl Linearise<u8> for Coded8 {
     #[inline(always)]
@@ -72,14 +62,14 @@ impl Linearise<u8> for Coded8 {
         to_light::<N, u8>(
             samples,
             linear,
-            |value| curve::light(f32::from(value) * (1.0 / 255.0)) * 65_535.0,
+            |value| srgb::light(f32::from(value) * (1.0 / 255.0)) * 65_535.0,
             |alpha| f32::from(alpha) * 257.0,
         );
     }
 }
 
 /// Coded samples of 16 bits, with straight alpha.
-pub(crate) struct Coded16;
+pub struct Coded16;
 
 impl Linearise<u16> for Coded16 {
     #[inline(always)]
@@ -112,11 +102,11 @@ fn to_light<const N: usize, T: Copy>(
     }
 }
 
-/// To the nearest of 16 bits; what overshoots is cut off.
+/// To the round_to_i32 of 16 bits; what overshoots is cut off.
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // it was cut off
-pub(crate) fn round(value: f32) -> u16 {
-    nearest(value.clamp(0.0, 65_535.0)) as u16
+pub fn round(value: f32) -> u16 {
+    round_to_i32(value.clamp(0.0, 65_535.0)) as u16
 }
 
 fn linearise<T: Copy + Default + Into<u16>>(
@@ -148,13 +138,13 @@ fn linearise<T: Copy + Default + Into<u16>>(
 
 /// Linear light with premultiplied alpha, to sRGB's 8-bit code with straight alpha.
 #[tracing::instrument(level = "trace", name = "to 8 bits", skip_all)]
-pub(crate) fn to_8(linear: &Raster<u16>) -> Raster<u8> {
+pub fn to_8(linear: &Raster<u16>) -> Raster<u8> {
     let mut coded = Raster::new(linear.width, linear.height, linear.channels);
     let (linear, into) = (&linear.samples, &mut coded.samples);
     match coded.channels {
-        Channels::Gray | Channels::Rgb => widest(To8::<1> { linear, into }),
-        Channels::GrayAlpha => widest(To8::<2> { linear, into }),
-        Channels::Rgba => widest(To8::<4> { linear, into }),
+        Channels::Gray | Channels::Rgb => dispatch(To8::<1> { linear, into }),
+        Channels::GrayAlpha => dispatch(To8::<2> { linear, into }),
+        Channels::Rgba => dispatch(To8::<4> { linear, into }),
     }
     coded
 }
@@ -165,7 +155,7 @@ struct To8<'a, const N: usize> {
     into: &'a mut [u8],
 }
 
-impl<const N: usize> Work for To8<'_, N> {
+impl<const N: usize> SimdKernel for To8<'_, N> {
     type Output = ();
 
     #[inline(always)]
@@ -176,17 +166,17 @@ impl<const N: usize> Work for To8<'_, N> {
             let scale = if alpha == 0 { 0.0 } else { 1.0 / f32::from(alpha) };
             for (to, from) in to.iter_mut().zip(from) {
                 // A filter's overshoot may leave more colour than alpha.
-                *to = byte(curve::coded((f32::from(*from) * scale).min(1.0)) * 255.0);
+                *to = round_to_u8(srgb::coded((f32::from(*from) * scale).min(1.0)) * 255.0);
             }
             if N > 1 {
-                to[N - 1] = byte(f32::from(alpha) / 257.0);
+                to[N - 1] = round_to_u8(f32::from(alpha) / 257.0);
             }
         }
     }
 }
 
 /// The same, to 16 bits a sample.
-pub(crate) fn to_16(linear: &Raster<u16>) -> Raster<u16> {
+pub fn to_16(linear: &Raster<u16>) -> Raster<u16> {
     let code = |value: u16| TO_16[usize::from(value)];
     let samples = match linear.channels {
         Channels::Gray | Channels::Rgb => linear.samples.iter().map(|value| code(*value)).collect(),
@@ -205,8 +195,8 @@ pub(crate) fn to_16(linear: &Raster<u16>) -> Raster<u16> {
 /// The light of a coded value, both 0 to 1.
 // The curve in the precision of its argument.
 #[allow(clippy::cast_possible_truncation)]
-pub(crate) fn light(coded: f32) -> f32 {
-    decode(coded.into()) as f32
+pub fn light(coded: f32) -> f32 {
+    srgb::decode(coded.into()) as f32
 }
 
 // A product of two 16-bit fractions is one too.
@@ -252,7 +242,7 @@ mod tests {
         let mut plain = vec![0; samples.len()];
         To8::<1> { linear: &samples, into: &mut plain }.run();
         for (light, code) in samples.iter().zip(&plain) {
-            let exact = encode(f64::from(*light) / MAX) * 255.0;
+            let exact = srgb::encode(f64::from(*light) / MAX) * 255.0;
             assert!((f64::from(*code) - exact).abs() < 0.503, "{light} has {code} in the place of {exact}");
         }
         let light = Raster { width: 256, height: 256, channels: Channels::Gray, samples };
