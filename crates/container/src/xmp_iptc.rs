@@ -3,7 +3,6 @@
 
 use std::str;
 
-use darkroom_shared::header::Header;
 use memchr::memmem;
 use quick_xml::{
     NsReader, escape,
@@ -11,7 +10,7 @@ use quick_xml::{
     name::{Namespace, ResolveResult},
 };
 
-use super::decode;
+use crate::jpeg_segments;
 
 /// The namespace of Dublin Core (ISO 15836), whose properties XMP has for this (ISO 16684-1, section 8.3).
 const DUBLIN_CORE: &[u8] = b"http://purl.org/dc/elements/1.1/";
@@ -23,16 +22,16 @@ const MAX_PACKET: usize = 64 << 10;
 
 /// What is not said is empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Rights {
-    pub(super) creator: String,
-    pub(super) notice: String,
+pub struct Rights {
+    pub creator: String,
+    pub notice: String,
 }
 
 impl Rights {
     /// What a file says, in XMP rather than in IPTC.
-    pub(super) fn of(source: &[u8], header: &Header) -> Self {
+    pub fn of(source: &[u8]) -> Self {
         let xmp = packet(source).map(of_xmp).unwrap_or_default();
-        let iptc = decode::iptc_of(source, header).map(of_iptc).unwrap_or_default();
+        let iptc = jpeg_segments::iptc(source).map(of_iptc).unwrap_or_default();
         let first = |a: String, b: String| if a.is_empty() { b } else { a };
         Self { creator: first(xmp.creator, iptc.creator), notice: first(xmp.notice, iptc.notice) }
     }

@@ -1,7 +1,5 @@
 //! What EXIF is read for unasked: which way is up.
 
-use crate::pipeline::orient::Orientation;
-
 /// Tag 274 of the first directory (CIPA DC-008-2019, section 4.6.4).
 const ORIENTATION: u16 = 274;
 /// What the channels beyond the colours are (TIFF 6.0, section 18).
@@ -10,14 +8,15 @@ const EXTRA_SAMPLES: u16 = 338;
 const SHORT: u16 = 3;
 
 /// The orientation in a TIFF structure as EXIF holds it, with or without the `Exif\0\0` that JPEG puts before it.
-/// Whatever cannot be read means upright.
-pub(super) fn orientation(exif: &[u8]) -> Orientation {
+/// The value of the tag, 1 to 8; whatever cannot be read is 1, upright.
+#[must_use]
+pub fn orientation(exif: &[u8]) -> u16 {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
-    Orientation::from_tag(tag(tiff, ORIENTATION).unwrap_or(1))
+    tag(tiff, ORIENTATION).filter(|tag| (1..=8).contains(tag)).unwrap_or(1)
 }
 
 /// Whether a TIFF's fourth channel is alpha that its colours are multiplied by already.
-pub(super) fn has_premultiplied_alpha(tiff: &[u8]) -> bool {
+pub fn has_premultiplied_alpha(tiff: &[u8]) -> bool {
     tag(tiff, EXTRA_SAMPLES) == Some(1)
 }
 
@@ -54,14 +53,14 @@ mod tests {
     fn both_byte_orders_are_read() {
         let little = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0";
         let big = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0";
-        assert_eq!(orientation(little), Orientation::from_tag(6));
-        assert_eq!(orientation(big), Orientation::from_tag(6));
+        assert_eq!(orientation(little), 6);
+        assert_eq!(orientation(big), 6);
     }
 
     #[test]
     fn what_cannot_be_read_is_upright() {
         for exif in [&b""[..], b"Exif\0\0", b"II*\0\xFF\xFF\xFF\xFF", b"II*\0\x08\0\0\0\xFF\xFF\x12\x01"] {
-            assert_eq!(orientation(exif), Orientation::default());
+            assert_eq!(orientation(exif), 1);
         }
     }
 }

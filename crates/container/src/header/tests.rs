@@ -1,6 +1,6 @@
 use std::io::Cursor;
 
-use darkroom_dev::pictures::{self, Av1, Avif};
+use darkroom_test_pictures::{self as pictures, Av1, Avif};
 use proptest::prelude::*;
 
 use super::*;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Seek};
 
 use super::{Header, HeaderError, HeaderLimits, Limit, broken, input::Input};
-use crate::image::SourceFormat;
+use darkroom_model::SourceFormat;
 
 const EXTENSION: u8 = 0x21;
 const IMAGE: u8 = 0x2C;

@@ -21,10 +21,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    config::Limits,
-    image::{Failure, FailureCode, SourceFormat},
-};
+use darkroom_model::{Failure, FailureCode, SourceFormat};
 use input::Input;
 
 /// What a file may ask of us. Checked before decoding, and a bound on what decoding costs.
@@ -46,13 +43,6 @@ pub struct HeaderLimits {
 impl Default for HeaderLimits {
     fn default() -> Self {
         Self { width: 65_535, height: 65_535, pixels: 100_000_000, frames: 1_000, scans: 64 }
-    }
-}
-
-/// The settings' limits, and the defaults for what has no setting.
-impl From<Limits> for HeaderLimits {
-    fn from(Limits { pixels, frames, .. }: Limits) -> Self {
-        Self { pixels, frames, ..Self::default() }
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io::{BufRead, Seek};
 
 use super::{Header, HeaderError, HeaderLimits, broken, input::Input, unreadable};
-use crate::image::SourceFormat;
+use darkroom_model::SourceFormat;
 
 /// The most entries that are looked at; real files have about twenty.
 const MAX_ENTRIES: u16 = 1_024;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Seek};
 
 use super::{Header, HeaderError, HeaderLimits, broken, input::Input, unreadable};
-use crate::image::SourceFormat;
+use darkroom_model::SourceFormat;
 
 pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, _: &HeaderLimits) -> Result<Header, HeaderError> {
     input.skip_whole(14)?;

@@ -3,10 +3,10 @@
 
 use std::io::Cursor;
 
-use darkroom_shared::image::Keep;
+use darkroom_model::recipe::Keep;
 use exif::{Field, In, Reader, Tag, Value, experimental::Writer};
 
-use super::rights::Rights;
+use crate::xmp_iptc::Rights;
 
 /// Who made it, and who has the rights.
 const COPYRIGHT: &[Tag] = &[Tag::Artist, Tag::Copyright];
@@ -71,7 +71,7 @@ const MAX_VALUE: usize = 1_000;
 
 /// The part of an EXIF that is to be kept, as an EXIF of its own; `None` where there is nothing of it. What other metadata
 /// says of the rights stands in for what EXIF does not say.
-pub(super) fn kept(exif: Option<Vec<u8>>, rights: Rights, keep: Keep) -> Option<Vec<u8>> {
+pub fn kept(exif: Option<Vec<u8>>, rights: Rights, keep: Keep) -> Option<Vec<u8>> {
     let lists: &[&[Tag]] = match keep {
         Keep::Nothing => &[],
         Keep::Copyright => &[COPYRIGHT],

@@ -7,7 +7,7 @@
 use std::io::{BufRead, Seek};
 
 use super::{Header, HeaderError, HeaderLimits, broken, input::Input, unreadable};
-use crate::image::SourceFormat;
+use darkroom_model::SourceFormat;
 
 /// The most that the `meta` box may have, in bytes: its one large part is an ICC profile.
 const MAX_META: u64 = 2 << 20;

@@ -3,7 +3,7 @@
 use std::io::{BufRead, Seek};
 
 use super::{Header, HeaderError, HeaderLimits, Limit, broken, input::Input, unreadable};
-use crate::image::SourceFormat;
+use darkroom_model::SourceFormat;
 
 const SOI: u8 = 0xD8;
 const EOI: u8 = 0xD9;

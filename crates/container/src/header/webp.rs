@@ -3,7 +3,7 @@
 use std::io::{BufRead, Seek};
 
 use super::{Header, HeaderError, HeaderLimits, Limit, broken, input::Input};
-use crate::image::SourceFormat;
+use darkroom_model::SourceFormat;
 
 /// Flag bits of the VP8X chunk.
 const ANIMATION: u8 = 0b10;

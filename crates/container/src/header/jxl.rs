@@ -3,7 +3,7 @@
 use std::io::{BufRead, Seek};
 
 use super::{Header, HeaderError, HeaderLimits, broken, input::Input};
-use crate::image::SourceFormat;
+use darkroom_model::SourceFormat;
 
 /// More than the size and the orientation can take.
 const START: usize = 24;

@@ -2,31 +2,54 @@
 
 use std::io::{Cursor, Read as _};
 
-use darkroom_shared::{
-    header,
-    image::{Gamut, RenditionFormat},
-};
+use darkroom_model::{RenditionFormat, recipe::Gamut};
 
 use flate2::{Compression, Crc, read::ZlibEncoder};
 
-use super::{RenderError, colour::p3_profile, encode::avif};
+use crate::{
+    avif::{self, Contents},
+    header::{self, HeaderError},
+    jpeg_segments::{SegmentTooLong, write_segment},
+};
+
+/// A file could not be read or written though it is one of our own: an error of this program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("metadata cannot be embedded: {0}")]
+pub struct EmbedError(pub(crate) String);
+
+impl EmbedError {
+    fn bug(cause: impl ToString) -> Self {
+        Self(cause.to_string())
+    }
+}
+
+impl From<HeaderError> for EmbedError {
+    fn from(error: HeaderError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<SegmentTooLong> for EmbedError {
+    fn from(error: SegmentTooLong) -> Self {
+        Self(error.to_string())
+    }
+}
 
 /// Nothing by default: then every reader takes the values for sRGB.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Labels {
+pub struct Labels {
     /// What the values mean.
-    pub(crate) gamut: Gamut,
+    pub gamut: Gamut,
+    /// The ICC profile of the gamut, for formats that carry one; `None` for sRGB.
+    pub profile: Option<Vec<u8>>,
     /// A TIFF structure of less than 64 KiB.
-    pub(crate) exif: Option<Vec<u8>>,
+    pub exif: Option<Vec<u8>>,
 }
 
 impl Labels {
     /// The file with these labels. A file without colours is told no gamut: a gray is the same in all.
-    pub(crate) fn put(&self, format: RenditionFormat, mut file: Vec<u8>) -> Result<Vec<u8>, RenderError> {
-        let profile = match self.gamut {
-            Gamut::P3 if !has_no_colours(format, &file) => Some(p3_profile()?),
-            Gamut::P3 | Gamut::Srgb => None,
-        };
+    pub fn put(&self, format: RenditionFormat, mut file: Vec<u8>) -> Result<Vec<u8>, EmbedError> {
+        let profile = self.profile.as_deref().filter(|_| !has_no_colours(format, &file));
         if profile.is_none() && self.exif.is_none() {
             return Ok(file);
         }
@@ -35,7 +58,7 @@ impl Labels {
             RenditionFormat::Jpeg => {
                 if let Some(profile) = profile {
                     // One of one segments (ICC.1:2022, annex B.4).
-                    file = segment(file, 0xE2, &[&b"ICC_PROFILE\0\x01\x01"[..], &profile].concat())?;
+                    file = segment(file, 0xE2, &[&b"ICC_PROFILE\0\x01\x01"[..], profile].concat())?;
                 }
                 if let Some(exif) = &self.exif {
                     file = segment(file, 0xE1, &[&b"Exif\0\0"[..], exif].concat())?;
@@ -47,12 +70,12 @@ impl Labels {
                     file = chunk(file, *b"eXIf", exif);
                 }
                 if let Some(profile) = profile {
-                    file = chunk(file, *b"iCCP", &[&b"Display P3\0\0"[..], &zlib(&profile)].concat());
+                    file = chunk(file, *b"iCCP", &[&b"Display P3\0\0"[..], &zlib(profile)].concat());
                 }
                 Ok(file)
             }
-            RenditionFormat::Webp => webp(&file, profile.as_deref(), self.exif.as_deref()),
-            RenditionFormat::Avif => avif(&file, self),
+            RenditionFormat::Webp => webp(&file, profile, self.exif.as_deref()),
+            RenditionFormat::Avif => rewrite_avif(&file, self),
         }
     }
 }
@@ -70,14 +93,14 @@ fn has_no_colours(format: RenditionFormat, file: &[u8]) -> bool {
 }
 
 /// A JPEG with one segment more, behind the one that says that it is a JFIF file, which must be first.
-fn segment(mut file: Vec<u8>, marker: u8, body: &[u8]) -> Result<Vec<u8>, RenderError> {
+fn segment(mut file: Vec<u8>, marker: u8, body: &[u8]) -> Result<Vec<u8>, EmbedError> {
     let start = match file.get(2..6) {
         Some([0xFF, 0xE0, high, low]) => 4 + usize::from(u16::from_be_bytes([*high, *low])),
         _ => 2,
     };
-    let length = u16::try_from(body.len() + 2).map_err(RenderError::bug)?;
-    let [high, low] = length.to_be_bytes();
-    file.splice(start..start, [0xFF, marker, high, low].into_iter().chain(body.iter().copied()));
+    let mut segment = Vec::with_capacity(body.len() + 4);
+    write_segment(&mut segment, marker, body)?;
+    file.splice(start..start, segment);
     Ok(file)
 }
 
@@ -104,18 +127,18 @@ fn zlib(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A WebP in its extended form, with its profile before the picture and EXIF behind it (RFC 9649, section 2.7).
-fn webp(file: &[u8], profile: Option<&[u8]>, exif: Option<&[u8]>) -> Result<Vec<u8>, RenderError> {
+fn webp(file: &[u8], profile: Option<&[u8]>, exif: Option<&[u8]>) -> Result<Vec<u8>, EmbedError> {
     /// The flag of a profile.
     const PROFILE: u8 = 0x20;
     /// The flag of EXIF.
     const EXIF: u8 = 0x08;
     /// The flag of transparency.
     const ALPHA: u8 = 0x10;
-    let bug = || RenderError::bug("a WebP without a picture");
+    let bug = || EmbedError::bug("a WebP without a picture");
     let rest = file.get(12..).ok_or_else(bug)?;
     let (mut extended, pictures) = match rest.get(..4) {
         Some(b"VP8X") => {
-            (<[u8; 10]>::try_from(rest.get(8..18).ok_or_else(bug)?).map_err(RenderError::bug)?, &rest[18..])
+            (<[u8; 10]>::try_from(rest.get(8..18).ok_or_else(bug)?).map_err(EmbedError::bug)?, &rest[18..])
         }
         kind => {
             let header = header::read(&mut Cursor::new(file), &header::HeaderLimits::default())?;
@@ -132,23 +155,30 @@ fn webp(file: &[u8], profile: Option<&[u8]>, exif: Option<&[u8]>) -> Result<Vec<
     profile.map_or(Ok(()), |profile| riff_chunk(&mut body, *b"ICCP", profile))?;
     body.extend(pictures);
     exif.map_or(Ok(()), |exif| riff_chunk(&mut body, *b"EXIF", exif))?;
-    let length = u32::try_from(body.len()).map_err(RenderError::bug)?;
+    let length = u32::try_from(body.len()).map_err(EmbedError::bug)?;
     Ok([&b"RIFF"[..], &length.to_le_bytes(), &body].concat())
 }
 
-fn riff_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> Result<(), RenderError> {
+fn riff_chunk(file: &mut Vec<u8>, kind: [u8; 4], body: &[u8]) -> Result<(), EmbedError> {
     file.extend(kind);
-    file.extend(u32::try_from(body.len()).map_err(RenderError::bug)?.to_le_bytes());
+    file.extend(u32::try_from(body.len()).map_err(EmbedError::bug)?.to_le_bytes());
     file.extend(body);
     file.extend(&[0][..body.len() % 2]);
     Ok(())
 }
 
 /// An AVIF in another container.
-fn avif(file: &[u8], labels: &Labels) -> Result<Vec<u8>, RenderError> {
+fn rewrite_avif(file: &[u8], labels: &Labels) -> Result<Vec<u8>, EmbedError> {
     let layout = header::avif_layout(&mut Cursor::new(file))?;
     let data =
-        |extents: &[_]| header::avif::join(file, extents).ok_or_else(|| RenderError::bug("an AVIF without its data"));
+        |extents: &[_]| header::avif::join(file, extents).ok_or_else(|| EmbedError::bug("an AVIF without its data"));
     let (colour, alpha) = (data(&layout.colour)?, layout.alpha.as_deref().map(data).transpose()?);
-    avif::contain((layout.width, layout.height), layout.monochrome, &colour, alpha.as_deref(), labels)
+    avif::write(&Contents {
+        size: (layout.width, layout.height),
+        monochrome: layout.monochrome,
+        colour: &colour,
+        alpha: alpha.as_deref(),
+        gamut: labels.gamut,
+        exif: labels.exif.as_deref(),
+    })
 }

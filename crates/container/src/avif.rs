@@ -1,0 +1,47 @@
+//! The container of AVIF (ISO/IEC 23000-22), written around AV1 data.
+
+use avif_serialize::{Aviffy, constants};
+use darkroom_model::recipe::Gamut;
+
+use crate::embed::EmbedError;
+
+/// What an AVIF file holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Contents<'a> {
+    /// Width and height in pixels.
+    pub size: (u32, u32),
+    /// Whether the colour data has luma alone.
+    pub monochrome: bool,
+    /// AV1 data of the colours.
+    pub colour: &'a [u8],
+    /// AV1 data of the alpha channel.
+    pub alpha: Option<&'a [u8]>,
+    /// The colour primaries. They take precedence over what the AV1 data says.
+    pub gamut: Gamut,
+    /// A TIFF structure.
+    pub exif: Option<&'a [u8]>,
+}
+
+/// Writes the file.
+pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, EmbedError> {
+    let primaries = match contents.gamut {
+        Gamut::Srgb => constants::ColorPrimaries::Bt709,
+        Gamut::P3 => constants::ColorPrimaries::DisplayP3,
+    };
+    let mut container = Aviffy::new();
+    container
+        .set_width(contents.size.0)
+        .set_height(contents.size.1)
+        .set_bit_depth(8)
+        .set_color_primaries(primaries)
+        .set_matrix_coefficients(constants::MatrixCoefficients::Bt601)
+        .set_monochrome(contents.monochrome)
+        .set_chroma_subsampling((contents.monochrome, contents.monochrome))
+        .set_seq_profile(u8::from(!contents.monochrome));
+    if let Some(exif) = contents.exif {
+        container.set_exif(exif.to_vec());
+    }
+    let mut file = Vec::new();
+    container.write_slice(&mut file, contents.colour, contents.alpha).map_err(|error| EmbedError(error.to_string()))?;
+    Ok(file)
+}

@@ -1,0 +1,79 @@
+//! The marker segments of a JPEG (T.81, annex B.1.1.4): read up to the first scan, and written.
+
+/// What JPEG puts before EXIF.
+const EXIF: &[u8] = b"Exif\0\0";
+
+/// What Photoshop puts before its resources, and the number of the one that is IPTC.
+const RESOURCES: &[u8] = b"Photoshop 3.0\0";
+const IPTC: u16 = 0x0404;
+
+/// The first EXIF segment.
+pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
+    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == 0xE1))
+}
+
+/// The datasets in the first segment of Photoshop's resources (Adobe Photoshop File Formats Specification, "Image
+/// Resource Blocks").
+pub fn iptc(bytes: &[u8]) -> Option<&[u8]> {
+    let mut rest =
+        segments(bytes).find_map(|(marker, body)| body.strip_prefix(RESOURCES).filter(|_| marker == 0xED))?;
+    loop {
+        let (id, after) = rest.strip_prefix(b"8BIM")?.split_first_chunk::<2>()?;
+        // A name with its length before it, and the data, each filled up to an even length.
+        let (name, after) = (usize::from(*after.first()?), after.get(1..)?);
+        let (length, after) = after.get(name + usize::from(name.is_multiple_of(2))..)?.split_first_chunk::<4>()?;
+        let length = u32::from_be_bytes(*length) as usize;
+        if u16::from_be_bytes(*id) == IPTC {
+            return after.get(..length);
+        }
+        rest = after.get(length.checked_next_multiple_of(2)?..)?;
+    }
+}
+
+/// The ICC profile, which may be spread over segments (ICC.1:2022, annex B.4). What lies beyond `max` bytes is left out.
+#[must_use]
+pub fn icc_profile(bytes: &[u8], max: usize) -> Option<Vec<u8>> {
+    let mut chunks: Vec<(u8, &[u8])> = Vec::new();
+    for (marker, body) in segments(bytes) {
+        if let (0xE2, Some([number, _, chunk @ ..])) = (marker, body.strip_prefix(b"ICC_PROFILE\0")) {
+            chunks.push((*number, chunk));
+        }
+    }
+    chunks.sort_by_key(|(number, _)| *number);
+    let profile: Vec<u8> = chunks.into_iter().flat_map(|(_, chunk)| chunk).copied().take(max).collect();
+    (!profile.is_empty()).then_some(profile)
+}
+
+/// The segments before the first scan, as marker and body. None in a file that is no JPEG.
+pub fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = bytes.strip_prefix(&[0xFF, 0xD8]).unwrap_or_default();
+    std::iter::from_fn(move || {
+        let start = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
+        let marker = rest[start + 1];
+        if matches!(marker, 0xD9 | 0xDA) {
+            return None;
+        }
+        let after = &rest[start + 2..];
+        let length = usize::from(u16::from_be_bytes([*after.first()?, *after.get(1)?]));
+        let body = after.get(2..length)?;
+        rest = &after[length..];
+        Some((marker, body))
+    })
+}
+
+/// Appends a segment: its marker's second byte, its length, and `body`, of at most 65,533 bytes.
+///
+/// # Errors
+/// [`SegmentTooLong`] where the body is longer.
+pub fn write_segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) -> Result<(), SegmentTooLong> {
+    let length = u16::try_from(body.len() + 2).map_err(|_| SegmentTooLong)?;
+    file.extend([0xFF, marker]);
+    file.extend(length.to_be_bytes());
+    file.extend(body);
+    Ok(())
+}
+
+/// A segment has at most 65,533 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a JPEG segment has at most 65,533 bytes")]
+pub struct SegmentTooLong;
