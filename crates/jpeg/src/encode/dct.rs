@@ -2,7 +2,7 @@
 
 use std::array::from_fn;
 
-use crate::pipeline::frequencies::wave;
+use crate::dct::dct_basis;
 
 /// Rows of eight.
 pub(super) type Matrix = [[f32; 8]; 8];
@@ -19,9 +19,9 @@ pub(super) struct Transform {
 impl Transform {
     pub(super) fn new() -> Self {
         Self {
-            even: from_fn(|frequency| from_fn(|sample| wave(2 * frequency, sample, 8))),
-            odd: from_fn(|frequency| from_fn(|sample| wave(2 * frequency + 1, sample, 8))),
-            waves: from_fn(|sample| from_fn(|frequency| wave(frequency, sample, 8))),
+            even: from_fn(|frequency| from_fn(|sample| dct_basis(2 * frequency, sample, 8))),
+            odd: from_fn(|frequency| from_fn(|sample| dct_basis(2 * frequency + 1, sample, 8))),
+            waves: from_fn(|sample| from_fn(|frequency| dct_basis(frequency, sample, 8))),
         }
     }
 
@@ -63,7 +63,7 @@ mod tests {
     fn a_wave_is_one_frequency() {
         let transform = Transform::new();
         for (v, u) in [(0, 0), (0, 1), (3, 0), (7, 7), (4, 5)] {
-            let samples = from_fn(|y| from_fn(|x| 100.0 * wave(v, y, 8) * wave(u, x, 8)));
+            let samples = from_fn(|y| from_fn(|x| 100.0 * dct_basis(v, y, 8) * dct_basis(u, x, 8)));
             for (y, row) in transform.forward(&samples).iter().enumerate() {
                 for (x, value) in row.iter().enumerate() {
                     let expected = if (y, x) == (v, u) { 100.0 } else { 0.0 };

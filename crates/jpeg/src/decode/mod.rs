@@ -15,27 +15,27 @@ mod inverse;
 mod pixels;
 mod units;
 
-use darkroom_shared::header::Header;
-
 use self::{
     entropy::Data,
     frame::Frame,
     inverse::{Batch, LANES, Rows, WIDTH},
     units::Units,
 };
-use crate::pipeline::{
-    raster::{Channels, Raster},
-    vectors::{Work, widest},
+use darkroom_raster::{
+    Channels, Raster,
+    simd::{SimdKernel, dispatch},
 };
 
-/// Decodes at so many eighths of the size. `None` for what it is not for.
-pub(super) fn decode(bytes: &[u8], header: &Header, eighths: u32) -> Option<Raster<u8>> {
+/// Decodes a baseline JPEG at `eighths` eighths of its size, 1 to 4. `None` for a file that is unusual or damaged, or whose
+/// frame header says another `size` (width and height in pixels): such a file needs a decoder that reads all of JPEG.
+#[must_use]
+pub fn decode_reduced(bytes: &[u8], size: (u32, u32), eighths: u32) -> Option<Raster<u8>> {
     let (frame, coded) = Frame::read(bytes, eighths)?;
-    if (frame.width, frame.height) != (header.width, header.height) {
+    if (frame.width, frame.height) != size {
         return None;
     }
     let data = Data::new(coded, frame.intervals())?;
-    widest(Decoding { frame: &frame, data: &data, eighths })
+    dispatch(Decoding { frame: &frame, data: &data, eighths })
 }
 
 struct Decoding<'a> {
@@ -44,7 +44,7 @@ struct Decoding<'a> {
     eighths: u32,
 }
 
-impl Work for Decoding<'_> {
+impl SimdKernel for Decoding<'_> {
     type Output = Option<Raster<u8>>;
 
     #[inline(always)]

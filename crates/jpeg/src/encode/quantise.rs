@@ -2,10 +2,11 @@
 
 use std::array::from_fn;
 
-use darkroom_shared::image::{Effort, Quality};
+use darkroom_model::recipe::{Effort, Quality};
 
 use super::{blocks::Block, dct::Matrix, trellis::Trellis};
-use crate::pipeline::{frequencies::ZIGZAG, vectors::nearest};
+use crate::dct::ZIGZAG;
+use darkroom_raster::simd::round_to_i32;
 
 /// Rounds the frequencies of a component.
 pub(super) struct Quantiser {
@@ -72,7 +73,7 @@ impl Quantiser {
 #[inline(always)]
 #[allow(clippy::cast_possible_truncation)] // it was cut off
 fn round(value: f32) -> i16 {
-    nearest(value.clamp(-1023.0, 1023.0)) as i16
+    round_to_i32(value.clamp(-1023.0, 1023.0)) as i16
 }
 
 /// Puts bits that stand column by column from low to high frequencies.

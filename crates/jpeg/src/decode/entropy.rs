@@ -5,7 +5,7 @@ use super::{
     code::{Code, Frequencies, Symbol, Window, value},
     inverse::Batch,
 };
-use crate::pipeline::frequencies::ZIGZAG;
+use crate::dct::ZIGZAG;
 
 /// The data of a scan.
 pub(super) struct Data {

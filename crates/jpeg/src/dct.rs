@@ -11,7 +11,7 @@ pub(crate) const ZIGZAG: [u8; 64] = [
 
 /// What a frequency counts in one of so many samples: orthonormal over eight (T.81, annex A.3.3), and as high over fewer.
 #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss)] // small whole numbers
-pub(crate) fn wave(frequency: usize, sample: usize, samples: usize) -> f32 {
+pub(crate) fn dct_basis(frequency: usize, sample: usize, samples: usize) -> f32 {
     let height = if frequency == 0 { 0.125_f64.sqrt() } else { 0.5 };
     (height * (PI / (2 * samples) as f64 * (frequency * (2 * sample + 1)) as f64).cos()) as f32
 }

@@ -1,6 +1,6 @@
 //! From pixels to planes of luminance and colour, some rows at a time.
 
-use crate::pipeline::raster::Raster;
+use darkroom_raster::Raster;
 
 /// Rows of luminance and of both colour differences, all around zero.
 pub(super) struct Planes {

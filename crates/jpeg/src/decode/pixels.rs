@@ -2,7 +2,7 @@
 #![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
 
 use super::inverse::{SAMPLES, WIDTH};
-use crate::pipeline::vectors::nearest;
+use darkroom_raster::simd::round_to_i32;
 
 /// A row of gray pixels. Samples are around zero.
 #[inline(always)]
@@ -40,5 +40,5 @@ pub(super) fn colours(luminance: &[f32; WIDTH], blue: &[f32; WIDTH], red: &[f32;
 /// A sample around zero to the nearest of 8 bits.
 #[inline(always)]
 fn byte(sample: f32) -> u32 {
-    nearest((sample + 128.0).clamp(0.0, 255.0)).cast_unsigned()
+    round_to_i32((sample + 128.0).clamp(0.0, 255.0)).cast_unsigned()
 }

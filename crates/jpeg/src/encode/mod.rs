@@ -13,31 +13,42 @@ mod quantise;
 mod scans;
 mod trellis;
 
-use darkroom_shared::image::{Effort, Quality};
+use darkroom_container::jpeg_segments::write_segment;
+use darkroom_model::recipe::{Effort, Quality};
 
 use self::{
     blocks::{Component, components},
     quantise::Quantiser,
     scans::Symbols,
 };
-use crate::pipeline::{
-    RenderError,
-    frequencies::ZIGZAG,
-    raster::Raster,
-    vectors::{Work, widest},
+use crate::dct::ZIGZAG;
+use darkroom_raster::{
+    Raster,
+    simd::{SimdKernel, dispatch},
 };
 
 /// From this quality on, colour is kept at full resolution: half of it would be the largest error left.
 const FULL_COLOUR: u8 = 90;
 
-/// Encodes a picture without alpha.
-pub(super) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+/// Why a picture cannot be encoded as JPEG.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// JPEG has no alpha channel.
+    #[error("JPEG has no alpha channel")]
+    Alpha,
+    /// A side is longer than 65,535 pixels (T.81, annex B.2.2).
+    #[error("a JPEG has at most 65,535 pixels a side")]
+    TooLarge,
+}
+
+/// Encodes a picture without alpha, in gray or in colour.
+pub fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, EncodeError> {
     if picture.channels.has_alpha() {
-        return Err(RenderError::bug("JPEG has no transparency"));
+        return Err(EncodeError::Alpha);
     }
-    let side = |length: u32| u16::try_from(length).map_err(RenderError::bug);
+    let side = |length: u32| u16::try_from(length).map_err(|_| EncodeError::TooLarge);
     let sides = (side(picture.width)?, side(picture.height)?);
-    Ok(widest(Encoding { picture, sides, quality, effort }))
+    Ok(dispatch(Encoding { picture, sides, quality, effort }))
 }
 
 struct Encoding<'a> {
@@ -47,7 +58,7 @@ struct Encoding<'a> {
     effort: Effort,
 }
 
-impl Work for Encoding<'_> {
+impl SimdKernel for Encoding<'_> {
     type Output = Vec<u8>;
 
     #[inline(always)]
@@ -118,17 +129,15 @@ fn scan(file: &mut Vec<u8>, symbols: &Symbols, components: &[u8], from: u8, to: 
     symbols.write(&codes, file);
 }
 
+/// The longest segment, of two Huffman tables, has 546 bytes.
 fn segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) {
-    file.extend([0xFF, marker]);
-    // The longest, of two Huffman tables, has 546 bytes.
-    file.extend(u16::try_from(body.len() + 2).unwrap_or(u16::MAX).to_be_bytes());
-    file.extend(body);
+    write_segment(file, marker, body).expect("it is shorter than 65,533 bytes");
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pipeline::raster::Channels;
+    use darkroom_raster::Channels;
 
     #[test]
     fn the_same_file_comes_out_with_and_without_wide_vectors() {
@@ -136,7 +145,7 @@ mod tests {
         let picture = &Raster { width: 75, height: 53, channels: Channels::Rgb, samples };
         for (quality, effort) in [(80, Effort::Balanced), (95, Effort::Best), (30, Effort::Best)] {
             let encoding = || Encoding { picture, sides: (75, 53), quality: Quality::new(quality).unwrap(), effort };
-            assert!(widest(encoding()) == encoding().run(), "{quality}");
+            assert!(dispatch(encoding()) == encoding().run(), "{quality}");
         }
     }
 }

@@ -5,10 +5,8 @@ use super::{
     planes::Planes,
     quantise::Quantiser,
 };
-use crate::pipeline::{
-    frequencies::ZIGZAG,
-    raster::{Channels, Raster},
-};
+use crate::dct::ZIGZAG;
+use darkroom_raster::{Channels, Raster};
 
 /// Eight by eight samples as frequencies, in steps.
 #[derive(Clone, Copy)]

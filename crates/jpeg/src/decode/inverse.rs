@@ -6,7 +6,7 @@
 
 use std::array::from_fn;
 
-use crate::pipeline::frequencies::{ZIGZAG, wave};
+use crate::dct::{ZIGZAG, dct_basis};
 
 /// Blocks that are transformed at once.
 pub(super) const LANES: usize = 8;
@@ -85,7 +85,7 @@ impl Inverse {
             let ((x, y), (across, down)) = (position(index), spread[index]);
             spread[index + 1] = (across.max(x + 1).min(columns), down.max(y + 1).min(rows));
         }
-        let waves = |samples| from_fn(|frequency| from_fn(|sample| wave(frequency, sample, samples)));
+        let waves = |samples| from_fn(|frequency| from_fn(|sample| dct_basis(frequency, sample, samples)));
         let is_used = |index: &usize| position(*index).0 < columns && position(*index).1 < rows;
         Self {
             columns,
@@ -183,11 +183,11 @@ mod tests {
                 let mut samples = [[0.0; WIDTH]; 8];
                 inverse.run(std::slice::from_mut(&mut batch), 1, &mut samples);
                 for (x, y) in (0..rows).flat_map(|y| (0..columns).map(move |x| (x, y))) {
-                    let wave = |frequency: usize, place: usize, count: usize| {
+                    let dct_basis = |frequency: usize, place: usize, count: usize| {
                         let height = if frequency == 0 { 0.125_f64.sqrt() } else { 0.5 };
                         height * (PI * frequency as f64 * (place as f64 + 0.5) / count as f64).cos()
                     };
-                    let expected = 200.0 * wave(u, x, columns) * wave(v, y, rows);
+                    let expected = 200.0 * dct_basis(u, x, columns) * dct_basis(v, y, rows);
                     let sample = f64::from(samples[y][5 * columns + x]);
                     assert!((sample - expected).abs() < 1e-3, "{u} {v} at {x} {y}: {sample}");
                 }
