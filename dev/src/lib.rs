@@ -5,7 +5,6 @@
 //! | [`postgres`] | a private Postgres cluster: found, initialised, started, stopped, started again |
 //! | [`bucket`] | an S3 server in this process, signatures enforced |
 //! | [`testing`] | a fresh database, a fresh bucket and an HTTP client for a test |
-//! | [`pictures`] | test pictures, made in code |
 //! | [`account`] | the unprivileged account that servers run as where we are root |
 //! | [`guard`] | child processes that end with their parent |
 //! | [`port`] | free ports |
@@ -15,7 +14,6 @@ pub mod account;
 pub mod bucket;
 pub mod guard;
 pub mod http;
-pub mod pictures;
 pub mod port;
 pub mod postgres;
 pub mod testing;

@@ -2,10 +2,12 @@
 #![allow(clippy::missing_panics_doc)] // writing into memory cannot fail
 
 mod avif;
+mod baseline;
 
 use std::io::Write as _;
 
 pub use avif::{Av1, Avif};
+pub use baseline::Baseline;
 
 use flate2::{Compression, write::ZlibEncoder};
 
