@@ -1,0 +1,134 @@
+//! Which part of a picture draws the eye.
+//!
+//! The rules are those of smartcrop.js (Jonas Wagner, MIT): each pixel scores by how much its lightness differs from
+//! its neighbours' (detail), by how near its colour is to skin, and by how strong its colour is; skin and strong colours
+//! count more where there is detail. A window scores the sum of its pixels, those in its middle more than those at its
+//! edge, so that what draws the eye comes to lie in the middle. Of equal windows the one nearest to the middle of the
+//! picture is taken. Only arithmetic that is the same on every machine is used.
+
+use darkroom_raster::{Raster, Region, linear};
+
+/// The longer side of the picture that is looked at, in pixels.
+const SIDE: f64 = 256.0;
+
+/// The direction of skin in RGB, of length 1, how near to it a colour must be, and how bright.
+const SKIN: [f32; 3] = [0.735, 0.537, 0.415];
+const SKIN_FROM: f32 = 0.8;
+const SKIN_BRIGHTNESS: std::ops::RangeInclusive<f32> = 0.2..=1.0;
+/// How strong a colour must be, and how bright.
+const STRONG_FROM: f32 = 0.4;
+const STRONG_BRIGHTNESS: std::ops::RangeInclusive<f32> = 0.05..=0.9;
+
+/// The sides of the picture in which a part of a picture is looked at.
+// At most as long as the part.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn sides(area: Region) -> (u32, u32) {
+    let ratio = (SIDE / area.width.max(area.height)).min(1.0);
+    let side = |length: f64| (length * ratio).round().max(1.0) as u32;
+    (side(area.width), side(area.height))
+}
+
+/// Moves `window` within `area` to where the eye is drawn. Its sides are kept. `picture` shows the area, in linear light.
+pub(crate) fn frame(picture: &Raster<u16>, area: Region, window: Region) -> Region {
+    let (columns, rows) = profiles(linear::to_8(picture).on_white().as_ref());
+    // One of the two is as long as the area, and stays.
+    let left = area.left + best(&columns, window.width / area.width) * (area.width - window.width);
+    let top = area.top + best(&rows, window.height / area.height) * (area.height - window.height);
+    Region { left, top, ..window }
+}
+
+/// The scores of each column and each row.
+fn profiles(small: &Raster<u8>) -> (Vec<f64>, Vec<f64>) {
+    let (width, height) = (small.width as usize, small.height as usize);
+    let rgba = small.to_rgba();
+    let pixels: Vec<[f32; 3]> =
+        rgba.chunks_exact(4).map(|p| [p[0], p[1], p[2]].map(|value| f32::from(value) / 255.0)).collect();
+    let lightness: Vec<f32> = pixels.iter().map(|[r, g, b]| 0.2126 * r + 0.7152 * g + 0.0722 * b).collect();
+    let (mut columns, mut rows) = (vec![0.0; width], vec![0.0; height]);
+    for y in 0..height {
+        for x in 0..width {
+            let at = |x: usize, y: usize| lightness[y.min(height - 1) * width + x.min(width - 1)];
+            let around = at(x.saturating_sub(1), y) + at(x + 1, y) + at(x, y.saturating_sub(1)) + at(x, y + 1);
+            let detail = (4.0 * at(x, y) - around).abs().min(1.0);
+            let value = f64::from(score(pixels[y * width + x], at(x, y), detail));
+            columns[x] += value;
+            rows[y] += value;
+        }
+    }
+    (columns, rows)
+}
+
+fn score(colour: [f32; 3], lightness: f32, detail: f32) -> f32 {
+    let length = colour.iter().map(|value| value * value).sum::<f32>().sqrt();
+    let distance = colour.iter().zip(SKIN).map(|(value, skin)| (value / length.max(1e-6) - skin).powi(2)).sum::<f32>();
+    let likeness = 1.0 - distance.sqrt();
+    let is_skin = likeness > SKIN_FROM && SKIN_BRIGHTNESS.contains(&lightness);
+    let skin = if is_skin { (likeness - SKIN_FROM) / (1.0 - SKIN_FROM) } else { 0.0 };
+
+    let (least, most) = colour.iter().fold((1.0_f32, 0.0_f32), |(least, most), v| (least.min(*v), most.max(*v)));
+    let spread = (1.0 - (most + least - 1.0).abs()).max(1e-6);
+    let saturation = (most - least) / spread;
+    let is_strong = saturation > STRONG_FROM && STRONG_BRIGHTNESS.contains(&lightness);
+    let strong = if is_strong { (saturation - STRONG_FROM) / (1.0 - STRONG_FROM) } else { 0.0 };
+
+    0.2 * detail + 1.8 * skin * (detail + 0.01) + 0.1 * strong * (detail + 0.2)
+}
+
+/// Where a window that is this part of the profile scores most: the share of the spare room before it, 0 to 1.
+// A profile has 256 values at most.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn best(profile: &[f64], part: f64) -> f64 {
+    let length = ((profile.len() as f64 * part).round() as usize).clamp(1, profile.len());
+    let spare = profile.len() - length;
+    if spare == 0 {
+        return 0.5;
+    }
+    let sum = |offset: usize| -> f64 {
+        let weighted = profile[offset..offset + length].iter().enumerate();
+        weighted.map(|(i, value)| value * (1.0 - ((2 * i + 1) as f64 / length as f64 - 1.0).powi(2))).sum()
+    };
+    let share = |offset: usize| offset as f64 / spare as f64;
+    let from_middle = |offset: usize| (2 * offset).abs_diff(spare);
+    let sums: Vec<f64> = (0..=spare).map(sum).collect();
+    let most = sums.iter().copied().fold(0.0, f64::max);
+    // What differs by rounding only is equal.
+    let equal = (0..=spare).filter(|offset| sums[*offset] >= most * (1.0 - 1e-9));
+    equal.min_by_key(|offset| from_middle(*offset)).map_or(0.5, share)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::float_cmp)]
+
+    use darkroom_raster::{Channels, Samples};
+
+    use super::*;
+
+    fn framed(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Region {
+        let samples = (0..width * height).flat_map(|i| colour(i % width, i / width)).collect();
+        let picture = Raster { width, height, channels: Channels::Rgb, samples };
+        let side = f64::from(width.min(height));
+        let window = Region { left: 0.0, top: 0.0, width: side, height: side };
+        let linear = linear::from_coded(&Samples::Eight(picture));
+        frame(&linear, Region::whole(&linear), window)
+    }
+
+    #[test]
+    fn a_plain_picture_is_cut_in_its_middle() {
+        assert_eq!(framed(300, 100, |_, _| [90, 90, 90]).left, 100.0);
+    }
+
+    #[test]
+    fn the_window_comes_to_lie_around_detail_skin_and_strong_colours() {
+        let grain = |x: u32, y: u32| u8::try_from((x * 7 + y * 13) % 5 * 30).unwrap();
+        let at = |colour: fn(u8) -> [u8; 3]| {
+            framed(400, 100, |x, y| if (300..340).contains(&x) { colour(grain(x, y)) } else { [120, 125, 130] }).left
+        };
+        for colour in [|g: u8| [100 + g; 3], |g: u8| [224 - g / 4, 164 - g / 4, 126 - g / 4], |_| [200, 20, 30]] {
+            let left = at(colour);
+            assert!((left - 270.0).abs() < 12.0, "{left}");
+        }
+        let top = framed(100, 400, |_, y| if (20..60).contains(&y) { [224, 164, 126] } else { [60, 70, 60] }).top;
+        assert!(top < 12.0, "{top}");
+    }
+}

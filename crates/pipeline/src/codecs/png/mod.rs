@@ -1,0 +1,4 @@
+//! PNG and APNG (W3C PNG, third edition).
+
+pub(crate) mod decode;
+pub(crate) mod encode;

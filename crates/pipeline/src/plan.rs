@@ -1,0 +1,377 @@
+//! From a recipe to the list of renditions to make.
+
+use std::num::{NonZeroU32, NonZeroU64};
+
+use darkroom_model::{
+    RenditionFormat,
+    recipe::{Crop, Effort, Fit, Gamut, Keep, Overlay, Position, Quality, Recipe, Resize, Rotation},
+};
+
+use darkroom_raster::{Orientation, Region};
+
+use crate::{
+    RenderError,
+    effects::Effects,
+    extend::{Mat, Mount},
+    overlay::Placement,
+};
+
+/// No rendition has a longer side, in pixels: WebP's bound (RFC 9649, section 2.7). Longer pictures are made smaller.
+pub(crate) const MAX_SIDE: u32 = 16_383;
+
+/// All that a recipe asks for.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// How the upright source is turned.
+    pub(crate) turn: Orientation,
+    /// At least one, largest first; all but the first show the same part of the source as the first.
+    pub(crate) targets: Vec<Target>,
+    /// The part of the turned source in which the targets' region is moved to where the eye is drawn.
+    pub(crate) attention: Option<Region>,
+    pub(crate) effects: Effects,
+    pub(crate) mount: Mount,
+    pub(crate) overlay: Option<Placement>,
+    /// The colours that are kept, where the source has them.
+    pub(crate) gamut: Gamut,
+    pub(crate) keep: Keep,
+    /// What the quality is searched for.
+    pub(crate) goal: Option<Goal>,
+}
+
+/// What a file has to meet, at whatever quality it takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Goal {
+    /// At most so many bytes, at the highest quality up to the target's.
+    Bytes(NonZeroU64),
+    /// At least this SSIMULACRA2 score, at the lowest quality.
+    Score(f64),
+}
+
+/// The formats of a [`Target`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Formats {
+    /// WebP, and beside it JPEG, or PNG where the picture is transparent or a flat graphic.
+    Pair,
+    /// This one.
+    One(RenditionFormat),
+    /// The smallest.
+    Smallest,
+}
+
+/// One size to make, in each of its formats. Sizes are those of the turned picture.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Target {
+    /// The rendition's name without its ending.
+    pub(crate) name: String,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    /// The part of the turned source that is shown.
+    pub(crate) region: Region,
+    pub(crate) formats: Formats,
+    pub(crate) quality: Quality,
+    pub(crate) effort: Effort,
+}
+
+impl Target {
+    /// The quality of its WebP.
+    pub(crate) fn webp_quality(&self) -> Quality {
+        if self.formats == Formats::Pair { Recipe::WEBP_QUALITY } else { self.quality }
+    }
+}
+
+/// The plan of a recipe for a source of this upright size and number of frames.
+pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Result<Plan, RenderError> {
+    let source = (width, height);
+    match recipe {
+        Recipe::Standard => {
+            let full = standard("full".to_owned(), source, Recipe::FULL_WIDTH.min(width));
+            let smaller = Recipe::WIDTHS.into_iter().filter(|w| *w < full.width);
+            let smaller: Vec<_> = smaller.map(|w| standard(format!("w{w}"), source, w)).collect();
+            Ok(Plan {
+                turn: Orientation::default(),
+                targets: std::iter::once(full).chain(smaller).collect(),
+                attention: None,
+                effects: Effects::default(),
+                mount: Mount::default(),
+                overlay: None,
+                gamut: Gamut::Srgb,
+                keep: Keep::Nothing,
+                goal: None,
+            })
+        }
+        Recipe::Resize(resize) => resized(resize, source, frames),
+    }
+}
+
+fn standard(name: String, source: (u32, u32), width: u32) -> Target {
+    let bounds = Bounds { source, enlarge: false, room: u64::MAX };
+    let (width, height) = bounds.inside(Some(width), None);
+    Target {
+        name,
+        width,
+        height,
+        region: whole(source),
+        formats: Formats::Pair,
+        quality: Quality::DEFAULT,
+        effort: Effort::default(),
+    }
+}
+
+fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, RenderError> {
+    let turn = Orientation::rotation(resize.rotate.map_or(0, Rotation::quarter_turns), resize.flip, resize.flop);
+    let (part, size) = match resize.crop {
+        Some(crop) => cropped(crop, upright)?,
+        None => (whole(upright), upright),
+    };
+    // All that follows is of the turned part.
+    let part = turn.place(part, (upright.0.into(), upright.1.into()));
+    let source = turn.swap(size);
+    let pixels = u64::from(source.0) * u64::from(source.1);
+    let room = pixels.max(Recipe::MAX_ENLARGED / u64::from(frames.max(1)));
+    let bounds = Bounds { source, enlarge: resize.enlarge, room };
+
+    let sides = (resize.width.map(u32::from), resize.height.map(u32::from));
+    let mut region = part;
+    let mut mat = None;
+    let (width, height) = match (resize.fit, sides) {
+        (Fit::Cover, (Some(width), Some(height))) => {
+            let size = bounds.exactly((width, height));
+            region = largest_part(part, size, resize.position.shares());
+            size
+        }
+        (Fit::Fill, (Some(width), Some(height))) => bounds.exactly((width, height)),
+        (Fit::Contain, (Some(width), Some(height))) => {
+            let (width, height) = bounds.roomy((width.min(MAX_SIDE), height.min(MAX_SIDE)));
+            mat = Some(Mat { width, height, shares: resize.position.shares() });
+            bounds.inside(Some(width), Some(height))
+        }
+        (_, (width, height)) => bounds.inside(width, height),
+    };
+    let formats = resize.format.map_or(Formats::Smallest, Formats::One);
+    let goal = match (resize.ssim, resize.max_bytes) {
+        (Some(score), _) => Some(Goal::Score(score.get().into())),
+        (None, max) => max.map(Goal::Bytes),
+    };
+    let name = "resized".to_owned();
+    let mount = Mount { mat, background: resize.background.map(|colour| colour.0) };
+    Ok(Plan {
+        turn,
+        targets: vec![Target { name, width, height, region, formats, quality: resize.quality, effort: resize.effort }],
+        attention: (resize.position == Position::Attention).then_some(part),
+        effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
+        mount,
+        overlay: resize.overlay.map(|overlay| placement(&overlay, mount.sides((width, height)))),
+        // Without colours, there are none to keep.
+        gamut: if resize.grayscale { Gamut::Srgb } else { resize.gamut },
+        keep: resize.keep,
+        goal,
+    })
+}
+
+/// Where an overlay lies on a rendition of these sides.
+fn placement(overlay: &Overlay, sides: (u32, u32)) -> Placement {
+    let shorter = f64::from(sides.0.min(sides.1));
+    // At most a quarter of the shorter side.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let margin = (shorter * f64::from(overlay.margin.get())).round() as u32;
+    let free = |side: u32| side.saturating_sub(2 * margin).max(1);
+    let room = |side: u32| {
+        let room = scale(side, overlay.scale.get().into()).min(free(side));
+        NonZeroU32::new(room).unwrap_or(NonZeroU32::MIN)
+    };
+    Placement {
+        room: (room(sides.0), room(sides.1)),
+        corner: (margin, margin),
+        sides: (free(sides.0), free(sides.1)),
+        shares: overlay.position.shares(),
+        opacity: overlay.opacity.get(),
+    }
+}
+
+/// The part of the upright source that a crop shows, and its sides.
+fn cropped(crop: Crop, upright: (u32, u32)) -> Result<(Region, (u32, u32)), RenderError> {
+    let side = |start: u32, length: u32, end: u32| match end.saturating_sub(start).min(length) {
+        0 => Err(RenderError::unsatisfiable("The crop lies outside of the picture.")),
+        length => Ok(length),
+    };
+    let width = side(crop.x, crop.width.get(), upright.0)?;
+    let height = side(crop.y, crop.height.get(), upright.1)?;
+    let part = Region { left: crop.x.into(), top: crop.y.into(), width: width.into(), height: height.into() };
+    Ok((part, (width, height)))
+}
+
+/// How large a rendition may become.
+struct Bounds {
+    /// What is shown of the source, in pixels.
+    source: (u32, u32),
+    enlarge: bool,
+    /// Pixels of a rendition at most.
+    room: u64,
+}
+
+impl Bounds {
+    /// The source made to fit into a box, of which either side may be open.
+    fn inside(&self, width: Option<u32>, height: Option<u32>) -> (u32, u32) {
+        let most = if self.enlarge && (width.is_some() || height.is_some()) { f64::INFINITY } else { 1.0 };
+        let width = width.unwrap_or(MAX_SIDE).min(MAX_SIDE);
+        let height = height.unwrap_or(MAX_SIDE).min(MAX_SIDE);
+        let source = self.source;
+        let ratio = (f64::from(width) / f64::from(source.0)).min(f64::from(height) / f64::from(source.1)).min(most);
+        self.roomy((scale(source.0, ratio).min(width), scale(source.1, ratio).min(height)))
+    }
+
+    /// A box with the aspect ratio asked for, as large as asked for, and nowhere larger than the source unless it is to
+    /// be enlarged.
+    fn exactly(&self, asked: (u32, u32)) -> (u32, u32) {
+        let source = if self.enlarge { (MAX_SIDE, MAX_SIDE) } else { self.source };
+        let limit = (source.0.min(MAX_SIDE), source.1.min(MAX_SIDE));
+        let ratio = (f64::from(limit.0) / f64::from(asked.0)).min(f64::from(limit.1) / f64::from(asked.1)).min(1.0);
+        self.roomy((scale(asked.0, ratio).min(limit.0), scale(asked.1, ratio).min(limit.1)))
+    }
+
+    /// The same shape with no more pixels than there is room for.
+    // A number of pixels is exact enough as a float.
+    #[allow(clippy::cast_precision_loss)]
+    fn roomy(&self, (width, height): (u32, u32)) -> (u32, u32) {
+        let pixels = u64::from(width) * u64::from(height);
+        if pixels <= self.room {
+            return (width, height);
+        }
+        let ratio = (self.room as f64 / pixels as f64).sqrt();
+        (scale(width, ratio), scale(height, ratio))
+    }
+}
+
+// Both are at most the length, and lengths fit.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+fn scale(length: u32, ratio: f64) -> u32 {
+    ((f64::from(length) * ratio).round() as u32).max(1)
+}
+
+fn whole((width, height): (u32, u32)) -> Region {
+    Region { left: 0.0, top: 0.0, width: width.into(), height: height.into() }
+}
+
+/// The largest part of `area` with the aspect ratio of `size`; `shares` of what is left over lie left of it and above.
+fn largest_part(area: Region, size: (u32, u32), shares: (f64, f64)) -> Region {
+    let ratio = (area.width / f64::from(size.0)).min(area.height / f64::from(size.1));
+    let width = (f64::from(size.0) * ratio).min(area.width);
+    let height = (f64::from(size.1) * ratio).min(area.height);
+    let left = area.left + (area.width - width) * shares.0;
+    let top = area.top + (area.height - height) * shares.1;
+    Region { left, top, width, height }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use darkroom_model::{FailureCode, recipe::Rotation};
+
+    use super::*;
+
+    fn sizes(recipe: &Recipe, width: u32, height: u32) -> Vec<(String, u32, u32)> {
+        let targets = plan(recipe, width, height, 1).unwrap().targets;
+        targets.into_iter().map(|t| (t.name, t.width, t.height)).collect()
+    }
+
+    /// The size of the one target for a source of 2725 × 2225, and the box it lies in.
+    fn size(resize: Resize) -> ((u32, u32), Option<(u32, u32)>) {
+        let plan = plan(&Recipe::Resize(resize), 2725, 2225, 1).unwrap();
+        let target = &plan.targets[0];
+        ((target.width, target.height), plan.mount.mat.map(|mat| (mat.width, mat.height)))
+    }
+
+    fn resize(width: u32, height: u32, fit: Fit) -> Resize {
+        Resize { width: width.try_into().ok(), height: height.try_into().ok(), fit, ..Resize::default() }
+    }
+
+    #[test]
+    fn the_standard_recipe_makes_full_and_the_widths_below_it() {
+        let named = |list: &[(&str, u32, u32)]| -> Vec<_> {
+            list.iter().map(|(name, w, h)| ((*name).to_owned(), *w, *h)).collect()
+        };
+        assert_eq!(
+            sizes(&Recipe::Standard, 6000, 4000),
+            named(&[("full", 2560, 1707), ("w1600", 1600, 1067), ("w800", 800, 533), ("w320", 320, 213)])
+        );
+        assert_eq!(sizes(&Recipe::Standard, 800, 600), named(&[("full", 800, 600), ("w320", 320, 240)]));
+        assert_eq!(sizes(&Recipe::Standard, 1, 1), named(&[("full", 1, 1)]));
+        assert_eq!(sizes(&Recipe::Standard, 1000, 60_000)[0].2, MAX_SIDE);
+    }
+
+    #[test]
+    fn webp_has_a_quality_of_its_own_in_the_standard_set_alone() {
+        let qualities = |recipe: &Recipe| {
+            let target = plan(recipe, 300, 200, 1).unwrap().targets.remove(0);
+            (target.quality.get(), target.webp_quality().get())
+        };
+        assert_eq!(qualities(&Recipe::Standard), (80, 83));
+        assert_eq!(qualities(&Recipe::Resize(resize(100, 0, Fit::Inside))), (80, 80));
+    }
+
+    #[test]
+    fn a_resize_keeps_its_fit_and_never_enlarges() {
+        for (width, height, fit, expected) in [
+            (720, 0, Fit::Inside, (720, 588)),
+            (0, 100, Fit::Inside, (122, 100)),
+            (100, 100, Fit::Inside, (100, 82)),
+            (9000, 9000, Fit::Inside, (2725, 2225)),
+            (0, 0, Fit::Inside, (2725, 2225)),
+            (300, 300, Fit::Cover, (300, 300)),
+            (16_384, 8_192, Fit::Cover, (2725, 1363)),
+            (300, 100, Fit::Fill, (300, 100)),
+            (2_725, 16_000, Fit::Fill, (379, 2225)),
+            (300, 0, Fit::Cover, (300, 245)),
+        ] {
+            assert_eq!(size(resize(width, height, fit)).0, expected, "{width}x{height} {fit}");
+        }
+    }
+
+    #[test]
+    fn contain_keeps_its_box() {
+        assert_eq!(size(resize(300, 300, Fit::Contain)), ((300, 245), Some((300, 300))));
+        assert_eq!(size(resize(4000, 3000, Fit::Contain)), ((2725, 2225), Some((4000, 3000))));
+        assert_eq!(size(resize(300, 0, Fit::Contain)), ((300, 245), None));
+    }
+
+    #[test]
+    fn what_is_enlarged_has_room_for_32_million_pixels() {
+        let enlarged = |width, height, fit| size(Resize { enlarge: true, ..resize(width, height, fit) });
+        assert_eq!(enlarged(4000, 0, Fit::Inside).0, (4000, 3266));
+        assert_eq!(enlarged(4000, 4000, Fit::Cover).0, (4000, 4000));
+        assert_eq!(enlarged(0, 0, Fit::Inside).0, (2725, 2225), "nothing larger is asked for");
+        for fit in Fit::ALL {
+            let (size, mat) = enlarged(16_384, 16_384, *fit);
+            let pixels = |(width, height)| u64::from(width) * u64::from(height);
+            assert!(pixels(mat.unwrap_or(size)) <= Recipe::MAX_ENLARGED + 16_384, "{fit}: {size:?} {mat:?}");
+        }
+        assert_eq!(size(resize(16_384, 16_384, Fit::Contain)).1, Some((5657, 5657)), "nor is an empty box");
+        let frames = plan(&Recipe::Resize(Resize { enlarge: true, ..resize(9000, 9000, Fit::Fill) }), 10, 10, 320);
+        assert_eq!(frames.unwrap().targets[0].width, 316);
+    }
+
+    #[test]
+    fn cover_shows_the_part_that_its_position_names() {
+        for (position, left) in [(Position::Left, 0.0), (Position::Centre, 100.0), (Position::BottomRight, 200.0)] {
+            let cover = Resize { position, ..resize(100, 100, Fit::Cover) };
+            let plan = plan(&Recipe::Resize(cover), 400, 200, 1).unwrap();
+            assert_eq!(plan.targets[0].region, Region { left, top: 0.0, width: 200.0, height: 200.0 });
+        }
+    }
+
+    #[test]
+    fn a_crop_is_turned_with_the_picture_and_cut_at_its_edge() {
+        let side = |length: u32| length.try_into().unwrap();
+        let crop = |x, y| Some(Crop { x, y, width: side(100), height: side(40) });
+        let turned = Resize { crop: crop(350, 10), rotate: Some(Rotation::Quarter), ..Resize::default() };
+        let plan_of = |resize| plan(&Recipe::Resize(resize), 400, 200, 1);
+        let target = plan_of(turned).unwrap().targets.remove(0);
+        assert_eq!((target.width, target.height), (40, 50));
+        assert_eq!(target.region, Region { left: 150.0, top: 350.0, width: 40.0, height: 50.0 });
+        for outside in [crop(400, 0), crop(0, 200)] {
+            let error = plan_of(Resize { crop: outside, ..Resize::default() }).unwrap_err();
+            assert_eq!(error.failure().unwrap().code, FailureCode::Unsatisfiable);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What these tests do alike: render a picture, look at one without losses, and make sources of formulas.
+
+use darkroom_model::{
+    ImageAnalysis, RenditionFormat,
+    recipe::{Quality, Recipe, Resize},
+};
+use darkroom_pipeline::{Files, Limits, RenderError, Rendered, render};
+use darkroom_test_pictures::{self as pictures, Rgb};
+use image::DynamicImage;
+use png::{BitDepth, ColorType};
+
+/// All that a recipe makes.
+pub(crate) fn all<'a>(
+    files: impl Into<Files<'a>>,
+    recipe: &Recipe,
+) -> Result<(ImageAnalysis, Vec<Rendered>), RenderError> {
+    with(0, files, recipe)
+}
+
+/// The same with so many spare cores.
+pub(crate) fn with<'a>(
+    spare_cores: u32,
+    files: impl Into<Files<'a>>,
+    recipe: &Recipe,
+) -> Result<(ImageAnalysis, Vec<Rendered>), RenderError> {
+    let mut renditions = Vec::new();
+    let limits = Limits { spare_cores, ..Limits::default() };
+    let facts = render(files, recipe, &limits, &mut |rendition| {
+        renditions.push(rendition);
+        Ok(())
+    })?;
+    Ok((facts, renditions))
+}
+
+/// The one rendition of a resize.
+pub(crate) fn one<'a>(files: impl Into<Files<'a>>, resize: Resize) -> Result<(ImageAnalysis, Rendered), RenderError> {
+    let (facts, mut renditions) = all(files, &Recipe::Resize(resize))?;
+    assert_eq!(renditions.len(), 1);
+    Ok((facts, renditions.remove(0)))
+}
+
+/// In this format, without loss where it can.
+pub(crate) fn lossless(source: &[u8], format: RenditionFormat) -> Result<Rendered, RenderError> {
+    let resize = Resize { format: Some(format), quality: Quality::MAX, ..Resize::default() };
+    one(source, resize).map(|(_, rendition)| rendition)
+}
+
+/// What a reader sees of a file, without the losses of an output format.
+pub(crate) fn seen(file: &[u8]) -> DynamicImage {
+    image::load_from_memory(&lossless(file, RenditionFormat::Png).unwrap().bytes).unwrap()
+}
+
+/// An opaque PNG of these colours.
+pub(crate) fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> Vec<u8> {
+    let samples: Vec<u8> = (0..width * height).flat_map(|i| colour(i % width, i / width)).collect();
+    pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
+}
