@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::queue::{Backoff, Enqueue, JobError};
+use darkroom_queue::{Backoff, Enqueue, JobError};
 
 use crate::support::{Note, database, effect, queue_options, record_failure, supervise, work};
 

@@ -36,10 +36,10 @@ use apalis_core::{
     worker::builder::WorkerBuilder,
 };
 use apalis_postgres::{Config, PgTask, PostgresStorage};
-use darkroom_shared::{
-    database,
-    queue::{Enqueue, Job, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions, enqueue, enqueue_all},
+use darkroom_queue::{
+    Enqueue, Job, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions, enqueue, enqueue_all,
 };
+use darkroom_shared::database;
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::queue::{
+use darkroom_queue::{
     Enqueue, ErrorKind, JobError, StopReason,
     control::{self, JobFilter, JobStatus},
 };

@@ -15,7 +15,7 @@ use super::{
     link::{Link, within},
     supervisor::Shared,
 };
-use crate::queue::failure::FailureReason;
+use crate::failure::FailureReason;
 
 /// Most ends in one commit.
 const BATCH: usize = 1000;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use darkroom_shared::queue::{Drained, Enqueue, JobError, QueueOptions, StopReason};
+use darkroom_queue::{Drained, Enqueue, JobError, QueueOptions, StopReason};
 
 use crate::support::{Note, database, options, queue_options, supervise, work};
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::queue::{CompleteError, Enqueue, JobError, StopReason, Supervisor};
+use darkroom_queue::{CompleteError, Enqueue, JobError, StopReason, Supervisor};
 use tokio::sync::mpsc;
 
 use crate::support::{Wire, WireState, database, effect, options, queue_options, supervise, work};

@@ -11,13 +11,11 @@ use std::{
 
 use apalis_core::{task::data::Data, worker::builder::WorkerBuilder};
 use darkroom_dev::testing;
-use darkroom_shared::{
-    database,
-    queue::{
-        Backoff, BoxError, Enqueue, Failure, Job, JobError, JobId, Lease, QueueOptions, Supervisor, SupervisorOptions,
-        enqueue,
-    },
+use darkroom_queue::{
+    Backoff, BoxError, Enqueue, Failure, Job, JobError, JobId, Lease, QueueOptions, Supervisor, SupervisorOptions,
+    enqueue,
 };
+use darkroom_shared::database;
 use futures::{FutureExt as _, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};

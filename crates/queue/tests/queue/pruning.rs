@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use darkroom_shared::queue::{Pruned, Retention, prune};
+use darkroom_queue::{Pruned, Retention, prune};
 
 use crate::support::{Database, database, supervise};
 

@@ -1,6 +1,6 @@
 //! Jobs by the clock.
 
-use darkroom_shared::queue::{Supervisor, next_runs};
+use darkroom_queue::{Supervisor, next_runs};
 
 use crate::support::{Database, Note, database, supervise};
 

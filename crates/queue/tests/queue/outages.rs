@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::queue::{Enqueue, Supervisor, SupervisorOptions};
+use darkroom_queue::{Enqueue, Supervisor, SupervisorOptions};
 
 use crate::support::{Wire, WireState, database, options, queue_options, supervise, work};
 

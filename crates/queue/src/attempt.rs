@@ -185,7 +185,7 @@ fn chain(error: &BoxError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::queue::{job::JobId, lease::Claim};
+    use crate::{job::JobId, lease::Claim};
 
     fn lease(attempt: i32, crashes: i32, max_attempts: i32) -> Held {
         let id = JobId::ascending().next().unwrap();

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::queue::{Enqueue, Enqueued, Job, QueueOptions, enqueue, enqueue_all};
+use darkroom_queue::{Enqueue, Enqueued, Job, QueueOptions, enqueue, enqueue_all};
 
 use crate::support::{Database, Note, database, supervise, work};
 

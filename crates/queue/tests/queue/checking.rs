@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use darkroom_shared::queue::{Enqueue, Thresholds, Warning, check, control};
+use darkroom_queue::{Enqueue, Thresholds, Warning, check, control};
 
 use crate::support::{database, options};
 

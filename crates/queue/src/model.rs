@@ -556,7 +556,7 @@ fn every_interleaving_leaves_the_table_as_the_model_says() {
     let options: PgConnectOptions = runtime.block_on(async {
         let options: PgConnectOptions = darkroom_dev::testing::database().await.parse().unwrap();
         let pool = sqlx::PgPool::connect_with(options.clone()).await.unwrap();
-        crate::database::migrate(&pool).await.unwrap();
+        darkroom_shared::database::migrate(&pool).await.unwrap();
         sqlx::raw_sql("CREATE TABLE effects (job text)").execute(&pool).await.unwrap();
         // The rescue holds off until the server has been up for a lease.
         let up = "SELECT pg_postmaster_start_time() < now() - $1";
