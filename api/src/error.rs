@@ -5,15 +5,10 @@
 
 use std::{error::Error as StdError, marker::PhantomData};
 
-use darkroom_shared::{
-    bucket::BucketError,
-    catalog::CatalogError,
-    database::is_passing,
-    header::{HeaderError, Limit},
-    image::SourceFormat,
-    queue::QueueError,
-    staging::StagingError,
-};
+use darkroom_container::header::{HeaderError, Limit};
+use darkroom_model::SourceFormat;
+use darkroom_queue::QueueError;
+use darkroom_shared::{bucket::BucketError, catalog::CatalogError, database::is_passing, staging::StagingError};
 use poem::http::StatusCode;
 use poem_openapi::{
     ApiResponse, ResponseContent as _,

@@ -3,7 +3,7 @@
 
 use std::io::Cursor;
 
-use darkroom_shared::header::{self, HeaderLimits};
+use darkroom_container::header::{self, HeaderLimits};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let limits = HeaderLimits::default();

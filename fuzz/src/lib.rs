@@ -3,11 +3,9 @@
 
 use std::{io::Cursor, num::NonZeroU32};
 
-use darkroom_shared::{
-    header::{self, HeaderLimits},
-    image::{Effort, Gamut, Keep, Recipe, Resize, SourceFormat},
-};
-use darkroom_worker::pipeline::{Limits, render};
+use darkroom_container::header::{self, HeaderLimits};
+use darkroom_model::{recipe::{Effort, Gamut, Keep, Recipe, Resize}, SourceFormat};
+use darkroom_pipeline::{render, Limits};
 
 /// Small, so that a case takes milliseconds.
 const LIMITS: HeaderLimits = HeaderLimits { width: 400, height: 400, pixels: 20_000, frames: 10, scans: 10 };

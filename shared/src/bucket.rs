@@ -14,10 +14,9 @@ use object_store::{
 use url::Url;
 use uuid::Uuid;
 
-use crate::{
-    config,
-    image::{ImageId, Rendition},
-};
+use darkroom_model::{ImageId, Rendition};
+
+use crate::config;
 
 /// How browsers and CDNs may keep a rendition: for ever, because its key has its content's hash in it.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
@@ -236,8 +235,9 @@ pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &Path) -> Result<(), 
 
 #[cfg(test)]
 mod tests {
+    use darkroom_model::RenditionFormat;
+
     use super::*;
-    use crate::image::RenditionFormat;
 
     fn rendition() -> Rendition {
         Rendition {

@@ -8,9 +8,11 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, types::Json};
 use uuid::Uuid;
 
-use crate::image::{
-    Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition, Source, SourceFormat, Status, Title,
-    fold, grams,
+use darkroom_model::{Failure, FailureCode, ImageId, Rendition, Source, SourceFormat, Status, Title, recipe::Recipe};
+
+use crate::{
+    lifecycle::{Failed, Processing, Ready},
+    search::{fold, grams},
 };
 
 /// A statement failed, or a row holds what this binary does not know.

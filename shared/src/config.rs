@@ -3,11 +3,12 @@
 //! Settings come from the environment only. All of them are read and checked at start, and all mistakes are reported
 //! at once. Secrets are held as [`Secret`], which cannot be printed.
 
+use darkroom_container::header::HeaderLimits;
 use std::{env, fmt, net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
 
 use url::Url;
 
-use crate::queue::{Retention, Thresholds};
+use darkroom_queue::{Retention, Thresholds};
 
 /// A value that must not reach a log, an answer or a debug print.
 #[derive(Clone)]
@@ -195,6 +196,13 @@ pub struct Limits {
     pub pixels: u64,
     /// Frames of an animation.
     pub frames: u32,
+}
+
+/// The settings' limits, and the defaults for what has no setting.
+impl From<Limits> for HeaderLimits {
+    fn from(Limits { pixels, frames, .. }: Limits) -> Self {
+        Self { pixels, frames, ..Self::default() }
+    }
 }
 
 /// Settings of the worker.

@@ -3,14 +3,13 @@
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use crate::{
-    catalog::{self, CatalogError},
-    image::ImageId,
-    queue::{
-        Enqueue, Job, JobId,
-        control::{self, Revived},
-    },
+use darkroom_model::ImageId;
+use darkroom_queue::{
+    Enqueue, Job, JobId,
+    control::{self, Revived},
 };
+
+use crate::catalog::{self, CatalogError};
 
 /// Renders an image, from its staged upload into the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

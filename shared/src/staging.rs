@@ -22,10 +22,11 @@ use tokio::{
 };
 use uuid::Uuid;
 
+use darkroom_model::ImageId;
+
 use crate::{
     bucket::{self, BucketError},
     config::{S3Access, StagingUrl},
-    image::ImageId,
 };
 
 /// What a draft holds in memory before it goes to the disk; fifty uploads at once stay small.

@@ -2,16 +2,17 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use chrono::{Duration, Utc};
+use darkroom_model::{
+    Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat, Source, SourceFormat, Status, Title,
+    recipe::Recipe,
+};
+use darkroom_queue::enqueue;
 use darkroom_shared::{
     catalog::{self, Filter, NewImage},
     config::Database,
     database,
-    image::{
-        Facts, Failed, Failure, FailureCode, ImageId, Recipe, Rendition, RenditionFormat, Source, SourceFormat, Status,
-        Title,
-    },
     jobs::{self, ProcessImage, process_image_options},
-    queue::enqueue,
+    lifecycle::Failed,
 };
 use sqlx::{PgConnection, PgPool};
 
@@ -40,8 +41,8 @@ fn rendition(name: &str) -> Rendition {
     }
 }
 
-fn facts() -> Facts {
-    Facts { placeholder: vec![1], dominant_colour: [0, 128, 255], perceptual_hash: u64::MAX - 4 }
+fn facts() -> ImageAnalysis {
+    ImageAnalysis { placeholder: vec![1], dominant_colour: [0, 128, 255], perceptual_hash: u64::MAX - 4 }
 }
 
 async fn titles(db: &mut PgConnection, part: &str) -> Vec<String> {

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use darkroom_dev::testing;
+use darkroom_model::{ImageId, Rendition, RenditionFormat};
 use darkroom_shared::{
     bucket::Bucket,
     config::Settings,
-    image::{ImageId, Rendition, RenditionFormat},
     staging::{Staging, StagingError},
 };
 use futures::TryStreamExt as _;

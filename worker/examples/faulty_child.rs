@@ -10,14 +10,12 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::image::RenditionFormat;
-use darkroom_worker::{
-    pipeline::{RenderError, Rendered, render},
-    render::{
-        child::serve,
-        pool::{Pool, PoolOptions},
-        process::Program,
-    },
+use darkroom_model::RenditionFormat;
+use darkroom_pipeline::{RenderError, Rendered, render};
+use darkroom_worker::render::{
+    child::serve,
+    pool::{Pool, PoolOptions},
+    process::Program,
 };
 
 fn main() -> ExitCode {

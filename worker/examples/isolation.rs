@@ -7,15 +7,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use darkroom_dev::pictures::{Jpeg, corners};
-use darkroom_shared::image::Recipe;
-use darkroom_worker::{
-    pipeline::{Limits, render},
-    render::{
-        pool::{Pool, PoolOptions},
-        process::Program,
-        protocol::Order,
-    },
+use darkroom_model::recipe::Recipe;
+use darkroom_pipeline::{Limits, render};
+use darkroom_test_pictures::{Jpeg, corners};
+use darkroom_worker::render::{
+    pool::{Pool, PoolOptions},
+    process::Program,
+    protocol::Order,
 };
 use tokio::sync::mpsc;
 

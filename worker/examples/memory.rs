@@ -10,18 +10,14 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::{
-    header::{self, HeaderLimits},
-    image::Recipe,
-};
-use darkroom_worker::{
-    pipeline::Limits,
-    render::{
-        RenderFault, admission,
-        pool::{Pool, PoolOptions},
-        process::Program,
-        protocol::Order,
-    },
+use darkroom_container::header::{self, HeaderLimits};
+use darkroom_model::recipe::Recipe;
+use darkroom_pipeline::Limits;
+use darkroom_worker::render::{
+    RenderFault, admission,
+    pool::{Pool, PoolOptions},
+    process::Program,
+    protocol::Order,
 };
 use tokio::sync::mpsc;
 

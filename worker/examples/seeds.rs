@@ -1,12 +1,12 @@
 //! Writes the pictures and frames that fuzzing starts with, one folder a target: `seeds DIR`. `make fuzz` calls it.
 #![allow(clippy::unwrap_used)] // of the tests' pictures
 
-#[path = "../tests/pipeline/seeds.rs"]
+#[path = "../../crates/pipeline/tests/pipeline/seeds.rs"]
 mod seeds;
 
 use std::{env, fs, io::Cursor, path::Path};
 
-use darkroom_shared::header::{self, HeaderLimits};
+use darkroom_container::header::{self, HeaderLimits};
 use darkroom_worker::render::protocol::{self, Reply};
 
 fn main() -> anyhow::Result<()> {
@@ -21,7 +21,7 @@ fn main() -> anyhow::Result<()> {
         save("header", number, picture)?;
         let mut frame = Vec::new();
         let (width, height) = (header.width, header.height);
-        let format = darkroom_shared::image::RenditionFormat::Jpeg;
+        let format = darkroom_model::RenditionFormat::Jpeg;
         protocol::write(
             &mut frame,
             &Reply::Rendition { name: "full.jpeg".to_owned(), format, width, height },

@@ -1,10 +1,7 @@
 //! Removes an image for good: its objects, its staged file, and last its rows.
 
-use darkroom_shared::{
-    catalog,
-    jobs::DeleteImage,
-    queue::{JobError, Lease},
-};
+use darkroom_queue::{JobError, Lease};
+use darkroom_shared::{catalog, jobs::DeleteImage};
 
 use crate::App;
 

@@ -7,11 +7,9 @@
 //! | [`queue_command`] | `darkroom-worker queue …`, for operators |
 //! | [`retry_images`] | the periodic job that tries images again which an outage has failed |
 //! | [`sweep`] | the periodic job that removes what no image claims |
-//! | [`pipeline`] | from bytes to renditions; knows neither SQL nor S3 |
 //! | [`render`] | the child processes in which the pipeline runs |
 
 pub mod delete_image;
-pub mod pipeline;
 pub mod process_image;
 pub mod queue_command;
 pub mod render;
@@ -21,11 +19,11 @@ pub mod sweep;
 use std::{sync::Arc, time::Duration};
 
 use apalis::prelude::{Data, WorkerBuilder};
+use darkroom_queue::{Drained, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions};
 use darkroom_shared::{
     bucket::Bucket,
     config::Settings,
     jobs::{DeleteImage, ProcessImage, RetryImages, Sweep},
-    queue::{Drained, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions},
     staging::Staging,
 };
 use futures::FutureExt as _;
@@ -57,7 +55,7 @@ pub struct App {
     /// Where uploads wait.
     pub staging: Staging,
     /// What a picture may ask for.
-    pub limits: pipeline::Limits,
+    pub limits: darkroom_pipeline::Limits,
     /// Where pictures are rendered.
     pub renderers: Pool,
     /// Memory for pictures.
@@ -75,7 +73,7 @@ impl App {
             pool,
             bucket: Bucket::new(&settings.bucket)?,
             staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
-            limits: pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },
+            limits: darkroom_pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },
             renderers: Pool::start(PoolOptions {
                 program: Program::own()?,
                 size: settings.worker.concurrency,

@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use darkroom_queue::Drained;
 use darkroom_shared::{
     config::{self, Settings},
-    database,
-    queue::Drained,
-    telemetry,
+    database, telemetry,
 };
 use darkroom_worker::{
     App,

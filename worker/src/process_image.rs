@@ -6,14 +6,15 @@
 use std::{io::Cursor, time::Duration};
 
 use bytes::Bytes;
+use darkroom_container::header::{self, Header};
+use darkroom_model::{
+    Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat, Status, recipe::Recipe,
+};
+use darkroom_queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease};
 use darkroom_shared::{
     catalog,
-    header::{self, Header},
-    image::{
-        Facts, Failed, Failure, FailureCode, ImageId, Processing, Ready, Recipe, Rendition, RenditionFormat, Status,
-    },
     jobs::ProcessImage,
-    queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease},
+    lifecycle::{Failed, Processing, Ready},
     staging::StagingError,
 };
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -23,9 +24,10 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{info, warn};
 
+use darkroom_pipeline::{Files, Limits, RenderError, Rendered};
+
 use crate::{
     App,
-    pipeline::{Files, Limits, RenderError, Rendered},
     render::{
         RenderFault,
         admission::{self, NoRoom},
@@ -94,7 +96,12 @@ impl Fault {
 }
 
 /// Renders in a child process and puts each rendition into the bucket as soon as it is encoded.
-async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Result<(Vec<Rendition>, Facts), Fault> {
+async fn render(
+    app: &App,
+    image: ImageId,
+    recipe: Recipe,
+    lease: &Lease,
+) -> Result<(Vec<Rendition>, ImageAnalysis), Fault> {
     let source = match app.staging.read(image).await {
         Ok(source) => source,
         Err(StagingError::Missing) => {
@@ -255,7 +262,11 @@ async fn remove_staged(app: &App, image: ImageId) {
 
 /// The job is given up: so is its image, in the same transaction. The staged file stays for as long as an orphan does,
 /// so that an operator can have the job tried again.
-pub async fn give_up(tx: &mut PgConnection, job: &ProcessImage, failure: &queue::Failure) -> Result<(), BoxError> {
+pub async fn give_up(
+    tx: &mut PgConnection,
+    job: &ProcessImage,
+    failure: &darkroom_queue::Failure,
+) -> Result<(), BoxError> {
     let source = failure.source.as_deref().and_then(|source| source.downcast_ref::<RenderFault>());
     let (code, detail) = match (failure.reason, failure.kind) {
         (_, ErrorKind::Error) if matches!(source, Some(RenderFault::TimedOut { .. })) => {

@@ -4,13 +4,11 @@ use std::{num::NonZeroU16, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use darkroom_shared::{
-    config, jobs,
-    queue::{
-        self, JobId,
-        control::{self, JobFilter, JobStatus},
-    },
+use darkroom_queue::{
+    self, JobId,
+    control::{self, JobFilter, JobStatus},
 };
+use darkroom_shared::{config, jobs};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -87,15 +85,15 @@ pub async fn run(pool: &PgPool, settings: &config::Queue, command: QueueCommand)
             None => bail!("there is no job {job}, or it was pruned"),
         },
         Action::Check => {
-            let warnings = queue::check(&mut tx, settings.thresholds, settings.lease).await?;
+            let warnings = darkroom_queue::check(&mut tx, settings.thresholds, settings.lease).await?;
             if !warnings.is_empty() {
                 code = ExitCode::from(4);
             }
             (rows(warnings)?, WARNINGS)
         }
-        Action::Schedules => (rows(queue::next_runs(&mut tx).await?)?, SCHEDULES),
+        Action::Schedules => (rows(darkroom_queue::next_runs(&mut tx).await?)?, SCHEDULES),
         Action::Prune => {
-            (serde_json::to_value(queue::prune(&mut *pool.acquire().await?, settings.retention).await?)?, &[])
+            (serde_json::to_value(darkroom_queue::prune(&mut *pool.acquire().await?, settings.retention).await?)?, &[])
         }
         Action::Retry { job } => changed(jobs::retry(&mut tx, job).await?, "killed, and not in quarantine")?,
         Action::Release { job } => changed(jobs::release(&mut tx, job).await?, "in quarantine")?,

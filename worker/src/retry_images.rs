@@ -1,7 +1,9 @@
 //! The periodic job that tries images again that failed because the bucket or the database was away for longer than a
 //! job's own attempts last. A later attempt may succeed, for as long as the upload is kept.
 
-use darkroom_shared::{catalog, image::ImageId, jobs, queue::JobError};
+use darkroom_model::ImageId;
+use darkroom_queue::JobError;
+use darkroom_shared::{catalog, jobs};
 use tracing::info;
 
 use crate::App;

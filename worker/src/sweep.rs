@@ -13,13 +13,9 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use darkroom_shared::{
-    bucket::ObjectKey,
-    catalog,
-    image::{ImageId, Status},
-    queue::JobError,
-    staging::Staged,
-};
+use darkroom_model::{ImageId, Status};
+use darkroom_queue::JobError;
+use darkroom_shared::{bucket::ObjectKey, catalog, staging::Staged};
 use futures::TryStreamExt as _;
 use tracing::info;
 

@@ -3,19 +3,18 @@
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
-use darkroom_dev::pictures::{self, GifFrame, Jpeg};
-use darkroom_shared::{
-    header::{self, Header, HeaderLimits},
-    image::{Facts, FailureCode, ImageId, Overlay, Quality, Recipe, RenditionFormat, Resize, Scale, Ssim},
+use darkroom_container::header::{self, Header, HeaderLimits};
+use darkroom_model::{
+    FailureCode, ImageAnalysis, ImageId, RenditionFormat,
+    recipe::{Overlay, Quality, Recipe, Resize, Scale, Ssim},
 };
-use darkroom_worker::{
-    pipeline::{Files, Limits, Rendered},
-    render::{
-        RenderFault, admission,
-        pool::{Pool, PoolOptions},
-        process::Program,
-        protocol::Order,
-    },
+use darkroom_pipeline::{Files, Limits, Rendered};
+use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
+use darkroom_worker::render::{
+    RenderFault, admission,
+    pool::{Pool, PoolOptions},
+    process::Program,
+    protocol::Order,
 };
 use png::{BitDepth, ColorType};
 use tokio::{
@@ -60,7 +59,7 @@ fn noise(pixels: u32) -> Vec<u8> {
     (0..pixels).flat_map(scrambled).collect()
 }
 
-async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(Facts, Vec<Rendered>), RenderFault> {
+async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(ImageAnalysis, Vec<Rendered>), RenderFault> {
     render_as(pool, source, memory, Recipe::Standard).await
 }
 
@@ -69,7 +68,7 @@ async fn render_as<'a>(
     files: impl Into<Files<'a>>,
     memory: u64,
     recipe: Recipe,
-) -> Result<(Facts, Vec<Rendered>), RenderFault> {
+) -> Result<(ImageAnalysis, Vec<Rendered>), RenderFault> {
     render_to(pool, files, memory, Order { recipe, limits: Limits::default() }).await
 }
 
@@ -78,7 +77,7 @@ async fn render_to<'a>(
     files: impl Into<Files<'a>>,
     memory: u64,
     order: Order,
-) -> Result<(Facts, Vec<Rendered>), RenderFault> {
+) -> Result<(ImageAnalysis, Vec<Rendered>), RenderFault> {
     let (sender, mut renditions) = mpsc::channel(1);
     let rendered = async move { pool.render(&order, files, memory, &sender).await };
     let received = async {
@@ -114,11 +113,10 @@ async fn a_child_renders_what_the_pipeline_renders() {
     let pool = pool(shipped(), 1, 10, LONG);
     let (facts, renditions) = render(&pool, &picture(), MEMORY).await.unwrap();
     let mut here = Vec::new();
-    let expected =
-        darkroom_worker::pipeline::render(&picture(), &Recipe::Standard, &Limits::default(), &mut |rendition| {
-            here.push(rendition);
-            Ok(())
-        });
+    let expected = darkroom_pipeline::render(&picture(), &Recipe::Standard, &Limits::default(), &mut |rendition| {
+        here.push(rendition);
+        Ok(())
+    });
     assert_eq!(facts.placeholder, expected.unwrap().placeholder);
     let files = |all: &[Rendered]| all.iter().map(|r| (r.name.clone(), r.bytes.clone())).collect::<Vec<_>>();
     assert_eq!(files(&renditions), files(&here));
@@ -137,7 +135,7 @@ async fn a_child_gets_the_overlay_with_its_order_and_the_next_order_after_it() {
         here.push(rendition.bytes);
         Ok(())
     };
-    darkroom_worker::pipeline::render(files, &recipe, &Limits::default(), take).unwrap();
+    darkroom_pipeline::render(files, &recipe, &Limits::default(), take).unwrap();
     assert_eq!(laid.iter().map(|rendition| &rendition.bytes).collect::<Vec<_>>(), here.iter().collect::<Vec<_>>());
 
     let (_, plain) = render_as(&pool, &source, MEMORY, Recipe::Resize(Resize::default())).await.unwrap();

@@ -7,9 +7,12 @@ use std::{
     str::FromStr,
 };
 
-use darkroom_shared::image::{
-    Blur, Colour, Crop, Effort, Fit, Gamut, ImageId, Keep, MAX_DIMENSION, Margin, Opacity, Overlay, Position, Quality,
-    Recipe, RenditionFormat, Resize, Rotation, Scale, Sharpen, Ssim, Title,
+use darkroom_model::{
+    ImageId, RenditionFormat, Title,
+    recipe::{
+        Blur, Colour, Crop, Effort, Fit, Gamut, Keep, MAX_DIMENSION, Margin, Opacity, Overlay, Position, Quality,
+        Recipe, Resize, Rotation, Scale, Sharpen, Ssim,
+    },
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 use uuid::Uuid;

@@ -6,11 +6,11 @@ mod params;
 mod upload;
 mod wire;
 
+use darkroom_model::ImageId;
+use darkroom_queue::{self, Enqueue};
 use darkroom_shared::{
     catalog::{self, Filter},
-    image::ImageId,
     jobs::DeleteImage,
-    queue::{self, Enqueue},
 };
 use poem_openapi::{
     ApiResponse, OpenApi,
@@ -162,7 +162,7 @@ impl Images {
         if !catalog::mark_deleting(&mut transaction, image).await? {
             return Err(NO_IMAGE.into());
         }
-        queue::enqueue(&mut transaction, &DeleteImage { image }, &Enqueue::default()).await?;
+        darkroom_queue::enqueue(&mut transaction, &DeleteImage { image }, &Enqueue::default()).await?;
         transaction.commit().await?;
         tracing::info!(%image, "to be deleted");
         Ok(Deleted::Deleted)

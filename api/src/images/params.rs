@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use darkroom_shared::image::{ImageId, Title};
+use darkroom_model::{ImageId, Title};
 use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseError, ParseFromParameter, ParseResult, Type},

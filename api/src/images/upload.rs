@@ -3,13 +3,12 @@
 use std::io::{BufReader, Cursor};
 
 use chrono::{DateTime, Utc};
+use darkroom_container::header::{self, Header, HeaderError, HeaderLimits};
+use darkroom_model::{ImageId, Source, Status, Title, recipe::Recipe};
 use darkroom_shared::{
     catalog::{self, NewImage},
     config::Limits,
-    header::{self, Header, HeaderError, HeaderLimits},
-    image::{ImageId, Recipe, Source, Status, Title},
     jobs::{ProcessImage, process_image_options},
-    queue,
     staging::{Received, Staging},
 };
 
@@ -126,7 +125,7 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     app.staging.keep(received, id).await?;
     let mut transaction = app.db.begin().await?;
     let created_at = catalog::insert(&mut transaction, &image).await?;
-    queue::enqueue(&mut transaction, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;
+    darkroom_queue::enqueue(&mut transaction, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;
     transaction.commit().await?;
     Ok((image, created_at))
 }

@@ -2,10 +2,8 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
-use darkroom_shared::{
-    catalog,
-    image::{self, FailureCode},
-};
+use darkroom_model::{self, FailureCode};
+use darkroom_shared::catalog;
 use poem_openapi::{Enum, Object, types::Example};
 use url::Url;
 use uuid::{Uuid, uuid};
@@ -25,7 +23,7 @@ pub(crate) enum Status {
 
 /// What kind of file was uploaded, told from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(remote = "image::SourceFormat", rename_all = "lowercase")]
+#[oai(remote = "darkroom_model::SourceFormat", rename_all = "lowercase")]
 pub(crate) enum SourceFormat {
     Jpeg,
     Png,
@@ -39,7 +37,7 @@ pub(crate) enum SourceFormat {
 
 /// What a rendition is encoded as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(remote = "image::RenditionFormat", rename_all = "lowercase")]
+#[oai(remote = "darkroom_model::RenditionFormat", rename_all = "lowercase")]
 pub(crate) enum RenditionFormat {
     Jpeg,
     Png,
@@ -173,7 +171,7 @@ impl Page {
     }
 }
 
-impl From<Status> for image::Status {
+impl From<Status> for darkroom_model::Status {
     fn from(status: Status) -> Self {
         match status {
             Status::Queued => Self::Queued,
@@ -184,21 +182,21 @@ impl From<Status> for image::Status {
     }
 }
 
-impl From<image::Status> for Status {
-    fn from(status: image::Status) -> Self {
+impl From<darkroom_model::Status> for Status {
+    fn from(status: darkroom_model::Status) -> Self {
         match status {
-            image::Status::Queued => Self::Queued,
-            image::Status::Processing => Self::Processing,
-            image::Status::Ready => Self::Ready,
+            darkroom_model::Status::Queued => Self::Queued,
+            darkroom_model::Status::Processing => Self::Processing,
+            darkroom_model::Status::Ready => Self::Ready,
             // An image that is being deleted is no longer shown; it would end up like this.
-            image::Status::Failed | image::Status::Deleting => Self::Failed,
+            darkroom_model::Status::Failed | darkroom_model::Status::Deleting => Self::Failed,
         }
     }
 }
 
-impl From<image::Source> for Source {
-    fn from(source: image::Source) -> Self {
-        let image::Source { format, width, height, frames, bytes, sha256 } = source;
+impl From<darkroom_model::Source> for Source {
+    fn from(source: darkroom_model::Source) -> Self {
+        let darkroom_model::Source { format, width, height, frames, bytes, sha256 } = source;
         Self { format: format.into(), width, height, frames, bytes, sha256: hex::encode(sha256) }
     }
 }
@@ -231,8 +229,8 @@ impl Image {
 }
 
 impl Rendition {
-    pub(super) fn new(rendition: image::Rendition, url: Url) -> Self {
-        let image::Rendition { name, format, width, height, bytes, sha256 } = rendition;
+    pub(super) fn new(rendition: darkroom_model::Rendition, url: Url) -> Self {
+        let darkroom_model::Rendition { name, format, width, height, bytes, sha256 } = rendition;
         Self { name, format: format.into(), width, height, bytes, url: url.into(), sha256: hex::encode(sha256) }
     }
 }
@@ -241,7 +239,7 @@ impl ImageDetail {
     pub(super) fn new(image: catalog::Image, renditions: Vec<Rendition>) -> Self {
         let took = image.started_at.zip(image.finished_at).map(|(from, to)| (to - from).num_milliseconds());
         let placeholder = image.placeholder.as_ref().map(|hash| BASE64_STANDARD.encode(hash));
-        let dominant_colour = image.dominant_colour.map(|colour| image::Colour(colour).to_string());
+        let dominant_colour = image.dominant_colour.map(|colour| darkroom_model::recipe::Colour(colour).to_string());
         let perceptual_hash = image.perceptual_hash.map(|hash| format!("{hash:016x}"));
         let error = image.failure.clone().map(|failure| Failure { code: code(failure.code), detail: failure.detail });
         let attempts = image.attempts;
@@ -290,7 +288,7 @@ impl Example for Image {
                 sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
             },
             created_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1_700_000_000),
-            links: Links { this: super::location(image::ImageId(id)) },
+            links: Links { this: super::location(darkroom_model::ImageId(id)) },
         }
     }
 }

@@ -1,10 +1,8 @@
 //! One image: looking at it, fetching its renditions, deleting it.
 
 use bytes::Bytes;
-use darkroom_shared::{
-    catalog,
-    image::{Facts, Failure, FailureCode, ImageId, Rendition, RenditionFormat},
-};
+use darkroom_model::{Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat};
+use darkroom_shared::catalog;
 use reqwest::Method;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -25,7 +23,7 @@ pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
     api.app.bucket.put(image, &rendition, Bytes::from_static(bytes)).await.unwrap();
     let mut db = api.db().acquire().await.unwrap();
     let processing = catalog::start(&mut db, image).await.unwrap().unwrap();
-    let facts = Facts { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
+    let facts = ImageAnalysis { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
     assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], facts)).await.unwrap());
 }
 

@@ -1,9 +1,7 @@
 //! Uploads: what is accepted, what is refused, and what remains of either.
 
-use darkroom_shared::{
-    catalog,
-    image::{Failure, FailureCode, ImageId},
-};
+use darkroom_model::{Failure, FailureCode, ImageId};
+use darkroom_shared::catalog;
 use reqwest::{
     Method,
     multipart::{Form, Part},
@@ -44,7 +42,7 @@ async fn an_accepted_upload_is_staged_under_its_id_and_has_a_job() {
     let answer = api.post(file(picture.clone())).await;
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(api.staged(), std::slice::from_ref(&id), "the file, and no draft");
-    let image = darkroom_shared::image::ImageId(id.parse().unwrap());
+    let image = darkroom_model::ImageId(id.parse().unwrap());
     assert_eq!(api.app.staging.read(image).await.unwrap(), picture);
     let jobs: Vec<serde_json::Value> =
         sqlx::query_scalar("SELECT convert_from(job, 'UTF8')::jsonb FROM apalis.jobs WHERE job_type = 'process-image'")

@@ -3,11 +3,9 @@
 use std::time::Duration;
 
 use darkroom_dev::testing::stack::Setup;
-use darkroom_shared::{
-    image::ImageId,
-    jobs::{ProcessImage, process_image_options},
-    queue::{Enqueue, enqueue_all},
-};
+use darkroom_model::ImageId;
+use darkroom_queue::{Enqueue, enqueue_all};
+use darkroom_shared::jobs::{ProcessImage, process_image_options};
 use rand::RngExt as _;
 use tokio::time::sleep;
 

@@ -9,9 +9,9 @@ use std::{
 
 use darkroom_dev::{
     guard::Guarded,
-    pictures::{self, Jpeg},
     testing::stack::{Offer, Setup, Stack, eventually, id},
 };
+use darkroom_test_pictures::{self as pictures, Jpeg};
 use futures::{StreamExt as _, stream};
 use rand::{SeedableRng as _, rngs::StdRng};
 use sqlx::{AssertSqlSafe, PgPool, postgres::PgPoolOptions};

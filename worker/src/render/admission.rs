@@ -7,13 +7,14 @@
 
 use std::num::NonZeroU32;
 
-use darkroom_shared::{
-    header::Header,
-    image::{Fit, Quality, Recipe, RenditionFormat, Resize, SourceFormat},
+use darkroom_container::header::Header;
+use darkroom_model::{
+    RenditionFormat, SourceFormat,
+    recipe::{Fit, Quality, Recipe, Resize},
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::pipeline;
+use darkroom_pipeline;
 
 /// Memory is counted in these: a semaphore's permits are not enough to count bytes.
 const UNIT: u64 = 1 << 20;
@@ -116,7 +117,7 @@ impl Estimate {
 /// What rendering a picture by this recipe takes.
 pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe) -> Estimate {
     let area = u64::from(header.width) * u64::from(header.height);
-    let outputs = pipeline::outputs(source, header, recipe);
+    let outputs = darkroom_pipeline::outputs(source, header, recipe);
     let output = outputs.first().copied().unwrap_or_default();
     let decoded = area * u64::from(header.bits_per_pixel.max(8)).div_ceil(8);
     // A JPEG in passes is held whole as 16-bit coefficients, whatever its sampling.

@@ -6,19 +6,20 @@ use std::{
     process::{ExitCode, abort},
 };
 
+use darkroom_model::ImageAnalysis;
+
 use super::{
     confinement::confine,
     protocol::{self, Frame, Order, ProtocolError, Reply},
 };
-use darkroom_shared::image::Facts;
 
-use crate::pipeline::{Emit, Files, RenderError, Rendered, render};
+use darkroom_pipeline::{Emit, Files, RenderError, Rendered, render};
 
 /// The socket to the worker is its stdin, in both directions.
 type Socket = std::os::unix::net::UnixStream;
 
 /// What a child does with an order and its files: hands over renditions, and says how it ended.
-pub type Work<'a> = dyn FnMut(&Order, Files<'_>, Emit<'_>) -> Result<Facts, RenderError> + 'a;
+pub type Work<'a> = dyn FnMut(&Order, Files<'_>, Emit<'_>) -> Result<ImageAnalysis, RenderError> + 'a;
 
 /// Runs the child until the worker closes the socket. To be called before the process has a second thread.
 pub fn main() -> ExitCode {
@@ -69,7 +70,7 @@ fn run(work: &mut Work<'_>) -> Result<(), ProtocolError> {
     }
 }
 
-fn answer(result: Result<Facts, RenderError>) -> Reply {
+fn answer(result: Result<ImageAnalysis, RenderError>) -> Reply {
     // Causes name decoders' errors, which may quote the file.
     let short = |error: &RenderError| error.to_string().chars().take(1000).collect();
     match result {

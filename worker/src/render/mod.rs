@@ -20,7 +20,7 @@ pub mod protocol;
 
 use std::{io, time::Duration};
 
-use darkroom_shared::image::Failure;
+use darkroom_model::Failure;
 
 /// Why a picture was not rendered.
 #[derive(Debug, thiserror::Error)]

@@ -16,12 +16,14 @@ use std::{
     time::Duration,
 };
 
-use darkroom_shared::image::Facts;
+use darkroom_model::ImageAnalysis;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, mpsc, oneshot},
 };
 use tracing::{debug, error, info, warn};
+
+use darkroom_pipeline::{Files, Rendered};
 
 use super::{
     RenderFault,
@@ -30,7 +32,6 @@ use super::{
     process::{Child, Program},
     protocol::Order,
 };
-use crate::pipeline::{Files, Rendered};
 
 /// A child that has been granted more is not kept.
 const KEPT: u64 = 512 << 20;
@@ -105,7 +106,7 @@ impl Pool {
         files: impl Into<Files<'a>>,
         memory: u64,
         renditions: &mpsc::Sender<Rendered>,
-    ) -> Result<Facts, RenderFault> {
+    ) -> Result<ImageAnalysis, RenderFault> {
         let files = files.into();
         let mut child = self.take().await;
         let place = Place(&self.0);

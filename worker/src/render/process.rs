@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use darkroom_shared::image::{Facts, Failure, RenditionFormat};
+use darkroom_model::{Failure, ImageAnalysis, RenditionFormat};
 use tokio::{
     io::AsyncReadExt as _,
     net::UnixStream,
@@ -18,13 +18,14 @@ use tokio::{
     time::timeout,
 };
 
+use darkroom_pipeline::{Files, Rendered};
+
 use super::{
     RenderFault,
     confinement::Confinement,
     grant::{self, Grant},
     protocol::{self, Frame, Order, ProtocolError, Reply},
 };
-use crate::pipeline::{Files, Rendered};
 
 /// How long a child may take to start.
 const START: Duration = Duration::from_secs(10);
@@ -132,7 +133,7 @@ impl Child {
         grant: Grant,
         deadline: Duration,
         renditions: &mpsc::Sender<Rendered>,
-    ) -> Result<Facts, RenderFault> {
+    ) -> Result<ImageAnalysis, RenderFault> {
         self.orders += 1;
         self.before = grant::processor_time(self.pid).unwrap_or_default();
         if let Err(error) = grant::apply(self.pid, grant) {

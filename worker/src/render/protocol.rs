@@ -10,12 +10,13 @@
 
 use std::io::{self, Read, Write};
 
-use darkroom_shared::image::{Facts, Failure, Recipe, RenditionFormat};
+use darkroom_model::{Failure, ImageAnalysis, RenditionFormat, recipe::Recipe};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
+use darkroom_pipeline::Limits;
+
 use super::confinement::Confinement;
-use crate::pipeline::Limits;
 
 /// The longest head, in bytes.
 const MAX_HEAD: u32 = 64 << 10;
@@ -49,7 +50,7 @@ pub enum Reply {
         height: u32,
     },
     /// All renditions are made.
-    Done(Facts),
+    Done(ImageAnalysis),
     /// The picture is at fault.
     Refused {
         /// For the uploader.
