@@ -1,7 +1,7 @@
 //! What a render child, in an attacker's hands, may say to the worker.
 #![no_main]
 
-use darkroom_worker::render::protocol::{Reply, read};
+use darkroom_worker::sandbox::protocol::{Reply, read};
 
 const MAX_BODY: u64 = 1 << 16;
 

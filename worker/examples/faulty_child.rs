@@ -12,7 +12,7 @@ use std::{
 
 use darkroom_model::RenditionFormat;
 use darkroom_pipeline::{RenderError, Rendered, render};
-use darkroom_worker::render::{
+use darkroom_worker::sandbox::{
     child::serve,
     pool::{Pool, PoolOptions},
     process::Program,
@@ -105,7 +105,7 @@ fn escapes() -> String {
     attempt("udp", UdpSocket::bind("127.0.0.1:0").is_ok());
     attempt("unix", UnixStream::pair().is_ok());
     attempt("exec", Command::new("/bin/true").spawn().is_ok());
-    // What `render::process` sets, and nothing of the worker's own.
+    // What `sandbox::process` sets, and nothing of the worker's own.
     let set = ["RAYON_NUM_THREADS", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"];
     attempt("environment", env::vars_os().any(|(name, _)| !set.iter().any(|n| name == *n)));
     attempt("thread", thread::Builder::new().spawn(|| {}).is_ok_and(|thread| thread.join().is_ok()));

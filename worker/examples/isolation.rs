@@ -10,7 +10,7 @@ use std::{
 use darkroom_model::recipe::Recipe;
 use darkroom_pipeline::{Limits, render};
 use darkroom_test_pictures::{Jpeg, corners};
-use darkroom_worker::render::{
+use darkroom_worker::sandbox::{
     pool::{Pool, PoolOptions},
     process::Program,
     protocol::Order,

@@ -13,7 +13,7 @@ use std::{
 use darkroom_container::header::{self, HeaderLimits};
 use darkroom_model::recipe::Recipe;
 use darkroom_pipeline::Limits;
-use darkroom_worker::render::{
+use darkroom_worker::sandbox::{
     RenderFault, admission,
     pool::{Pool, PoolOptions},
     process::Program,

@@ -7,7 +7,7 @@ mod seeds;
 use std::{env, fs, io::Cursor, path::Path};
 
 use darkroom_container::header::{self, HeaderLimits};
-use darkroom_worker::render::protocol::{self, Reply};
+use darkroom_worker::sandbox::protocol::{self, Reply};
 
 fn main() -> anyhow::Result<()> {
     let root = env::args_os().nth(1).ok_or_else(|| anyhow::anyhow!("seeds DIR"))?;

@@ -2,19 +2,16 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`process_image`] | the main job: staged bytes become renditions, the image becomes ready |
-//! | [`delete_image`] | the job that removes an image for good |
+//! | [`jobs::process_image`] | the main job: staged bytes become renditions, the image becomes ready |
+//! | [`jobs::delete_image`] | the job that removes an image for good |
 //! | [`queue_command`] | `darkroom-worker queue …`, for operators |
-//! | [`retry_images`] | the periodic job that tries images again which an outage has failed |
-//! | [`sweep`] | the periodic job that removes what no image claims |
-//! | [`render`] | the child processes in which the pipeline runs |
+//! | [`jobs::retry_images`] | the periodic job that tries images again which an outage has failed |
+//! | [`jobs::sweep`] | the periodic job that removes what no image claims |
+//! | [`sandbox`] | the child processes in which the pipeline runs |
 
-pub mod delete_image;
-pub mod process_image;
+pub mod jobs;
 pub mod queue_command;
-pub mod render;
-pub mod retry_images;
-pub mod sweep;
+pub mod sandbox;
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +24,7 @@ use darkroom_shared::{
     staging::Staging,
 };
 use futures::FutureExt as _;
-use render::{
+use sandbox::{
     admission::{self, Admission},
     pool::{Pool, PoolOptions},
     process::Program,
@@ -100,7 +97,7 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
 
     let images = QueueOptions::<ProcessImage>::new(settings.worker.concurrency)
         .deadline(settings.worker.render + TRANSFERS)
-        .on_failure(|tx, job, failure| process_image::give_up(tx, job, failure).boxed());
+        .on_failure(|tx, job, failure| jobs::process_image::give_up(tx, job, failure).boxed());
     let images = supervisor.queue(images);
     let images = WorkerBuilder::new(images.worker_name())
         .backend(images)
@@ -171,19 +168,19 @@ fn process_name() -> String {
 }
 
 async fn process_images(job: ProcessImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
-    process_image::process_image(&app, &job, &lease).await
+    jobs::process_image::process_image(&app, &job, &lease).await
 }
 
 async fn delete_images(job: DeleteImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
-    delete_image::delete_image(&app, &job, &lease).await
+    jobs::delete_image::delete_image(&app, &job, &lease).await
 }
 
 async fn retry_images(_: RetryImages, app: Data<Arc<App>>) -> Result<(), JobError> {
-    retry_images::retry_images(&app).await.map(drop)
+    jobs::retry_images::retry_images(&app).await.map(drop)
 }
 
 async fn sweeps_handler(_: Sweep, app: Data<Arc<App>>) -> Result<(), JobError> {
-    sweep::sweep(&app).await.map(drop)
+    jobs::sweep::sweep(&app).await.map(drop)
 }
 
 /// SIGTERM or Ctrl-C.

@@ -39,7 +39,7 @@ enum Command {
 fn main() -> ExitCode {
     match Arguments::parse().command.unwrap_or(Command::Run) {
         // Without a runtime: its threads would not be confined.
-        Command::RenderChild => render::child::main(),
+        Command::RenderChild => sandbox::child::main(),
         command => match work(command) {
             Ok(code) => code,
             Err(error) => {

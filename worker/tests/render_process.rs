@@ -10,7 +10,7 @@ use darkroom_model::{
 };
 use darkroom_pipeline::{Files, Limits, Rendered};
 use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
-use darkroom_worker::render::{
+use darkroom_worker::sandbox::{
     RenderFault, admission,
     pool::{Pool, PoolOptions},
     process::Program,

@@ -28,7 +28,7 @@ use darkroom_pipeline::{Files, Limits, RenderError, Rendered};
 
 use crate::{
     App,
-    render::{
+    sandbox::{
         RenderFault,
         admission::{self, NoRoom},
         protocol::Order,

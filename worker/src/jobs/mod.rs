@@ -1,0 +1,6 @@
+//! The handlers of the jobs that [`darkroom_shared::jobs`] declares, one per file.
+
+pub mod delete_image;
+pub mod process_image;
+pub mod retry_images;
+pub mod sweep;
