@@ -8,7 +8,7 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test chaos fuzz lint fmt openapi prepare bench bench-queue bench-render up down clean debug
+.PHONY: help run env demo test chaos fuzz lint fmt doc openapi prepare bench bench-queue bench-render up down clean debug
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -49,6 +49,9 @@ lint: ## Check format, clippy, and that .sqlx and openapi.yaml are what the sour
 fmt: ## Format the sources
 	$(CARGO) fmt --all
 
+doc: ## Build the documentation of all crates; warnings are errors
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
+
 openapi: ## Write openapi.yaml from the api's code
 	$(CARGO) run --quiet --package darkroom-api -- openapi > openapi.yaml.new
 	mv openapi.yaml.new openapi.yaml
@@ -68,7 +71,7 @@ bench-queue: ## Compare the queue with others, on a Postgres of its own with fsy
 
 bench-render: ## Compare the pipeline with others on the pictures in CORPUS=dir (ROUNDS, ONLY, WRITE=1)
 	@test -n "$(CORPUS)" || { echo 'which pictures? CORPUS=dir, see bench/render/run.py' >&2; exit 1; }
-	$(CARGO) build --release --workspace --example render_bench
+	$(CARGO) build --release --package darkroom-pipeline --example render_bench
 	$(CARGO) build --release --manifest-path bench/render/Cargo.toml --target-dir $(TARGET)/bench-render/score
 	CORPUS="$(CORPUS)" PEERS=$(TARGET)/bench-render RENDER_BENCH=$(TARGET)/release/examples/render_bench \
 	SCORE=$(TARGET)/bench-render/score/release/score python3 bench/render/run.py

@@ -1,4 +1,4 @@
-// sharp's side of `make bench-render`, with its own defaults. Same argument and answer as worker/examples/render_bench.rs,
+// sharp's side of `make bench-render`, with its own defaults. Same argument and answer as crates/pipeline/examples/render_bench.rs,
 // but for `widths` and `formats` in the recipe's place, and `chained`: the largest size is decoded once and the others made
 // from it, which a caller must think of. `alone`: one picture at a time, all of its renditions at once. `step`: only decode,
 // resize or encode it, each from pixels.
