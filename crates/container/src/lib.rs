@@ -15,6 +15,7 @@ pub mod avif;
 pub mod embed;
 pub mod exif;
 pub mod header;
+pub mod jpeg_marker;
 pub mod jpeg_segments;
 pub mod kept_exif;
 pub mod webp_chunks;
