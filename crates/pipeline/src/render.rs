@@ -14,7 +14,7 @@ use darkroom_model::{
     recipe::{Effort, Gamut, Keep, Quality, Recipe},
 };
 
-use darkroom_container::{embed::Labels, kept_exif, xmp_iptc::Rights};
+use darkroom_container::{embed::EmbeddedMetadata, exif_filter::filter_exif, xmp_iptc::Attribution};
 use darkroom_raster::{Channels, Orientation, Raster, Region, Samples, linear, resize, resize_coded};
 
 use crate::{
@@ -49,7 +49,7 @@ pub(super) struct Job<'a> {
     pub(super) header: Header,
     pub(super) metadata: Metadata,
     pub(super) plan: Plan,
-    pub(super) labels: Labels,
+    pub(super) embedded_metadata: EmbeddedMetadata,
     pub(super) overlay: Option<Overlay>,
     pub(super) scans: u32,
     pub(super) cores: SpareCores,
@@ -66,15 +66,15 @@ impl<'a> Job<'a> {
         plan.mount.background = plan.mount.background.map(|colour| srgb_in(plan.gamut, colour));
         let exif = match plan.keep {
             Keep::Nothing => None,
-            keep => kept_exif::kept(codecs::exif_of(source, &header), Rights::of(source), keep),
+            keep => filter_exif(codecs::exif_of(source, &header), Attribution::read(source), keep),
         };
         let profile = match plan.gamut {
             Gamut::P3 => Some(p3_profile()?),
             Gamut::Srgb => None,
         };
-        let labels = Labels { gamut: plan.gamut, profile, exif };
+        let embedded_metadata = EmbeddedMetadata { gamut: plan.gamut, profile, exif };
         let cores = SpareCores::new(limits.spare_cores);
-        Ok(Self { source, header, metadata, plan, labels, overlay: None, scans: limits.header.scans, cores })
+        Ok(Self { source, header, metadata, plan, embedded_metadata, overlay: None, scans: limits.header.scans, cores })
     }
 }
 
@@ -281,7 +281,7 @@ impl Job<'_> {
     }
 
     fn labelled(&self, (format, bytes): Encoded) -> Result<Encoded, RenderError> {
-        Ok((format, self.labels.put(format, bytes)?))
+        Ok((format, self.embedded_metadata.embed(format, bytes)?))
     }
 
     /// What is learnt of a picture, of its colours in sRGB.

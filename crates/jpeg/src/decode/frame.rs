@@ -31,7 +31,7 @@ pub(super) struct Component {
     pub(super) ac_table: Rc<AcTable>,
 }
 
-/// The transform flag of Adobe's APP14 segment for YCbCr (Adobe Technical Note #5116, section 18).
+/// The transform flag of Adobe's APP14 segment for YCbCr (Adobe Technical Note #5116).
 const ADOBE_YCBCR: u8 = 1;
 
 impl Frame {

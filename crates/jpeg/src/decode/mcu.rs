@@ -19,7 +19,7 @@ pub(super) struct McuReader<'a> {
     bits: BitReader<'a>,
     /// The MCUs that are left in it.
     mcus_left: usize,
-    /// PRED of each component: the DC coefficient of its previous data unit (T.81, section F.2.1.3.1).
+    /// PRED of each component: the DC coefficient of its previous data unit (T.81, section F.1.1.5.1).
     dc_predictors: [i16; 3],
 }
 

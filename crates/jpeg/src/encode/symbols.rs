@@ -1,4 +1,4 @@
-//! The Huffman symbols of a scan with their additional bits, before Huffman coding (T.81, sections F.1.2 and F.1.3).
+//! The Huffman symbols of a scan with their additional bits, before Huffman coding (T.81, sections F.1.2 and G.1.2).
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
 use super::huffman::HuffmanTable;
