@@ -1,26 +1,26 @@
-//! What EXIF is read for unasked: which way is up.
+//! Reads single tags of EXIF and TIFF.
 
 /// Tag 274 of the first directory (CIPA DC-008-2019, section 4.6.4).
 const ORIENTATION: u16 = 274;
-/// What the channels beyond the colours are (TIFF 6.0, section 18).
+/// The meaning of the channels after the colours; 1 is associated alpha (TIFF 6.0, section 18).
 const EXTRA_SAMPLES: u16 = 338;
-/// The field type SHORT.
+/// The field type SHORT: 16 bits, unsigned.
 const SHORT: u16 = 3;
 
-/// The orientation in a TIFF structure as EXIF holds it, with or without the `Exif\0\0` that JPEG puts before it.
-/// The value of the tag, 1 to 8; whatever cannot be read is 1, upright.
+/// The orientation tag of EXIF, 1 to 8; 1, upright, where there is none or it cannot be read. `exif` is a TIFF structure, with or
+/// without the `Exif\0\0` that precedes it in JPEG.
 #[must_use]
 pub fn orientation(exif: &[u8]) -> u16 {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     tag(tiff, ORIENTATION).filter(|tag| (1..=8).contains(tag)).unwrap_or(1)
 }
 
-/// Whether a TIFF's fourth channel is alpha that its colours are multiplied by already.
+/// Whether the extra channel of a TIFF file is associated (premultiplied) alpha.
 pub fn has_premultiplied_alpha(tiff: &[u8]) -> bool {
     tag(tiff, EXTRA_SAMPLES) == Some(1)
 }
 
-/// The first value of a tag of the first directory.
+/// The first value of a tag of type SHORT in the first image file directory (IFD).
 fn tag(tiff: &[u8], wanted: u16) -> Option<u16> {
     let big_endian = match tiff.get(..4)? {
         b"MM\0*" => true,
@@ -35,14 +35,14 @@ fn tag(tiff: &[u8], wanted: u16) -> Option<u16> {
         let (first, second) = (u32::from(short(at)?), u32::from(short(at.checked_add(2)?)?));
         Some(if big_endian { first << 16 | second } else { second << 16 | first })
     };
-    let directory = usize::try_from(long(4)?).ok()?;
-    let entries = usize::from(short(directory)?);
+    let ifd = usize::try_from(long(4)?).ok()?;
+    let entries = usize::from(short(ifd)?);
     (0..entries)
         .map_while(|entry| {
-            let at = directory.checked_add(2 + 12 * entry)?;
+            let at = ifd.checked_add(2 + 12 * entry)?;
             Some((short(at)?, short(at.checked_add(2)?)?, short(at.checked_add(8)?)?))
         })
-        .find_map(|(tag, kind, value)| (tag == wanted && kind == SHORT).then_some(value))
+        .find_map(|(tag, field_type, value)| (tag == wanted && field_type == SHORT).then_some(value))
 }
 
 #[cfg(test)]
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_upright() {
+    fn an_unreadable_orientation_is_upright() {
         for exif in [&b""[..], b"Exif\0\0", b"II*\0\xFF\xFF\xFF\xFF", b"II*\0\x08\0\0\0\xFF\xFF\x12\x01"] {
             assert_eq!(orientation(exif), 1);
         }

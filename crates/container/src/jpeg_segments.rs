@@ -1,41 +1,47 @@
 //! The marker segments of a JPEG (T.81, annex B.1.1.4): read up to the first scan, and written.
 
-/// What JPEG puts before EXIF.
+use crate::jpeg_marker::{APP1, APP2, APP13, EOI, SOI, SOS};
+
+/// The identifier of EXIF in APP1.
 const EXIF: &[u8] = b"Exif\0\0";
 
-/// What Photoshop puts before its resources, and the number of the one that is IPTC.
-const RESOURCES: &[u8] = b"Photoshop 3.0\0";
-const IPTC: u16 = 0x0404;
+/// The identifier of an ICC profile in APP2.
+const ICC_PROFILE: &[u8] = b"ICC_PROFILE\0";
 
-/// The first EXIF segment.
+/// The identifier of Photoshop's image resources in APP13.
+const PHOTOSHOP_RESOURCES: &[u8] = b"Photoshop 3.0\0";
+/// The identifier of the image resource with IPTC datasets.
+const IPTC_RESOURCE: u16 = 0x0404;
+
+/// The contents of the first EXIF segment: a TIFF structure.
 pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
-    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == 0xE1))
+    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == APP1))
 }
 
-/// The datasets in the first segment of Photoshop's resources (Adobe Photoshop File Formats Specification, "Image
+/// The IPTC datasets in the first segment of Photoshop's image resources (Adobe Photoshop File Formats Specification, "Image
 /// Resource Blocks").
 pub fn iptc(bytes: &[u8]) -> Option<&[u8]> {
-    let mut rest =
-        segments(bytes).find_map(|(marker, body)| body.strip_prefix(RESOURCES).filter(|_| marker == 0xED))?;
+    let mut rest = segments(bytes)
+        .find_map(|(marker, body)| body.strip_prefix(PHOTOSHOP_RESOURCES).filter(|_| marker == APP13))?;
     loop {
         let (id, after) = rest.strip_prefix(b"8BIM")?.split_first_chunk::<2>()?;
-        // A name with its length before it, and the data, each filled up to an even length.
+        // A Pascal string as name, and the data; both padded to an even length.
         let (name, after) = (usize::from(*after.first()?), after.get(1..)?);
         let (length, after) = after.get(name + usize::from(name.is_multiple_of(2))..)?.split_first_chunk::<4>()?;
         let length = u32::from_be_bytes(*length) as usize;
-        if u16::from_be_bytes(*id) == IPTC {
+        if u16::from_be_bytes(*id) == IPTC_RESOURCE {
             return after.get(..length);
         }
         rest = after.get(length.checked_next_multiple_of(2)?..)?;
     }
 }
 
-/// The ICC profile, which may be spread over segments (ICC.1:2022, annex B.4). What lies beyond `max` bytes is left out.
+/// The ICC profile, reassembled from its segments (ICC.1:2022, annex B.4), of which at most `max` bytes are returned.
 #[must_use]
 pub fn icc_profile(bytes: &[u8], max: usize) -> Option<Vec<u8>> {
     let mut chunks: Vec<(u8, &[u8])> = Vec::new();
     for (marker, body) in segments(bytes) {
-        if let (0xE2, Some([number, _, chunk @ ..])) = (marker, body.strip_prefix(b"ICC_PROFILE\0")) {
+        if let (APP2, Some([number, _, chunk @ ..])) = (marker, body.strip_prefix(ICC_PROFILE)) {
             chunks.push((*number, chunk));
         }
     }
@@ -44,13 +50,14 @@ pub fn icc_profile(bytes: &[u8], max: usize) -> Option<Vec<u8>> {
     (!profile.is_empty()).then_some(profile)
 }
 
-/// The segments before the first scan, as marker and body. None in a file that is no JPEG.
+/// The marker segments before the first scan: the second byte of the marker, and the parameters without the length. None in a
+/// file that is not a JPEG.
 pub fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut rest = bytes.strip_prefix(&[0xFF, 0xD8]).unwrap_or_default();
+    let mut rest = bytes.strip_prefix(&[0xFF, SOI]).unwrap_or_default();
     std::iter::from_fn(move || {
         let start = rest.windows(2).position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xFF))?;
         let marker = rest[start + 1];
-        if matches!(marker, 0xD9 | 0xDA) {
+        if matches!(marker, EOI | SOS) {
             return None;
         }
         let after = &rest[start + 2..];
@@ -61,7 +68,7 @@ pub fn segments(bytes: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// Appends a segment: its marker's second byte, its length, and `body`, of at most 65,533 bytes.
+/// Appends a marker segment with the second byte of its marker, and `body` as parameters, at most 65,533 bytes.
 ///
 /// # Errors
 /// [`SegmentTooLong`] where the body is longer.
@@ -73,7 +80,7 @@ pub fn write_segment(file: &mut Vec<u8>, marker: u8, body: &[u8]) -> Result<(), 
     Ok(())
 }
 
-/// A segment has at most 65,533 bytes.
+/// The parameters of a marker segment exceed 65,533 bytes (T.81, section B.1.1.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a JPEG segment has at most 65,533 bytes")]
 pub struct SegmentTooLong;

@@ -210,7 +210,7 @@ impl ToGamut {
         let coded = linear::to_16(&picture);
         let mut converted = vec![0; coded.samples.len()];
         match transform.transform(&coded.samples, &mut converted) {
-            Ok(()) => linear::from_coded(&Samples::Sixteen(coded.with(coded.channels, converted))),
+            Ok(()) => linear::from_coded(&Samples::Sixteen(coded.with_samples(coded.channels, converted))),
             // A profile that cannot be used, as in `Space::profile`.
             Err(_) => picture,
         }

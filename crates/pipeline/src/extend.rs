@@ -28,7 +28,7 @@ impl Mount {
     /// Mounts a picture of coded values with straight alpha.
     pub(crate) fn apply(&self, mut picture: Raster<u8>) -> Raster<u8> {
         if let Some(colour) = self.background {
-            picture = picture.on(colour);
+            picture = picture.flatten(colour);
         }
         match self.mat {
             Some(mat) if (mat.width, mat.height) != (picture.width, picture.height) => {
@@ -48,7 +48,7 @@ impl Mat {
             Some(colour) if gray && colour.iter().all(|value| *value == colour[0]) => (Channels::Gray, &colour[..1]),
             Some(colour) => (Channels::Rgb, colour),
         };
-        let picture = picture.widened(channels);
+        let picture = picture.to_channels(channels);
         let samples = ground.repeat(self.width as usize * self.height as usize);
         let mut mounted = Raster { width: self.width, height: self.height, channels, samples };
         let left = before(self.width, picture.width, self.shares.0) as usize * channels.count();

@@ -53,7 +53,7 @@ impl ToneMap {
                 *sample = coded_srgb(value * factor);
             }
         }
-        coded.with(coded.channels, samples)
+        coded.with_samples(coded.channels, samples)
     }
 
     /// Light, 1 for paper white; of HLG the scene's, 1 for the brightest.

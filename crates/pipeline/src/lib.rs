@@ -188,7 +188,7 @@ pub fn outputs(source: &[u8], header: &Header, recipe: &Recipe) -> Vec<u64> {
     };
     let stored = (header.width, header.height);
     match codecs::orientation(source, header) {
-        Some(orientation) => areas(orientation.swap(stored)),
+        Some(orientation) => areas(orientation.map_size(stored)),
         None => areas(stored).max(areas((stored.1, stored.0))),
     }
 }

@@ -46,7 +46,7 @@ impl Overlay {
         }
         let coded = linear::to_8(&picture);
         let gray = coded.channels.without_alpha() == Channels::Gray;
-        let picture = coded.widened(if gray { Channels::GrayAlpha } else { Channels::Rgba });
+        let picture = coded.to_channels(if gray { Channels::GrayAlpha } else { Channels::Rgba });
         Ok(Self::placed(picture, place))
     }
 
@@ -66,8 +66,8 @@ impl Overlay {
         let gray = [below.channels, self.picture.channels].iter().all(|c| c.without_alpha() == Channels::Gray);
         let (with_alpha, without) =
             if gray { (Channels::GrayAlpha, Channels::Gray) } else { (Channels::Rgba, Channels::Rgb) };
-        let mut mixed = below.widened(if below.channels.has_alpha() { with_alpha } else { without });
-        let above = self.picture.widened(with_alpha);
+        let mut mixed = below.to_channels(if below.channels.has_alpha() { with_alpha } else { without });
+        let above = self.picture.to_channels(with_alpha);
         let (count, has_alpha) = (mixed.channels.count(), mixed.channels.has_alpha());
         // And stays so.
         let mut opaque = u8::MAX;

@@ -124,8 +124,8 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         None => (whole(upright), upright),
     };
     // All that follows is of the turned part.
-    let part = turn.place(part, (upright.0.into(), upright.1.into()));
-    let source = turn.swap(size);
+    let part = turn.map_region(part, (upright.0.into(), upright.1.into()));
+    let source = turn.map_size(size);
     let pixels = u64::from(source.0) * u64::from(source.1);
     let room = pixels.max(Recipe::MAX_ENLARGED / u64::from(frames.max(1)));
     let bounds = Bounds { source, enlarge: resize.enlarge, room };

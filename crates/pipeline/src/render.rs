@@ -14,7 +14,7 @@ use darkroom_model::{
     recipe::{Effort, Gamut, Keep, Quality, Recipe},
 };
 
-use darkroom_container::{embed::Labels, kept_exif, xmp_iptc::Rights};
+use darkroom_container::{embed::EmbeddedMetadata, exif_filter::filter_exif, xmp_iptc::Attribution};
 use darkroom_raster::{Channels, Orientation, Raster, Region, Samples, linear, resize, resize_coded};
 
 use crate::{
@@ -49,7 +49,7 @@ pub(super) struct Job<'a> {
     pub(super) header: Header,
     pub(super) metadata: Metadata,
     pub(super) plan: Plan,
-    pub(super) labels: Labels,
+    pub(super) embedded_metadata: EmbeddedMetadata,
     pub(super) overlay: Option<Overlay>,
     pub(super) scans: u32,
     pub(super) cores: SpareCores,
@@ -60,21 +60,21 @@ impl<'a> Job<'a> {
     pub(super) fn open(source: &'a [u8], recipe: &Recipe, limits: &Limits) -> Result<Self, RenderError> {
         let header = header::read(&mut Cursor::new(source), &limits.header)?;
         let metadata = codecs::metadata(source, &header)?;
-        let (width, height) = metadata.orientation.swap((header.width, header.height));
+        let (width, height) = metadata.orientation.map_size((header.width, header.height));
         let mut plan = plan::plan(recipe, width, height, header.frames)?;
         plan.gamut = metadata.space.gamut(plan.gamut);
         plan.mount.background = plan.mount.background.map(|colour| srgb_in(plan.gamut, colour));
         let exif = match plan.keep {
             Keep::Nothing => None,
-            keep => kept_exif::kept(codecs::exif_of(source, &header), Rights::of(source), keep),
+            keep => filter_exif(codecs::exif_of(source, &header), Attribution::read(source), keep),
         };
         let profile = match plan.gamut {
             Gamut::P3 => Some(p3_profile()?),
             Gamut::Srgb => None,
         };
-        let labels = Labels { gamut: plan.gamut, profile, exif };
+        let embedded_metadata = EmbeddedMetadata { gamut: plan.gamut, profile, exif };
         let cores = SpareCores::new(limits.spare_cores);
-        Ok(Self { source, header, metadata, plan, labels, overlay: None, scans: limits.header.scans, cores })
+        Ok(Self { source, header, metadata, plan, embedded_metadata, overlay: None, scans: limits.header.scans, cores })
     }
 }
 
@@ -97,7 +97,7 @@ impl Job<'_> {
     ) -> Result<(), RenderError> {
         let Some((target, smaller)) = targets.split_first() else { return Ok(()) };
         let picture = shrink(picture, target)?;
-        let coded = Arc::new(self.mounted(linear::to_8(&picture).without_idle_alpha()));
+        let coded = Arc::new(self.mounted(linear::to_8(&picture).drop_opaque_alpha()));
         let hand_over = |(format, bytes)| {
             let mut emit = emit.lock().unwrap_or_else(PoisonError::into_inner);
             emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)
@@ -190,7 +190,7 @@ impl Job<'_> {
 
     /// The lowest quality at which the first frame scores so much.
     fn quality_of_first(&self, target: &Target, least: f64) -> Result<Quality, RenderError> {
-        let coded = self.mounted(linear::to_8(&self.first()?).without_idle_alpha());
+        let coded = self.mounted(linear::to_8(&self.first()?).drop_opaque_alpha());
         let format = if let Formats::One(format) = target.formats { format } else { Webp };
         Ok(lowest(&coded, format, target.effort, least)?.ok_or_else(|| scores_less(least, format))?.0)
     }
@@ -217,7 +217,7 @@ impl Job<'_> {
                 picture = shrink(picture, target)?;
                 let coded = self.mounted(linear::to_8(&picture));
                 if first {
-                    let seen = coded.clone().without_idle_alpha();
+                    let seen = coded.clone().drop_opaque_alpha();
                     if let Some(still) = still_of(&seen, self.header.format, target, &mut fallback)? {
                         let (format, bytes) = self.labelled(still)?;
                         emit(self.rendered(target, format, bytes)).map_err(RenderError::Emit)?;
@@ -268,7 +268,7 @@ impl Job<'_> {
             SourceFormat::Webp => format == Webp && self.metadata.lossy_webp,
             _ => false,
         };
-        let upright = self.metadata.orientation.swap((self.header.width, self.header.height));
+        let upright = self.metadata.orientation.map_size((self.header.width, self.header.height));
         if same_format && (target.width, target.height) == upright {
             for quality in LOWERED.into_iter().filter_map(Quality::new) {
                 if bytes.len() <= self.source.len() {
@@ -281,7 +281,7 @@ impl Job<'_> {
     }
 
     fn labelled(&self, (format, bytes): Encoded) -> Result<Encoded, RenderError> {
-        Ok((format, self.labels.put(format, bytes)?))
+        Ok((format, self.embedded_metadata.embed(format, bytes)?))
     }
 
     /// What is learnt of a picture, of its colours in sRGB.
@@ -306,7 +306,7 @@ impl Job<'_> {
         let target = &self.plan.targets[0];
         let enough = if target.effort == Effort::Speed { ENOUGH_FOR_SPEED } else { ENOUGH };
         let turned = (f64::from(target.width) / target.region.width, f64::from(target.height) / target.region.height);
-        let ratio = self.orientation().swap(turned);
+        let ratio = self.orientation().map_size(turned);
         (f64::from(self.header.width) * ratio.0 * enough, f64::from(self.header.height) * ratio.1 * enough)
     }
 
@@ -343,8 +343,8 @@ impl Job<'_> {
         let sides = (f64::from(self.header.width), f64::from(self.header.height));
         let scale = (still.extent.0 / sides.0, still.extent.1 / sides.1);
         let show = |part: Region, (width, height): (u32, u32)| {
-            let region = orientation.find(part, orientation.swap(sides)).scaled(scale, still.extent);
-            let (width, height) = orientation.swap((width, height));
+            let region = orientation.unmap_region(part, orientation.map_size(sides)).scaled(scale, still.extent);
+            let (width, height) = orientation.map_size((width, height));
             let picture = orientation.apply(resize_coded(&still.samples, region, width, height)?);
             Ok::<_, RenderError>(match to_gamut {
                 Some(to_gamut) => to_gamut.apply(picture),
@@ -376,7 +376,7 @@ fn lowest(
     effort: Effort,
     least: f64,
 ) -> Result<Option<(Quality, Vec<u8>)>, RenderError> {
-    let laid_on_white = (format == Jpeg).then(|| picture.on_white());
+    let laid_on_white = (format == Jpeg).then(|| picture.flatten_on_white());
     let seen = laid_on_white.as_deref().unwrap_or(picture);
     let make = |quality| {
         let bytes = encode(picture, format, quality, effort)?;

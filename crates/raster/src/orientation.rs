@@ -1,20 +1,21 @@
-//! Turning a picture upright, as its EXIF orientation says, and further, as a recipe asks.
+//! Rotation by quarter turns and mirroring, as in the EXIF orientation tag.
 
 use crate::{Raster, Region};
 
-/// How the stored picture must be turned to be upright: the EXIF orientation tag (CIPA DC-008, tag 274).
+/// A rotation by quarter turns, with or without mirroring: the EXIF orientation tag says which one turns the stored picture
+/// upright (CIPA DC-008-2019, tag 274). The default leaves it as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Orientation {
-    /// Rows become columns. Done first.
+    /// Exchange rows and columns. Applied first.
     pub transpose: bool,
-    /// Left and right change places.
+    /// Exchange left and right, after the transposition.
     pub mirror: bool,
-    /// Top and bottom change places.
+    /// Exchange top and bottom, after the transposition.
     pub flip: bool,
 }
 
 impl Orientation {
-    /// From the value of the tag, 1 to 8; anything else means upright.
+    /// From the value of the tag, 1 to 8; every other value is the default.
     pub fn from_tag(tag: u16) -> Self {
         let (transpose, mirror, flip) = match tag {
             2 => (false, true, false),
@@ -41,49 +42,50 @@ impl Orientation {
         turned.then(Self { transpose: false, mirror: flop, flip })
     }
 
-    /// This, and then another on top of it, in one.
+    /// This orientation followed by `next`, as one.
+    #[must_use]
     pub fn then(self, next: Self) -> Self {
         let (mirror, flip) = if next.transpose { (self.flip, self.mirror) } else { (self.mirror, self.flip) };
         Self { transpose: self.transpose ^ next.transpose, mirror: mirror ^ next.mirror, flip: flip ^ next.flip }
     }
 
-    /// What undoes this.
+    /// The orientation that reverts this one.
     fn inverse(self) -> Self {
         let (mirror, flip) = if self.transpose { (self.flip, self.mirror) } else { (self.mirror, self.flip) };
         Self { transpose: self.transpose, mirror, flip }
     }
 
-    /// Where a part of a picture of `size` lies afterwards.
-    pub fn place(self, part: Region, size: (f64, f64)) -> Region {
-        let size = self.swap(size);
-        let (left, top) = self.swap((part.left, part.top));
-        let (width, height) = self.swap((part.width, part.height));
+    /// Maps a region of the input, whose width and height are `size`, to the output.
+    pub fn map_region(self, region: Region, size: (f64, f64)) -> Region {
+        let size = self.map_size(size);
+        let (left, top) = self.map_size((region.left, region.top));
+        let (width, height) = self.map_size((region.width, region.height));
         let left = if self.mirror { size.0 - left - width } else { left };
         let top = if self.flip { size.1 - top - height } else { top };
         Region { left, top, width, height }
     }
 
-    /// Where a part of what is afterwards a picture of `size` lies before.
-    pub fn find(self, part: Region, size: (f64, f64)) -> Region {
-        self.inverse().place(part, size)
+    /// Maps a region of the output, whose width and height are `size`, back to the input.
+    pub fn unmap_region(self, region: Region, size: (f64, f64)) -> Region {
+        self.inverse().map_region(region, size)
     }
 
-    /// The upright sides of what is stored with these, and the other way round.
-    pub fn swap<T>(self, (width, height): (T, T)) -> (T, T) {
+    /// Maps width and height of the input to those of the output, or back: exchanges them for a transposition.
+    pub fn map_size<T>(self, (width, height): (T, T)) -> (T, T) {
         if self.transpose { (height, width) } else { (width, height) }
     }
 
-    /// The picture turned upright.
+    /// Rotates and mirrors a picture. Returns the same buffer where there is nothing to do.
     #[tracing::instrument(level = "trace", name = "orient", skip_all)]
     pub fn apply<T: Copy + Default>(self, stored: Raster<T>) -> Raster<T> {
         if self == Self::default() {
             return stored;
         }
         let count = stored.channels.count();
-        let (width, height) = self.swap((stored.width, stored.height));
+        let (width, height) = self.map_size((stored.width, stored.height));
         let mut upright = Raster::new(width, height, stored.channels);
         let row_length = upright.row_length();
-        let mut place = |x: usize, y: usize, pixel: &[T]| {
+        let mut put = |x: usize, y: usize, pixel: &[T]| {
             let x = if self.mirror { width as usize - 1 - x } else { x };
             let y = if self.flip { height as usize - 1 - y } else { y };
             upright.samples[y * row_length + x * count..][..count].copy_from_slice(pixel);
@@ -91,9 +93,9 @@ impl Orientation {
         for (y, row) in stored.samples.chunks_exact(stored.row_length()).enumerate() {
             for (x, pixel) in row.chunks_exact(count).enumerate() {
                 if self.transpose {
-                    place(y, x, pixel);
+                    put(y, x, pixel);
                 } else {
-                    place(x, y, pixel);
+                    put(x, y, pixel);
                 }
             }
         }
@@ -103,14 +105,14 @@ impl Orientation {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::float_cmp)] // whole numbers
+    #![expect(clippy::float_cmp, reason = "whole numbers")]
 
     use super::*;
     use crate::Channels;
 
-    /// Where the stored top left corner is seen, and the pixel to its right, for each tag.
+    /// The samples of the upright picture for each tag.
     #[test]
-    fn each_tag_moves_the_corners_as_exif_says() {
+    fn each_tag_rotates_and_mirrors_as_exif_defines() {
         // 1 2 3
         // 4 5 6
         let stored = Raster { width: 3, height: 2, channels: Channels::Gray, samples: vec![1, 2, 3, 4, 5, 6] };
@@ -131,29 +133,33 @@ mod tests {
     }
 
     #[test]
-    fn two_turns_in_one_are_the_two_after_each_other() {
+    fn a_combined_orientation_equals_the_two_in_succession() {
         let stored = Raster { width: 3, height: 2, channels: Channels::Gray, samples: vec![1, 2, 3, 4, 5, 6] };
         for (first, second) in (1..=8).flat_map(|first| (1..=8).map(move |second| (first, second))) {
             let (first, second) = (Orientation::from_tag(first), Orientation::from_tag(second));
-            let (apart, together) =
+            let (in_succession, combined) =
                 (second.apply(first.apply(stored.clone())), first.then(second).apply(stored.clone()));
-            assert_eq!((apart.width, apart.samples), (together.width, together.samples), "{first:?} {second:?}");
+            assert_eq!(
+                (in_succession.width, in_succession.samples),
+                (combined.width, combined.samples),
+                "{first:?} {second:?}"
+            );
         }
     }
 
     #[test]
-    fn a_part_is_found_where_its_pixels_come_from() {
+    fn a_region_is_mapped_back_to_the_pixels_it_comes_from() {
         let stored = Raster { width: 3, height: 2, channels: Channels::Gray, samples: vec![1, 2, 3, 4, 5, 6] };
         for tag in 1..=8 {
             let orientation = Orientation::from_tag(tag);
             let upright = orientation.apply(stored.clone());
-            let part = Region { left: 1.0, top: 1.0, width: 1.0, height: 1.0 };
-            let size = orientation.swap((3.0, 2.0));
-            let found = orientation.find(part, size);
-            let is = |x: f64, y: f64| found.left == x && found.top == y;
+            let region = Region { left: 1.0, top: 1.0, width: 1.0, height: 1.0 };
+            let size = orientation.map_size((3.0, 2.0));
+            let input = orientation.unmap_region(region, size);
+            let is = |x: f64, y: f64| input.left == x && input.top == y;
             let index = (0..6_u8).find(|i| is(f64::from(i % 3), f64::from(i / 3))).map(usize::from);
             assert_eq!(stored.samples[index.unwrap()], upright.samples[upright.width as usize + 1], "tag {tag}");
-            assert_eq!(orientation.place(found, (3.0, 2.0)), part, "tag {tag}");
+            assert_eq!(orientation.map_region(input, (3.0, 2.0)), region, "tag {tag}");
         }
     }
 }

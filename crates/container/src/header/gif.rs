@@ -1,49 +1,58 @@
-//! GIF 87a and 89a (`CompuServe`, 1990): the screen, and the frames counted through all blocks.
+//! GIF 87a and 89a (`CompuServe`, 1990): the Logical Screen Descriptor, and the number of Image Descriptors.
 
 use std::io::{BufRead, Seek};
 
-use super::{Header, HeaderError, HeaderLimits, Limit, broken, input::Input};
+use super::{Header, HeaderError, HeaderLimits, Limit, byte_reader::ByteReader, error::broken};
 use darkroom_model::SourceFormat;
 
-const EXTENSION: u8 = 0x21;
-const IMAGE: u8 = 0x2C;
+/// Labels of blocks (appendix A).
+const EXTENSION_INTRODUCER: u8 = 0x21;
+const IMAGE_SEPARATOR: u8 = 0x2C;
 const TRAILER: u8 = 0x3B;
 
-/// A frame may be larger than the screen or lie outside of it; it is decoded whole and shown in part. So each frame
-/// must stay within the limits by itself too.
-pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
-    input.skip_whole(6)?;
+pub(super) fn has_signature(start: &[u8]) -> bool {
+    start.starts_with(b"GIF87a") || start.starts_with(b"GIF89a")
+}
+
+/// Frames may be larger than the logical screen or lie outside of it. They are decoded as a whole and clipped, so their own
+/// pixels are limited too.
+pub(super) fn read<R: BufRead + Seek>(
+    input: &mut ByteReader<'_, R>,
+    limits: &HeaderLimits,
+) -> Result<Header, HeaderError> {
+    // The Header, then the Logical Screen Descriptor (sections 17 and 18).
+    input.skip_exact(6)?;
     let (mut width, mut height) = (input.le16()?, input.le16()?);
     let [flags, _, _] = input.array()?;
-    input.skip_whole(color_table(flags))?;
+    input.skip_exact(color_table_size(flags))?;
     let mut frames: u32 = 0;
     let mut decoded: u64 = 0;
     loop {
-        match input.maybe_u8()? {
-            Some(EXTENSION) => {
-                input.skip_whole(1)?;
+        match input.next_u8()? {
+            Some(EXTENSION_INTRODUCER) => {
+                input.skip_exact(1)?;
                 skip_sub_blocks(input)?;
             }
-            Some(IMAGE) => {
+            Some(IMAGE_SEPARATOR) => {
                 frames += 1;
                 limits.check(Limit::Frames, frames.into())?;
-                input.skip_whole(4)?;
+                input.skip_exact(4)?;
                 let frame = (input.le16()?, input.le16()?);
                 decoded += u64::from(frame.0) * u64::from(frame.1);
                 limits.check(Limit::Pixels, decoded)?;
                 if frames == 1 && (width == 0 || height == 0) {
-                    // As browsers do: a missing screen is as large as the first frame.
+                    // Browsers give a screen without size that of the first frame.
                     (width, height) = frame;
                 }
                 let flags = input.u8()?;
-                input.skip_whole(color_table(flags) + 1)?;
+                input.skip_exact(color_table_size(flags) + 1)?;
                 skip_sub_blocks(input)?;
             }
-            // A missing trailer does no harm once there is a frame.
+            // A missing trailer is accepted after at least one frame.
             Some(TRAILER) | None if frames > 0 => break,
             Some(TRAILER) => return broken("it has no frame"),
-            None => return Err(HeaderError::Truncated { format: "GIF" }),
-            Some(_) => return broken("an unknown block"),
+            None => return Err(HeaderError::Truncated { format: SourceFormat::Gif.name() }),
+            Some(_) => return broken("it has a block of an unknown type"),
         }
     }
     if width == 0 || height == 0 {
@@ -59,12 +68,12 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderL
     })
 }
 
-/// Bytes of the colour table that the flags announce.
-fn color_table(flags: u8) -> u64 {
+/// The size in bytes of the colour table that the packed fields of a descriptor declare; 0 where there is none.
+fn color_table_size(flags: u8) -> u64 {
     if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) }
 }
 
-fn skip_sub_blocks<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<(), HeaderError> {
+fn skip_sub_blocks<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<(), HeaderError> {
     loop {
         match input.u8()? {
             0 => return Ok(()),

@@ -1,17 +1,27 @@
-//! PNG and APNG (W3C PNG, third edition): the header chunk, and the frames counted through all chunks.
+//! PNG and APNG (W3C PNG, third edition): the IHDR chunk, and the number of fcTL chunks.
 
 use std::io::{BufRead, Seek};
 
-use super::{Header, HeaderError, HeaderLimits, Limit, broken, input::Input};
+use super::{Header, HeaderError, HeaderLimits, Limit, byte_reader::ByteReader, error::broken};
 use darkroom_model::SourceFormat;
 
-pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderLimits) -> Result<Header, HeaderError> {
-    input.skip_whole(8)?;
-    let (mut header, alpha) = image_header(input)?;
+/// The PNG signature (section 5.2).
+const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1A\n";
+
+pub(super) fn has_signature(start: &[u8]) -> bool {
+    start.starts_with(SIGNATURE)
+}
+
+pub(super) fn read<R: BufRead + Seek>(
+    input: &mut ByteReader<'_, R>,
+    limits: &HeaderLimits,
+) -> Result<Header, HeaderError> {
+    input.skip_exact(SIGNATURE.len() as u64)?;
+    let (mut header, alpha_bits) = image_header(input)?;
     limits.check(Limit::Pixels, header.pixels())?;
-    let mut declared: Option<u32> = None;
-    let mut counted: u32 = 0;
-    let (mut has_pixels, mut has_transparency) = (false, false);
+    let mut declared_frames: Option<u32> = None;
+    let mut frames: u32 = 0;
+    let (mut has_idat, mut has_trns) = (false, false);
     loop {
         let length = input.be32()?;
         let kind: [u8; 4] = input.array()?;
@@ -21,70 +31,70 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, limits: &HeaderL
         let mut rest = u64::from(length) + 4; // the CRC
         match &kind {
             b"IHDR" => return broken("it has two header chunks"),
-            b"IDAT" => has_pixels = true,
-            b"tRNS" => has_transparency = true,
-            b"acTL" if declared.is_some() => return broken("it declares its animation twice"),
-            b"acTL" if !has_pixels && length == 8 => {
-                declared = Some(input.be32()?);
+            b"IDAT" => has_idat = true,
+            b"tRNS" => has_trns = true,
+            b"acTL" if declared_frames.is_some() => return broken("it declares its animation twice"),
+            b"acTL" if !has_idat && length == 8 => {
+                declared_frames = Some(input.be32()?);
                 rest -= 4;
             }
             b"fcTL" if length == 26 => {
-                counted += 1;
-                limits.check(Limit::Frames, counted.into())?;
+                frames += 1;
+                limits.check(Limit::Frames, frames.into())?;
                 frame_control(input, &header)?;
                 rest -= 20;
             }
             _ => {}
         }
-        input.skip_whole(rest)?;
+        input.skip_exact(rest)?;
         if &kind == b"IEND" {
             break;
         }
     }
-    if !has_pixels {
+    if !has_idat {
         return broken("it has no pixels");
     }
-    if has_transparency {
-        header.bits_per_pixel += alpha;
+    if has_trns {
+        header.bits_per_pixel += alpha_bits;
     }
-    if let Some(declared) = declared {
-        if declared != counted {
-            return broken(format!("it declares {declared} frames and has {counted}"));
+    if let Some(declared) = declared_frames {
+        if declared != frames {
+            return broken(format!("it declares {declared} frames and has {frames}"));
         }
-        header.frames = counted.max(1);
+        header.frames = frames.max(1);
     }
     Ok(header)
 }
 
-/// The IHDR chunk, which must be first, and the bits a pixel that transparency would add.
-fn image_header<R: BufRead + Seek>(input: &mut Input<'_, R>) -> Result<(Header, u32), HeaderError> {
+/// The IHDR chunk, which must be first, and the bits a pixel that a tRNS chunk would add (section 11.2.1).
+fn image_header<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<(Header, u32), HeaderError> {
     let length = input.be32()?;
     if length != 13 || input.array()? != *b"IHDR" {
         return broken("it does not begin with a header chunk");
     }
     let (width, height) = (input.be32()?, input.be32()?);
     let [depth, colour, compression, filter, interlace] = input.array()?;
-    input.skip_whole(4)?;
+    input.skip_exact(4)?;
     let bits = u32::from(depth.max(8));
-    let (bits_per_pixel, alpha) = match (colour, depth) {
+    let (bits_per_pixel, alpha_bits) = match (colour, depth) {
         (0, 1 | 2 | 4 | 8 | 16) => (bits, bits),
         (2, 8 | 16) | (3, 1 | 2 | 4 | 8) => (3 * bits, bits),
         (4, 8 | 16) => (2 * bits, 0),
         (6, 8 | 16) => (4 * bits, 0),
-        _ => return broken("its colour type and bit depth do not go together"),
+        _ => return broken("its colour type and its bit depth do not match"),
     };
     if compression != 0 || filter != 0 || interlace > 1 {
-        return broken("it names a compression that does not exist");
+        return broken("its compression, filter or interlace method is unknown");
     }
     if width == 0 || height == 0 || width > i32::MAX.unsigned_abs() || height > i32::MAX.unsigned_abs() {
-        return broken("its width or height is impossible");
+        return broken("its width or height is out of range");
     }
-    Ok((Header { format: SourceFormat::Png, width, height, frames: 1, scans: 1, bits_per_pixel }, alpha))
+    Ok((Header { format: SourceFormat::Png, width, height, frames: 1, scans: 1, bits_per_pixel }, alpha_bits))
 }
 
-/// The first 20 bytes of an fcTL chunk: a frame must lie on the canvas.
-fn frame_control<R: BufRead + Seek>(input: &mut Input<'_, R>, canvas: &Header) -> Result<(), HeaderError> {
-    input.skip_whole(4)?;
+/// Reads the first 20 bytes of an fcTL chunk, and checks that the frame lies within the canvas (section 11.3.6.2).
+fn frame_control<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, canvas: &Header) -> Result<(), HeaderError> {
+    input.skip_exact(4)?;
     let (width, height) = (input.be32()?, input.be32()?);
     let (left, top) = (input.be32()?, input.be32()?);
     let inside = |start: u32, length: u32, end: u32| length > 0 && start.checked_add(length).is_some_and(|e| e <= end);

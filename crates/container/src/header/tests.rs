@@ -3,6 +3,8 @@ use std::io::Cursor;
 use darkroom_test_pictures::{self as pictures, Av1, Avif};
 use proptest::prelude::*;
 
+use darkroom_model::FailureCode;
+
 use super::*;
 
 fn read_bytes(bytes: &[u8]) -> Result<Header, HeaderError> {
@@ -179,7 +181,7 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
 }
 
 #[test]
-fn a_header_says_format_size_frames_and_scans() {
+fn a_header_has_format_size_frames_and_scans() {
     for (file, expected) in valid_files() {
         assert_eq!(read_bytes(&file).unwrap(), expected);
     }
@@ -200,23 +202,23 @@ fn a_file_cut_anywhere_is_refused_or_only_lacks_its_end_marker() {
 }
 
 #[test]
-fn a_second_picture_behind_the_first_does_not_count() {
+fn a_second_picture_after_the_first_is_ignored() {
     let first = jpeg_with(0xC0, 640, 480, 3, 1);
     let both = [first.clone(), jpeg_with(0xC2, 9999, 9999, 3, 60)].concat();
     assert_eq!(read_bytes(&both).unwrap(), read_bytes(&first).unwrap());
 }
 
 #[test]
-fn kinds_of_jpeg_that_no_browser_shows_are_named() {
+fn unsupported_jpeg_processes_are_named() {
     for (sof, what) in [(0xC3, "lossless"), (0xC5, "hierarchical"), (0xC9, "arithmetic")] {
         let error = read_bytes(&jpeg_with(sof, 8, 8, 3, 1)).unwrap_err();
-        assert!(matches!(error, HeaderError::Unsupported { recognised: Some(_) }));
+        assert!(matches!(error, HeaderError::Unsupported { detected: Some(_) }));
         assert!(error.to_string().contains(what), "{error}");
     }
 }
 
 #[test]
-fn files_of_other_kinds_are_named_where_they_are_known() {
+fn common_unsupported_files_are_named() {
     for (bytes, what) in [
         (&b"%PDF-1.7 ......."[..], "a PDF"),
         (b"\n <svg xmlns=''/>", "an SVG"),
@@ -227,15 +229,15 @@ fn files_of_other_kinds_are_named_where_they_are_known() {
         (b"", "an empty file"),
     ] {
         match read_bytes(bytes) {
-            Err(HeaderError::Unsupported { recognised }) => assert_eq!(recognised, Some(what)),
+            Err(HeaderError::Unsupported { detected }) => assert_eq!(detected, Some(what)),
             other => panic!("{what}: {other:?}"),
         }
     }
-    assert!(matches!(read_bytes(b"hello"), Err(HeaderError::Unsupported { recognised: None })));
+    assert!(matches!(read_bytes(b"hello"), Err(HeaderError::Unsupported { detected: None })));
 }
 
 #[test]
-fn what_exceeds_a_limit_says_which_and_by_how_much() {
+fn an_exceeded_limit_is_named_with_its_maximum() {
     let bombs = [
         (png_with(65_536, 65_536, 1, 0, &[]), Limit::Pixels, 65_536 * 65_536),
         (png_with(100_000, 2, 8, 0, &[]), Limit::Width, 100_000),
@@ -259,22 +261,22 @@ fn what_exceeds_a_limit_says_which_and_by_how_much() {
 }
 
 #[test]
-fn raw_files_and_tiffs_of_unread_kinds_are_named() {
+fn raw_files_and_unsupported_tiffs_are_named() {
     for (field, what) in [
         ((254, 1), "a camera's raw file"),
         ((50_706, 1), "a camera's raw file"),
         ((259, 7), "a TIFF that holds a JPEG"),
     ] {
         match read_bytes(&tiff(&[field])) {
-            Err(HeaderError::Unsupported { recognised }) => assert_eq!(recognised, Some(what)),
+            Err(HeaderError::Unsupported { detected }) => assert_eq!(detected, Some(what)),
             other => panic!("{what}: {other:?}"),
         }
     }
 }
 
 #[test]
-fn the_size_of_a_jpeg_xl_is_the_upright_one() {
-    // Lowest bits first: small, height 16, width 32, not all default, extra fields, the orientation less one.
+fn the_size_of_a_jpeg_xl_is_that_after_orientation() {
+    // Least significant bit first: small, height 16, width 32, not all_default, extra_fields, orientation less one.
     let with_orientation = |orientation: u32| {
         let bits: u32 = 1 | 1 << 1 | 3 << 9 | 1 << 15 | (orientation - 1) << 16;
         [&[0xFF, 0x0A], &bits.to_le_bytes()[..], &[0; 20]].concat()
@@ -286,7 +288,7 @@ fn the_size_of_a_jpeg_xl_is_the_upright_one() {
 }
 
 #[test]
-fn an_avif_says_how_it_is_put_together() {
+fn the_layout_of_an_avif_is_read() {
     let profile = vec![7; 5_000];
     let file = Avif::new(Av1::Twelve).with_alpha(true).with_profile(&profile).turned(Some(3), Some(1)).encode();
     let layout = avif_layout(&mut Cursor::new(&file)).unwrap();
@@ -312,7 +314,7 @@ fn an_animation_must_hold_the_frames_it_declares_on_its_canvas() {
 }
 
 #[test]
-fn every_refusal_is_a_sentence_and_has_a_code() {
+fn every_refusal_has_a_sentence_and_a_code() {
     let failure = read_bytes(&gif_with(1, 1, &vec![(1, 1); 1_001])).unwrap_err().failure().unwrap();
     assert_eq!(failure.code, FailureCode::TooLarge);
     assert_eq!(failure.detail, "The picture has 1001 frames; at most 1000 are accepted.");
@@ -330,8 +332,8 @@ proptest! {
     }
 
     #[test]
-    fn random_bytes_behind_a_magic_never_panic(
-        magic in prop::sample::select(vec![
+    fn random_bytes_after_a_signature_never_panic(
+        signature in prop::sample::select(vec![
             &b"\xFF\xD8\xFF"[..], b"\x89PNG\r\n\x1A\n\0\0\0\x0DIHDR", b"GIF89a", b"RIFF\0\0\0\0WEBPVP8X\x0A\0\0\0",
             b"\0\0\0\x14ftypavif\0\0\0\0avif", b"\0\0\0\x14ftypavif\0\0\0\0avif\0\0\0\x60meta\0\0\0\0",
             b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0", b"\xFF\x0A",
@@ -339,7 +341,7 @@ proptest! {
         ]),
         bytes in prop::collection::vec(any::<u8>(), 0..600),
     ) {
-        let _ = read_bytes(&[magic, &bytes].concat());
+        let _ = read_bytes(&[signature, &bytes].concat());
     }
 
     #[test]

@@ -1,36 +1,55 @@
-//! TIFF (revision 6.0): the first directory. A camera's raw file, which is a TIFF too, is told apart and refused: its
-//! first picture is a small preview.
+//! TIFF (revision 6.0): the first image file directory (IFD). Raw files of cameras, which are TIFF files too, are detected and
+//! refused, because their first picture is a small preview.
 
 use std::io::{BufRead, Seek};
 
-use super::{Header, HeaderError, HeaderLimits, broken, input::Input, unreadable};
+use super::{
+    Header, HeaderError, HeaderLimits,
+    byte_reader::ByteReader,
+    error::{broken, unsupported},
+};
 use darkroom_model::SourceFormat;
 
-/// The most entries that are looked at; real files have about twenty.
+/// The most directory entries to read; files have about twenty.
 const MAX_ENTRIES: u16 = 1_024;
 
-pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, _: &HeaderLimits) -> Result<Header, HeaderError> {
+/// Tags (section 8; `DNGVersion`: DNG 1.7).
+const NEW_SUBFILE_TYPE: u16 = 254;
+const IMAGE_WIDTH: u16 = 256;
+const IMAGE_LENGTH: u16 = 257;
+const BITS_PER_SAMPLE: u16 = 258;
+const COMPRESSION: u16 = 259;
+const SAMPLES_PER_PIXEL: u16 = 277;
+const DNG_VERSION: u16 = 50_706;
+
+pub(super) fn has_signature(start: &[u8]) -> bool {
+    start.starts_with(b"II*\0") || start.starts_with(b"MM\0*")
+}
+
+pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, _: &HeaderLimits) -> Result<Header, HeaderError> {
     let start = input.position()?;
     let big_endian = input.array()? == *b"MM\0*";
-    let directory = u64::from(long(input, big_endian)?);
+    let ifd_offset = u64::from(long(input, big_endian)?);
+    // Canon's CR2.
     if input.array()? == *b"CR\x02\0" {
-        return unreadable("a camera's raw file");
+        return unsupported("a camera's raw file");
     }
-    let end = input.end()?;
-    if start + directory >= end {
-        return Err(HeaderError::Truncated { format: "TIFF" });
+    let end = input.seek_to_end()?;
+    if start + ifd_offset >= end {
+        return Err(HeaderError::Truncated { format: SourceFormat::Tiff.name() });
     }
-    input.move_to(start + directory)?;
+    input.seek_to(start + ifd_offset)?;
     let count = short(input, big_endian)?;
     if count == 0 || count > MAX_ENTRIES {
-        return broken("its directory is impossible");
+        return broken("its directory has an invalid number of entries");
     }
-    let (mut width, mut height, mut bits, mut samples, mut bits_at) = (0, 0, 1, 1, None);
+    let (mut width, mut height, mut bits, mut samples, mut bits_offset) = (0, 0, 1, 1, None);
     for _ in 0..count {
-        let (tag, kind) = (short(input, big_endian)?, short(input, big_endian)?);
+        let (tag, field_type) = (short(input, big_endian)?, short(input, big_endian)?);
         let values = long(input, big_endian)?;
         let field: [u8; 4] = input.array()?;
-        let value = match (kind, big_endian) {
+        let value = match (field_type, big_endian) {
+            // BYTE, SHORT, else LONG or an offset.
             (1, _) => u32::from(field[0]),
             (3, true) => u32::from(u16::from_be_bytes([field[0], field[1]])),
             (3, false) => u32::from(u16::from_le_bytes([field[0], field[1]])),
@@ -38,41 +57,41 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut Input<'_, R>, _: &HeaderLimits
             (_, false) => u32::from_le_bytes(field),
         };
         match tag {
-            // NewSubfileType: a smaller version of another picture.
-            254 if value & 1 == 1 => return unreadable("a camera's raw file"),
-            256 => width = value,
-            257 => height = value,
-            258 if values > 2 => {
-                bits_at =
+            // Bit 0: a reduced-resolution version of another picture.
+            NEW_SUBFILE_TYPE if value & 1 == 1 => return unsupported("a camera's raw file"),
+            IMAGE_WIDTH => width = value,
+            IMAGE_LENGTH => height = value,
+            // More than two values do not fit into the field: it has their offset.
+            BITS_PER_SAMPLE if values > 2 => {
+                bits_offset =
                     Some(u64::from(if big_endian { u32::from_be_bytes(field) } else { u32::from_le_bytes(field) }));
             }
-            258 => bits = value,
-            // The decoder at hand reads some of these wrongly.
-            259 if matches!(value, 6 | 7) => return unreadable("a TIFF that holds a JPEG"),
-            277 => samples = value,
-            // DNGVersion
-            50_706 => return unreadable("a camera's raw file"),
+            BITS_PER_SAMPLE => bits = value,
+            // The `image` crate decodes some of these wrongly.
+            COMPRESSION if matches!(value, 6 | 7) => return unsupported("a TIFF that holds a JPEG"),
+            SAMPLES_PER_PIXEL => samples = value,
+            DNG_VERSION => return unsupported("a camera's raw file"),
             _ => {}
         }
     }
-    if let Some(at) = bits_at {
-        input.move_to(start + at)?;
+    if let Some(offset) = bits_offset {
+        input.seek_to(start + offset)?;
         bits = short(input, big_endian)?.into();
     }
     if width == 0 || height == 0 {
         return broken("its width or height is 0");
     }
     if !matches!(bits, 1 | 2 | 4 | 8 | 16 | 32 | 64) || !(1..=16).contains(&samples) {
-        return unreadable("a TIFF of an unusual depth");
+        return unsupported("a TIFF of an unusual depth");
     }
     let bits_per_pixel = samples * bits.max(8);
     Ok(Header { format: SourceFormat::Tiff, width, height, frames: 1, scans: 1, bits_per_pixel })
 }
 
-fn short<R: BufRead + Seek>(input: &mut Input<'_, R>, big_endian: bool) -> Result<u16, HeaderError> {
+fn short<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, big_endian: bool) -> Result<u16, HeaderError> {
     if big_endian { input.be16() } else { input.le16() }
 }
 
-fn long<R: BufRead + Seek>(input: &mut Input<'_, R>, big_endian: bool) -> Result<u32, HeaderError> {
+fn long<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, big_endian: bool) -> Result<u32, HeaderError> {
     if big_endian { input.be32() } else { input.le32() }
 }

@@ -1,87 +1,102 @@
-//! JPEG at one to four eighths of its size, for what is made smaller anyway.
+//! A baseline JPEG decoder that reconstructs one to four eighths of the size.
 //!
-//! For the usual files only: one scan of Huffman codes, gray or in luminance and colour differences, without a fault. Of
-//! others nothing is shown, and libjpeg reads them. Here, frequencies that fewer samples cannot show are passed over, where
-//! libjpeg reads and keeps them all; and colours that the file has at half the resolution need not be enlarged.
+//! It reads the common files only: sequential Huffman coding of 8-bit samples in a single scan, grayscale or YCbCr, without
+//! an error. It returns `None` for every other file, which the caller passes to a complete decoder. Compared with libjpeg's
+//! scaled decoding it saves the AC coefficients that the reduced size does not need, and the upsampling of subsampled chroma
+//! components.
 //!
-//! The steps in their order: [`frame`] reads what stands before the scan, [`units`] and [`entropy`] its frequencies with
-//! the tables of [`code`], [`inverse`] makes samples of these, and [`pixels`] pixels.
-#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
+//! The stages in their order: [`frame`] parses the marker segments before the scan and [`tables`] their tables,
+//! [`entropy_coded_segments`] splits the scan at its restart markers, [`mcu`] and [`data_unit`] decode the coefficients with
+//! [`huffman`] and [`ac_lookup`], [`idct`] reconstructs samples, and [`colour_conversion`] makes pixels.
+#![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
-mod code;
-mod entropy;
+mod ac_lookup;
+mod bit_reader;
+mod colour_conversion;
+mod data_unit;
+mod entropy_coded_segments;
 mod frame;
-mod inverse;
-mod pixels;
-mod units;
+mod huffman;
+mod idct;
+mod mcu;
+mod tables;
 
-use self::{
-    entropy::Data,
-    frame::Frame,
-    inverse::{Batch, LANES, Rows, WIDTH},
-    units::Units,
-};
 use darkroom_raster::{
     Channels, Raster,
     simd::{SimdKernel, dispatch},
 };
 
-/// Decodes a baseline JPEG at `eighths` eighths of its size, 1 to 4. `None` for a file that is unusual or damaged, or whose
-/// frame header says another `size` (width and height in pixels): such a file needs a decoder that reads all of JPEG.
+use self::{
+    entropy_coded_segments::EntropyCodedSegments,
+    frame::Frame,
+    idct::{BlockBatch, LANES, ROW_CAPACITY, SampleRows},
+    mcu::McuReader,
+};
+
+/// Decodes a baseline JPEG at `eighths` eighths of its size, 1 to 4.
+///
+/// `size` is the width and height in pixels that the caller expects from the frame header. The raster has
+/// `ceil(width × eighths / 8)` × `ceil(height × eighths / 8)` pixels and one channel for a single component, else RGB.
+///
+/// Returns `None` where the frame header has another size, or the file is damaged or uses anything but: one scan, sequential
+/// DCT, Huffman coding, 8-bit samples and quantization tables, one component or YCbCr. Such a file needs a complete decoder.
 #[must_use]
 pub fn decode_reduced(bytes: &[u8], size: (u32, u32), eighths: u32) -> Option<Raster<u8>> {
-    let (frame, coded) = Frame::read(bytes, eighths)?;
+    let (frame, scan) = Frame::parse(bytes, eighths)?;
     if (frame.width, frame.height) != size {
         return None;
     }
-    let data = Data::new(coded, frame.intervals())?;
-    dispatch(Decoding { frame: &frame, data: &data, eighths })
+    let segments = EntropyCodedSegments::parse(scan, frame.restart_intervals())?;
+    dispatch(ScanDecoder { frame: &frame, segments: &segments, eighths })
 }
 
-struct Decoding<'a> {
+/// Decodes a scan to pixels.
+struct ScanDecoder<'a> {
     frame: &'a Frame,
-    data: &'a Data,
+    segments: &'a EntropyCodedSegments,
     eighths: u32,
 }
 
-impl SimdKernel for Decoding<'_> {
+impl SimdKernel for ScanDecoder<'_> {
     type Output = Option<Raster<u8>>;
 
     #[inline(always)]
     fn run(self) -> Self::Output {
-        let Self { frame, data, eighths } = self;
-        let side = |length: u32| (length * eighths).div_ceil(8);
+        let Self { frame, segments, eighths } = self;
+        let reduced = |length: u32| (length * eighths).div_ceil(8);
         let channels = if frame.components.len() == 1 { Channels::Gray } else { Channels::Rgb };
-        let mut raster = Raster::new(side(frame.width), side(frame.height), channels);
-        // Of a unit, in samples.
-        let (width, height) = (frame.most.0 * eighths as usize, frame.most.1 * eighths as usize);
+        let mut raster = Raster::new(reduced(frame.width), reduced(frame.height), channels);
+        let mcu_width = frame.max_sampling.0 * eighths as usize;
+        let mcu_height = frame.max_sampling.1 * eighths as usize;
         let row_length = raster.row_length();
 
-        let mut units = Units::new(frame, data)?;
-        let batches = |blocks: (usize, usize)| (0..blocks.0 * blocks.1).map(|_| Batch::new()).collect();
-        let mut batches: Vec<Vec<Batch>> = frame.components.iter().map(|component| batches(component.blocks)).collect();
-        let mut samples: Vec<Rows> = vec![[[0.0; WIDTH]; 8]; frame.components.len()];
-        for rows in raster.samples.chunks_mut(row_length * height) {
-            for first in (0..frame.units.0).step_by(LANES) {
-                for unit in 0..LANES.min(frame.units.0 - first) {
-                    units.read(&mut batches, unit)?;
+        let mut mcus = McuReader::new(frame, segments)?;
+        // For each component, one batch for each data unit of an MCU: a batch holds that data unit of up to `LANES` MCUs.
+        let new_batches = |(h, v): (usize, usize)| (0..h * v).map(|_| BlockBatch::new()).collect();
+        let mut batches: Vec<Vec<BlockBatch>> =
+            frame.components.iter().map(|component| new_batches(component.sampling)).collect();
+        let mut samples: Vec<SampleRows> = vec![[[0.0; ROW_CAPACITY]; 8]; frame.components.len()];
+        for rows in raster.samples.chunks_mut(row_length * mcu_height) {
+            for first_mcu in (0..frame.mcus.0).step_by(LANES) {
+                for mcu in 0..LANES.min(frame.mcus.0 - first_mcu) {
+                    mcus.read(&mut batches, mcu)?;
                 }
                 for ((component, batches), samples) in frame.components.iter().zip(&mut batches).zip(&mut samples) {
-                    component.inverse.run(batches, component.blocks.0, samples);
+                    component.idct.run(batches, component.sampling.0, samples);
                 }
-                let start = first * width * channels.count();
-                let end = row_length.min(start + LANES * width * channels.count());
+                let start = first_mcu * mcu_width * channels.count();
+                let end = row_length.min(start + LANES * mcu_width * channels.count());
                 for (y, row) in rows.chunks_exact_mut(row_length).enumerate() {
                     let row = &mut row[start..end];
                     match samples.as_slice() {
-                        [luminance, blue, red] => pixels::colours(&luminance[y], &blue[y], &red[y], row),
-                        [luminance, ..] => pixels::grays(&luminance[y], row),
+                        [luma, cb, cr] => colour_conversion::ycbcr_to_rgb(&luma[y], &cb[y], &cr[y], row),
+                        [luma, ..] => colour_conversion::to_gray(&luma[y], row),
                         [] => {}
                     }
                 }
             }
         }
-        units.are_read().then_some(raster)
+        mcus.is_exhausted().then_some(raster)
     }
 }
 

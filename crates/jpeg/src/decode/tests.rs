@@ -1,4 +1,9 @@
-#![allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, clippy::cast_sign_loss)] // small numbers
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "small numbers"
+)]
 
 use std::f32::consts::PI;
 
@@ -10,7 +15,7 @@ use super::*;
 const SAMPLINGS: [SamplingFactor; 4] =
     [SamplingFactor::F_1_1, SamplingFactor::F_2_1, SamplingFactor::F_1_2, SamplingFactor::F_2_2];
 
-/// The width and height that the frame header says (T.81, annex B.2.2).
+/// The width and height in the frame header (T.81, section B.2.2).
 fn size_of(file: &[u8]) -> (u32, u32) {
     let frame = file.windows(2).position(|pair| matches!(pair, [0xFF, 0xC0..=0xC2])).unwrap();
     let side = |at: usize| u32::from(u16::from_be_bytes([file[frame + at], file[frame + at + 1]]));
@@ -21,21 +26,21 @@ fn reduced(file: &[u8], eighths: u32) -> Option<Raster<u8>> {
     decode_reduced(file, size_of(file), eighths)
 }
 
-fn waves(x: u32, y: u32) -> [u8; 3] {
-    let wave = |phase: f32, length: f32| (128.0 + 70.0 * (2.0 * PI * phase / length).sin()) as u8;
-    [wave(x as f32, 61.0), wave(y as f32, 53.0), wave((x + y) as f32, 80.0)]
+fn sines(x: u32, y: u32) -> [u8; 3] {
+    let sine = |phase: f32, period: f32| (128.0 + 70.0 * (2.0 * PI * phase / period).sin()) as u8;
+    [sine(x as f32, 61.0), sine(y as f32, 53.0), sine((x + y) as f32, 80.0)]
 }
 
-/// As bright as gray, so that nothing is cut off.
+/// Gray noise of medium brightness, so that no sample is clamped.
 fn noise(x: u32, y: u32) -> [u8; 3] {
     [100 + (mixed(x, y) >> 24) as u8 / 5; 3]
 }
 
 #[test]
-fn pictures_of_every_sampling_and_size_have_their_colours() {
+fn every_chroma_subsampling_and_size_is_decoded_to_the_mean_colours() {
     for sampling in SAMPLINGS {
         for (width, height) in [(200, 120), (131, 67), (64, 33), (17, 9), (1, 1)] {
-            let file = Baseline { sampling, ..Baseline::new(width, height) }.encode(waves);
+            let file = Baseline { sampling, ..Baseline::new(width, height) }.encode(sines);
             for eighths in [1, 2, 4] {
                 let raster = reduced(&file, eighths).unwrap();
                 let (width, height) = (u32::from(width), u32::from(height));
@@ -45,7 +50,7 @@ fn pictures_of_every_sampling_and_size_have_their_colours() {
                     let (left, top) = (at % raster.width * side, at / raster.width * side);
                     let (across, down) = (side.min(width - left), side.min(height - top));
                     for (channel, value) in pixel.iter().enumerate() {
-                        let of = |i: u32| f64::from(waves(left + i % across, top + i / across)[channel]);
+                        let of = |i: u32| f64::from(sines(left + i % across, top + i / across)[channel]);
                         let mean = (0..across * down).map(of).sum::<f64>() / f64::from(across * down);
                         let off = (f64::from(*value) - mean).abs();
                         assert!(
@@ -60,29 +65,29 @@ fn pictures_of_every_sampling_and_size_have_their_colours() {
 }
 
 #[test]
-fn restart_markers_part_the_data_and_change_nothing() {
+fn restart_intervals_do_not_change_the_pixels() {
     for sampling in [SamplingFactor::F_1_1, SamplingFactor::F_2_2] {
-        let whole = Baseline { sampling, ..Baseline::new(150, 90) }.encode(waves);
+        let whole = Baseline { sampling, ..Baseline::new(150, 90) }.encode(sines);
         for interval in [1, 3, 10, 1000] {
-            let parted = Baseline { sampling, interval, ..Baseline::new(150, 90) }.encode(waves);
-            assert_eq!(reduced(&parted, 3).unwrap().samples, reduced(&whole, 3).unwrap().samples, "{interval}");
+            let with_restarts = Baseline { sampling, interval, ..Baseline::new(150, 90) }.encode(sines);
+            assert_eq!(reduced(&with_restarts, 3).unwrap().samples, reduced(&whole, 3).unwrap().samples, "{interval}");
         }
     }
 }
 
 #[test]
-fn wide_vectors_make_the_same() {
+fn every_vector_width_gives_the_same_pixels() {
     let file = Baseline { sampling: SamplingFactor::F_2_2, ..Baseline::new(150, 90) }.encode(noise);
     for eighths in 1..=4 {
-        let (frame, coded) = Frame::read(&file, eighths).unwrap();
-        let data = &Data::new(coded, frame.intervals()).unwrap();
-        let decoding = || Decoding { frame: &frame, data, eighths };
-        assert_eq!(dispatch(decoding()).unwrap().samples, decoding().run().unwrap().samples);
+        let (frame, scan) = Frame::parse(&file, eighths).unwrap();
+        let segments = &EntropyCodedSegments::parse(scan, frame.restart_intervals()).unwrap();
+        let decoder = || ScanDecoder { frame: &frame, segments, eighths };
+        assert_eq!(dispatch(decoder()).unwrap().samples, decoder().run().unwrap().samples);
     }
 }
 
 #[test]
-fn what_is_damaged_or_unusual_is_left_to_libjpeg() {
+fn damaged_and_unusual_files_are_refused() {
     let file = Baseline { interval: 4, ..Baseline::new(64, 48) }.encode(noise);
     let size = size_of(&file);
     assert!(decode_reduced(&file, size, 4).is_some());
@@ -93,7 +98,7 @@ fn what_is_damaged_or_unusual_is_left_to_libjpeg() {
     let scan = markers.iter().position(|at| file[at + 1] == 0xDA).unwrap();
     for at in &markers[scan + 1..] {
         let marker = file[at + 1];
-        // None; another; a byte more before it; and one more, where it is not the end.
+        // The marker is removed, replaced by another, preceded by an extra byte, and doubled where it is not EOI.
         let mut wrong = vec![vec![], vec![0xFF, 0xD0 | (marker + 1) & 7], vec![1, 0xFF, marker]];
         if marker != 0xD9 {
             wrong.push(vec![0xFF, marker, 0xFF, marker]);
@@ -109,7 +114,7 @@ fn what_is_damaged_or_unusual_is_left_to_libjpeg() {
         flat(Jpeg::new(64, 48).cmyk()),
         flat(Jpeg::new(64, 48).ycck()),
         flat(Jpeg::new(64, 48).not_interleaved()),
-        // RGB, says Adobe.
+        // Adobe's APP14 segment declares RGB.
         flat(Jpeg::new(64, 48).with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")),
     ] {
         assert!(reduced(&file, 4).is_none());
@@ -122,14 +127,14 @@ fn what_is_damaged_or_unusual_is_left_to_libjpeg() {
 }
 
 #[test]
-fn any_byte_may_be_wrong() {
+fn no_damaged_byte_causes_a_panic() {
     let file = Baseline { sampling: SamplingFactor::F_2_2, ..Baseline::new(40, 24) }.encode(noise);
     let size = size_of(&file);
     for at in 2..file.len() {
         for flip in [0x01, 0x10, 0x80, 0xFF] {
             let mut changed = file.clone();
             changed[at] ^= flip;
-            // Whatever it is, of the size that was said.
+            // A damaged file may still decode, but to the expected size.
             if let Some(raster) = decode_reduced(&changed, size, 3) {
                 assert_eq!((raster.width, raster.height), (15, 9));
             }

@@ -1,73 +1,73 @@
-//! Huffman codes, as short as JPEG allows.
+//! Huffman tables with the shortest codes that JPEG permits (T.81, annex C and section K.2).
 
-/// A code for each symbol of 8 bits that occurs.
-pub(super) struct Codes {
-    /// For each symbol its code, and how many bits that has.
-    pub(super) of: [(u16, u8); 256],
-    /// How many codes there are of each length, from one bit on.
-    counts: [u8; LONGEST],
-    /// All symbols, by the length of their codes.
-    symbols: Vec<u8>,
+/// The longest Huffman code, in bits (T.81, annex C).
+const MAX_CODE_LENGTH: usize = 16;
+
+/// A Huffman table with a code for each symbol that occurs.
+pub(super) struct HuffmanTable {
+    /// For each symbol its code, EHUFCO, and the length of that in bits, EHUFSI; a length of 0 where it has none.
+    pub(super) codes: [(u16, u8); 256],
+    /// BITS: the number of codes of each length, from one bit on.
+    bits: [u8; MAX_CODE_LENGTH],
+    /// HUFFVAL: the symbols in order of their code lengths.
+    values: Vec<u8>,
 }
 
-/// No code has more bits (T.81, annex C).
-const LONGEST: usize = 16;
-
-impl Codes {
-    /// Codes for symbols that occur so often.
-    pub(super) fn new(occur: &[u32; 256]) -> Self {
+impl HuffmanTable {
+    /// The optimal table for symbols with these frequencies.
+    pub(super) fn new(frequencies: &[u32; 256]) -> Self {
         let mut symbols: Vec<(u64, u8)> = (0..=255)
-            .zip(occur)
-            .filter(|(_, times)| **times > 0)
-            .map(|(symbol, times)| (u64::from(*times), symbol))
+            .zip(frequencies)
+            .filter(|(_, frequency)| **frequency > 0)
+            .map(|(symbol, frequency)| (u64::from(*frequency), symbol))
             .collect();
         symbols.sort_unstable();
-        // The code of only ones is reserved (annex C): for one that never occurs, and so has the longest.
-        let weights: Vec<u64> = std::iter::once(0).chain(symbols.iter().map(|(times, _)| *times)).collect();
-        let mut codes = Self { of: [(0, 0); 256], counts: [0; LONGEST], symbols: Vec::new() };
-        let (mut code, mut last) = (0_u16, 0);
-        // Shorter codes are smaller numbers.
-        for (length, (_, symbol)) in lengths(&weights).into_iter().skip(1).zip(symbols).rev() {
-            code <<= length - last;
-            codes.of[usize::from(symbol)] = (code, length);
-            codes.counts[usize::from(length) - 1] += 1;
-            codes.symbols.push(symbol);
+        // No code may consist of ones only (annex C). A symbol with a frequency of 0 reserves it: its code is the longest.
+        let weights: Vec<u64> = std::iter::once(0).chain(symbols.iter().map(|(frequency, _)| *frequency)).collect();
+        let mut table = Self { codes: [(0, 0); 256], bits: [0; MAX_CODE_LENGTH], values: Vec::new() };
+        let (mut code, mut last_length) = (0_u16, 0);
+        // Codes are assigned in order of their lengths (figure C.2).
+        for (length, (_, symbol)) in code_lengths(&weights).into_iter().skip(1).zip(symbols).rev() {
+            code <<= length - last_length;
+            table.codes[usize::from(symbol)] = (code, length);
+            table.bits[usize::from(length) - 1] += 1;
+            table.values.push(symbol);
             code += 1;
-            last = length;
+            last_length = length;
         }
-        codes
+        table
     }
 
-    /// How the codes are told, as table `number` (T.81, annex B.2.4.2).
-    pub(super) fn table(&self, number: u8) -> Vec<u8> {
-        [&[number][..], &self.counts, &self.symbols].concat()
+    /// The table as DHT defines it, with its class and destination in the first byte (T.81, section B.2.4.2).
+    pub(super) fn specification(&self, class_and_destination: u8) -> Vec<u8> {
+        [&[class_and_destination][..], &self.bits, &self.values].concat()
     }
 }
 
-/// The lengths of the codes of symbols whose weights ascend: the package-merge algorithm (L. Larmore and D. Hirschberg, "A
-/// fast algorithm for optimal length-limited Huffman codes", 1990). They descend.
-fn lengths(weights: &[u64]) -> Vec<u8> {
+/// The code lengths of symbols with ascending weights, which are descending: the package-merge algorithm (L. Larmore and
+/// D. Hirschberg, "A fast algorithm for optimal length-limited Huffman codes", 1990).
+fn code_lengths(weights: &[u64]) -> Vec<u8> {
     if weights.len() == 1 {
         return vec![1];
     }
-    // On each level all symbols, and pairs of what is on the level before, by their weights.
+    // Each level has all symbols, and packages of two items of the previous level, in order of their weights.
     let mut level: Vec<u64> = Vec::new();
     let mut is_symbol: Vec<Vec<bool>> = Vec::new();
-    for _ in 0..LONGEST {
-        let pairs = level.chunks_exact(2).map(|pair| (pair[0] + pair[1], false));
-        let mut items: Vec<(u64, bool)> = pairs.chain(weights.iter().map(|weight| (*weight, true))).collect();
+    for _ in 0..MAX_CODE_LENGTH {
+        let packages = level.chunks_exact(2).map(|pair| (pair[0] + pair[1], false));
+        let mut items: Vec<(u64, bool)> = packages.chain(weights.iter().map(|weight| (*weight, true))).collect();
         items.sort_by_key(|(weight, _)| *weight);
         level = items.iter().map(|(weight, _)| *weight).collect();
         is_symbol.push(items.into_iter().map(|(_, is_symbol)| is_symbol).collect());
     }
-    // So many of the last level make a tree, and the pairs among them are made of twice as many of the level before. Each time
-    // that a symbol is among them, its code is a bit longer.
+    // The first 2n - 2 items of the last level are selected, and with each package the two items of the previous level that
+    // it consists of. The code length of a symbol is the number of levels in which it is selected.
     let mut lengths = vec![0; weights.len()];
-    let mut taken = 2 * weights.len() - 2;
+    let mut selected = 2 * weights.len() - 2;
     for is_symbol in is_symbol.iter().rev() {
-        let symbols = is_symbol[..taken].iter().filter(|is_symbol| **is_symbol).count();
+        let symbols = is_symbol[..selected].iter().filter(|is_symbol| **is_symbol).count();
         lengths[..symbols].iter_mut().for_each(|length| *length += 1);
-        taken = 2 * (taken - symbols);
+        selected = 2 * (selected - symbols);
     }
     lengths
 }
@@ -76,47 +76,48 @@ fn lengths(weights: &[u64]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// How many of all sequences of 16 bits begin with a code.
-    fn taken(codes: &Codes) -> u32 {
-        codes.of.iter().filter(|(_, length)| *length > 0).map(|(_, length)| 1 << (16 - length)).sum()
+    /// The number of 16-bit words that start with a code: the Kraft sum in units of 2⁻¹⁶.
+    fn kraft_sum(table: &HuffmanTable) -> u32 {
+        table.codes.iter().filter(|(_, length)| *length > 0).map(|(_, length)| 1 << (16 - length)).sum()
     }
 
     #[test]
-    fn codes_are_as_short_as_their_symbols_are_frequent() {
-        let mut occur = [0; 256];
-        for (symbol, times) in [(7, 8), (200, 4), (0, 2), (255, 1)] {
-            occur[symbol] = times;
+    fn more_frequent_symbols_have_shorter_codes() {
+        let mut frequencies = [0; 256];
+        for (symbol, frequency) in [(7, 8), (200, 4), (0, 2), (255, 1)] {
+            frequencies[symbol] = frequency;
         }
-        let codes = Codes::new(&occur);
-        assert_eq!([7, 200, 0, 255].map(|symbol| codes.of[symbol]), [(0, 1), (0b10, 2), (0b110, 3), (0b1110, 4)]);
-        assert_eq!(codes.table(0x11), [0x11, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 200, 0, 255]);
+        let table = HuffmanTable::new(&frequencies);
+        assert_eq!([7, 200, 0, 255].map(|symbol| table.codes[symbol]), [(0, 1), (0b10, 2), (0b110, 3), (0b1110, 4)]);
+        assert_eq!(table.specification(0x11), [0x11, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 7, 200, 0, 255]);
     }
 
     #[test]
-    fn no_code_is_longer_than_sixteen_bits_and_none_is_only_ones() {
-        // Fibonacci's numbers make the longest codes there are.
-        let mut occur = [0; 256];
+    fn no_code_is_longer_than_sixteen_bits_or_all_ones() {
+        // Fibonacci numbers as frequencies give the longest codes.
+        let mut frequencies = [0; 256];
         let (mut a, mut b) = (1, 1);
-        for times in &mut occur[..40] {
-            *times = a;
+        for frequency in &mut frequencies[..40] {
+            *frequency = a;
             (a, b) = (b, a + b);
         }
-        for occur in [occur, [1; 256], [u32::MAX; 256]] {
-            let codes = Codes::new(&occur);
-            assert!(codes.of.iter().zip(occur).all(|((_, length), times)| (times > 0) == (1..=16).contains(length)));
-            assert!(taken(&codes) < 1 << 16, "the last is left");
-            for (i, (code, length)) in codes.of.iter().enumerate().filter(|(_, (_, length))| *length > 0) {
-                let begins = |(other, longer): &(u16, u8)| longer > length && other >> (longer - length) == *code;
-                assert!(!codes.of.iter().any(begins), "{i}");
+        for frequencies in [frequencies, [1; 256], [u32::MAX; 256]] {
+            let table = HuffmanTable::new(&frequencies);
+            let lengths = table.codes.iter().map(|(_, length)| *length);
+            assert!(lengths.zip(frequencies).all(|(length, frequency)| (frequency > 0) == (1..=16).contains(&length)));
+            assert!(kraft_sum(&table) < 1 << 16, "the code of all ones is assigned");
+            for (i, (code, length)) in table.codes.iter().enumerate().filter(|(_, (_, length))| *length > 0) {
+                let is_prefix_of = |(other, longer): &(u16, u8)| longer > length && other >> (longer - length) == *code;
+                assert!(!table.codes.iter().any(is_prefix_of), "{i}");
             }
         }
     }
 
     #[test]
-    fn a_single_symbol_and_none_have_codes() {
-        let mut occur = [0; 256];
-        assert!(Codes::new(&occur).symbols.is_empty());
-        occur[3] = 9;
-        assert_eq!(Codes::new(&occur).of[3], (0, 1));
+    fn no_symbols_and_a_single_symbol_make_a_table() {
+        let mut frequencies = [0; 256];
+        assert!(HuffmanTable::new(&frequencies).values.is_empty());
+        frequencies[3] = 9;
+        assert_eq!(HuffmanTable::new(&frequencies).codes[3], (0, 1));
     }
 }

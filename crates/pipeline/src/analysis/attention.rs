@@ -30,7 +30,7 @@ pub(crate) fn sides(area: Region) -> (u32, u32) {
 
 /// Moves `window` within `area` to where the eye is drawn. Its sides are kept. `picture` shows the area, in linear light.
 pub(crate) fn frame(picture: &Raster<u16>, area: Region, window: Region) -> Region {
-    let (columns, rows) = profiles(linear::to_8(picture).on_white().as_ref());
+    let (columns, rows) = profiles(linear::to_8(picture).flatten_on_white().as_ref());
     // One of the two is as long as the area, and stays.
     let left = area.left + best(&columns, window.width / area.width) * (area.width - window.width);
     let top = area.top + best(&rows, window.height / area.height) * (area.height - window.height);

@@ -14,7 +14,7 @@ pub(crate) const SIDE: u32 = 8;
 /// This is `dhash` of Python's `ImageHash`, whose resize differs in a bit or two.
 pub(crate) fn dhash(linear: &Raster<u16>) -> Result<u64, RenderError> {
     let small = linear::to_8(&resize(linear, Region::whole(linear), SIDE + 1, SIDE)?);
-    let small = small.on_white();
+    let small = small.flatten_on_white();
     let rgba = small.to_rgba();
     // ITU-R BT.601's luma, in thousandths.
     let luma: Vec<u32> =

@@ -85,7 +85,7 @@ impl<const N: usize> SimdKernel for Means<'_, N> {
                 }
                 let count = (sums.len() / N * rows) as f32;
                 for (mean, total) in pixel.iter_mut().zip(total) {
-                    *mean = linear::round(total / count);
+                    *mean = linear::round_to_u16(total / count);
                 }
             }
         }

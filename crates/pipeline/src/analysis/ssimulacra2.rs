@@ -38,7 +38,7 @@ fn pixels(picture: &Raster<u8>, transparent: bool) -> Result<PixelBuffer, Render
     let (samples, kind) = if transparent {
         (picture.to_rgba(), PixelDescriptor::RGBA8_SRGB)
     } else {
-        (picture.widened(Channels::Rgb).samples, PixelDescriptor::RGB8_SRGB)
+        (picture.to_channels(Channels::Rgb).samples, PixelDescriptor::RGB8_SRGB)
     };
     PixelBuffer::from_vec(samples, picture.width, picture.height, kind).map_err(RenderError::bug)
 }

@@ -34,7 +34,9 @@ pub(crate) fn encode(
     effort: Effort,
 ) -> Result<Vec<u8>, RenderError> {
     match format {
-        RenditionFormat::Jpeg => darkroom_jpeg::encode(&picture.on_white(), quality, effort).map_err(RenderError::bug),
+        RenditionFormat::Jpeg => {
+            darkroom_jpeg::encode(&picture.flatten_on_white(), quality, effort).map_err(RenderError::bug)
+        }
         RenditionFormat::Png => png::encode::encode(picture, quality, effort),
         RenditionFormat::Webp => webp::encode::encode(picture, quality, effort),
         RenditionFormat::Avif => avif::encode::encode(picture, quality, effort),

@@ -92,5 +92,5 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     };
     let premultiplied =
         metadata.ec_info.iter().find(|channel| channel.is_alpha()).and_then(ExtraChannelInfo::alpha_associated);
-    Ok(if premultiplied == Some(true) { samples.unmultiplied() } else { samples })
+    Ok(if premultiplied == Some(true) { samples.unpremultiplied() } else { samples })
 }

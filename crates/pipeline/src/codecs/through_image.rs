@@ -54,7 +54,7 @@ pub(super) fn tiff_metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
 
 pub(super) fn decode_tiff(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
     let samples = decode(tiff(bytes)?, header, "TIFF")?;
-    Ok(if exif::has_premultiplied_alpha(bytes) { samples.unmultiplied() } else { samples })
+    Ok(if exif::has_premultiplied_alpha(bytes) { samples.unpremultiplied() } else { samples })
 }
 
 pub(super) fn decode_bmp(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {

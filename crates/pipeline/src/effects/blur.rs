@@ -74,7 +74,7 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         samples.extend(mixed.iter().map(|value| (value + 0.5) as u16));
     }
-    picture.with(picture.channels, samples)
+    picture.with_samples(picture.channels, samples)
 }
 
 #[cfg(test)]

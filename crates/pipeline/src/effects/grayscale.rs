@@ -26,7 +26,7 @@ pub(super) fn grayscale(picture: Raster<u16>) -> Raster<u16> {
             (Channels::GrayAlpha, picture.pixels().flat_map(|pixel| [luminance(&pixel[..3]), pixel[3]]).collect())
         }
     };
-    picture.with(channels, samples)
+    picture.with_samples(channels, samples)
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub(super) fn sharpen(mut picture: Raster<u16>, amount: f32) -> Result<Raster<u1
         }
         let (own, around) = (straight(own), straight(around));
         let wanted = (own + amount * (own - around)).clamp(0.0, 1.0);
-        let factor = (linear::light(wanted) * f32::from(alpha) / before).min(MOST);
+        let factor = (linear::decode(wanted) * f32::from(alpha) / before).min(MOST);
         for value in &mut pixel[..colours] {
             // Between 0 and alpha.
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -45,7 +45,7 @@ fn lightness(picture: &Raster<u16>) -> Raster<u16> {
     let colours = picture.channels.without_alpha().count();
     let (channels, samples) = if picture.channels.has_alpha() {
         let gray = picture.pixels().flat_map(|p| [luminance(&p[..colours]), p[colours]]).collect();
-        let coded = linear::to_16(&picture.with(Channels::GrayAlpha, gray));
+        let coded = linear::to_16(&picture.with_samples(Channels::GrayAlpha, gray));
         let multiplied = coded.pixels().flat_map(|p| {
             // A product of two 16-bit fractions is one too.
             #[allow(clippy::cast_possible_truncation)]
@@ -54,10 +54,10 @@ fn lightness(picture: &Raster<u16>) -> Raster<u16> {
         });
         (Channels::GrayAlpha, multiplied.collect())
     } else {
-        let gray = picture.with(Channels::Gray, picture.pixels().map(luminance).collect());
+        let gray = picture.with_samples(Channels::Gray, picture.pixels().map(luminance).collect());
         (Channels::Gray, linear::to_16(&gray).samples)
     };
-    picture.with(channels, samples)
+    picture.with_samples(channels, samples)
 }
 
 /// The lightness of a pixel without its alpha, 0 to 1.

@@ -40,7 +40,7 @@ fn layout(bytes: &[u8]) -> Result<Layout, RenderError> {
 
 /// The EXIF item says first how far behind its own first four bytes the TIFF structure begins (ISO/IEC 23008-12, annex A.2).
 pub(crate) fn exif_of(bytes: &[u8]) -> Option<Vec<u8>> {
-    let data = avif::join(bytes, &layout(bytes).ok()?.exif?)?;
+    let data = avif::concat_extents(bytes, &layout(bytes).ok()?.exif?)?;
     let (start, data) = data.split_first_chunk::<4>()?;
     data.get(u32::from_be_bytes(*start) as usize..).map(<[u8]>::to_vec)
 }
@@ -86,7 +86,7 @@ fn fault(error: Error) -> RenderError {
 
 /// Decodes the first frame of an AV1 stream.
 fn picture(bytes: &[u8], extents: &Extents, header: &Header) -> Result<Picture, RenderError> {
-    let data = avif::join(bytes, extents).filter(|data| !data.is_empty());
+    let data = avif::concat_extents(bytes, extents).filter(|data| !data.is_empty());
     let data = data.ok_or_else(|| RenderError::truncated("AVIF", "an extent lies outside of the file"))?;
     let mut settings = Settings::new();
     // Pictures, not threads, are what is worked on side by side.

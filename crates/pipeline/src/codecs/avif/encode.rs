@@ -7,7 +7,7 @@ use rav1e::prelude::{
     TransferCharacteristics,
 };
 
-use darkroom_container::avif::{self, Contents};
+use darkroom_container::avif_container::{self, Contents};
 use darkroom_raster::{Channels, Raster};
 
 use crate::RenderError;
@@ -50,7 +50,7 @@ pub(crate) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> 
         gamut: Gamut::Srgb,
         exif: None,
     };
-    avif::write(&contents).map_err(RenderError::bug)
+    avif_container::write(&contents).map_err(RenderError::bug)
 }
 
 /// What AV1's quantiser index must be, for qualities in steps of ten from 0 to 100, so that the mean SSIMULACRA2 of

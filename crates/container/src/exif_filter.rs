@@ -1,18 +1,19 @@
-//! What a rendition keeps of its source's metadata, as EXIF. It is written anew from a list of what may be kept: what is on
-//! no list, a maker's note or a preview, cannot come along.
+//! Filters EXIF by an allowlist of tags. The EXIF of a rendition is written anew from the tags that the recipe keeps, so maker notes,
+//! thumbnails and unknown tags are never copied.
 
 use std::io::Cursor;
 
 use darkroom_model::recipe::Keep;
 use exif::{Field, In, Reader, Tag, Value, experimental::Writer};
 
-use crate::xmp_iptc::Rights;
+use crate::xmp_iptc::Attribution;
 
-/// Who made it, and who has the rights.
+/// The tags of [`Keep::Copyright`].
 const COPYRIGHT: &[Tag] = &[Tag::Artist, Tag::Copyright];
 
-/// What it shows, and when and how it was taken. Not in it: GPS's directory, serial numbers and unique ids, owners' names,
-/// comments, whose form only their writer knows, and what is true of the source's pixels alone, its orientation for one.
+/// The tags that [`Keep::Public`] adds: description, date, camera and exposure. Not in the list: the GPS directory, serial numbers
+/// and unique ids, names of owners, comments, which have no standard format, and tags that describe the pixels of the source only,
+/// such as its orientation.
 const PUBLIC: &[Tag] = &[
     Tag::ImageDescription,
     Tag::Make,
@@ -66,28 +67,27 @@ const PUBLIC: &[Tag] = &[
     Tag::LensModel,
 ];
 
-/// A longer value is left out. So all together are less than the 64 KiB that a JPEG has room for.
-const MAX_VALUE: usize = 1_000;
+/// The longest value to keep, in bytes. All values together stay below the 64 KiB of a JPEG segment.
+const MAX_VALUE_LENGTH: usize = 1_000;
 
-/// The part of an EXIF that is to be kept, as an EXIF of its own; `None` where there is nothing of it. What other metadata
-/// says of the rights stands in for what EXIF does not say.
-pub fn kept(exif: Option<Vec<u8>>, rights: Rights, keep: Keep) -> Option<Vec<u8>> {
+/// The EXIF of a rendition: the tags of the source's `exif`, a TIFF structure, that `keep` permits. `attribution` from other metadata
+/// fills in the artist and copyright tags where `exif` has none. `None` where no tag remains.
+#[must_use]
+pub fn filter_exif(exif: Option<Vec<u8>>, attribution: Attribution, keep: Keep) -> Option<Vec<u8>> {
     let lists: &[&[Tag]] = match keep {
         Keep::Nothing => &[],
         Keep::Copyright => &[COPYRIGHT],
         Keep::Public => &[COPYRIGHT, PUBLIC],
     };
-    // Cameras and editors write much that is not quite right: what can be read of it is.
+    // Many cameras and editors write EXIF with errors; the readable tags are used.
     let read = |exif| Reader::new().continue_on_error(true).read_raw(exif);
     let exif = exif.and_then(|exif| read(exif).or_else(|error| error.distill_partial_result(|_| {})).ok());
-    let rights = [(Tag::Artist, rights.creator), (Tag::Copyright, rights.notice)].map(|(tag, text)| Field {
-        tag,
-        ifd_num: In::PRIMARY,
-        value: Value::Ascii(vec![text.into_bytes()]),
-    });
+    let attribution = [(Tag::Artist, attribution.creator), (Tag::Copyright, attribution.copyright_notice)]
+        .map(|(tag, text)| Field { tag, ifd_num: In::PRIMARY, value: Value::Ascii(vec![text.into_bytes()]) });
     let mut fields = lists.iter().copied().flatten().filter_map(|tag| {
-        let said = exif.as_ref().and_then(|exif| exif.get_field(*tag, In::PRIMARY)).filter(|field| fits(field));
-        said.or_else(|| rights.iter().find(|field| field.tag == *tag).filter(|field| fits(field)))
+        let field =
+            exif.as_ref().and_then(|exif| exif.get_field(*tag, In::PRIMARY)).filter(|field| is_kept_length(field));
+        field.or_else(|| attribution.iter().find(|field| field.tag == *tag).filter(|field| is_kept_length(field)))
     });
     let mut writer = Writer::new();
     writer.push_field(fields.next()?);
@@ -97,8 +97,8 @@ pub fn kept(exif: Option<Vec<u8>>, rights: Rights, keep: Keep) -> Option<Vec<u8>
     Some(written.into_inner())
 }
 
-/// Whether there is something in it, and not too much.
-fn fits(field: &Field) -> bool {
+/// Whether the value of a field is neither empty nor longer than [`MAX_VALUE_LENGTH`].
+fn is_kept_length(field: &Field) -> bool {
     let length = match &field.value {
         Value::Ascii(lines) if lines.iter().all(Vec::is_empty) => 0,
         Value::Ascii(lines) => lines.iter().map(|line| line.len() + 1).sum(),
@@ -109,5 +109,5 @@ fn fits(field: &Field) -> bool {
         Value::SRational(numbers) => numbers.len() * 8,
         _ => 0,
     };
-    (1..=MAX_VALUE).contains(&length)
+    (1..=MAX_VALUE_LENGTH).contains(&length)
 }

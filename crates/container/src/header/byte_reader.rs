@@ -1,30 +1,26 @@
-//! Bytes in order, with skipping. The end of the file is an error of its own.
+//! Reads numbers and skips bytes. The end of the file is [`HeaderError::Truncated`].
 
 use std::io::{self, BufRead, ErrorKind, Seek, SeekFrom};
 
 use super::HeaderError;
 
-/// A file being read from front to back.
-pub(super) struct Input<'a, R> {
+/// A file that is read from front to back.
+pub(super) struct ByteReader<'a, R> {
     reader: &'a mut R,
+    /// The name of the format, for errors.
     format: &'static str,
 }
 
-impl<'a, R: BufRead + Seek> Input<'a, R> {
-    pub(super) fn new(reader: &'a mut R) -> Self {
-        Self { reader, format: "image" }
+impl<'a, R: BufRead + Seek> ByteReader<'a, R> {
+    pub(super) fn new(reader: &'a mut R, format: &'static str) -> Self {
+        Self { reader, format }
     }
 
-    /// The same, once the format is known: for messages.
-    pub(super) fn of(self, format: &'static str) -> Self {
-        Self { format, ..self }
-    }
-
-    /// The first bytes, without moving on. Returns how many there are, at most `magic.len()`.
-    pub(super) fn peek_magic(&mut self, magic: &mut [u8]) -> Result<usize, HeaderError> {
+    /// Copies the next bytes to `start` without consuming them. Returns their number, at most `start.len()`.
+    pub(super) fn peek(&mut self, start: &mut [u8]) -> Result<usize, HeaderError> {
         let mut length = 0;
-        while length < magic.len() {
-            match self.reader.read(&mut magic[length..]) {
+        while length < start.len() {
+            match self.reader.read(&mut start[length..]) {
                 Ok(0) => break,
                 Ok(n) => length += n,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -38,7 +34,7 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], HeaderError> {
         let mut array = [0; N];
-        self.reader.read_exact(&mut array).map_err(|error| self.fault(error))?;
+        self.reader.read_exact(&mut array).map_err(|error| self.convert_error(error))?;
         Ok(array)
     }
 
@@ -70,29 +66,29 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
         self.array().map(u32::from_le_bytes)
     }
 
-    /// The next `count` bytes: a number that the caller has bounded.
+    /// The next `count` bytes. The caller limits the number.
     pub(super) fn bytes(&mut self, count: usize) -> Result<Vec<u8>, HeaderError> {
         let mut bytes = vec![0; count];
-        self.reader.read_exact(&mut bytes).map_err(|error| self.fault(error))?;
+        self.reader.read_exact(&mut bytes).map_err(|error| self.convert_error(error))?;
         Ok(bytes)
     }
 
-    /// How far the reader is.
+    /// The position in the reader, in bytes from its start.
     pub(super) fn position(&mut self) -> Result<u64, HeaderError> {
         self.reader.stream_position().map_err(HeaderError::Io)
     }
 
-    /// Moves to a place counted from the reader's start. Past the end that succeeds, and the next read fails.
-    pub(super) fn move_to(&mut self, position: u64) -> Result<(), HeaderError> {
+    /// Seeks to a position in bytes from the start of the reader. Past the end, the next read fails.
+    pub(super) fn seek_to(&mut self, position: u64) -> Result<(), HeaderError> {
         self.reader.seek(SeekFrom::Start(position)).map(drop).map_err(HeaderError::Io)
     }
 
-    /// Moves to the end, and tells where that is.
-    pub(super) fn end(&mut self) -> Result<u64, HeaderError> {
+    /// Seeks to the end and returns its position.
+    pub(super) fn seek_to_end(&mut self) -> Result<u64, HeaderError> {
         self.reader.seek(SeekFrom::End(0)).map_err(HeaderError::Io)
     }
 
-    /// Moves on by `count` bytes. Past the end that succeeds, and the next read fails.
+    /// Skips `count` bytes. Past the end, the next read fails.
     pub(super) fn skip(&mut self, count: u64) -> Result<(), HeaderError> {
         let buffered = self.fill()?.len();
         match usize::try_from(count) {
@@ -107,8 +103,8 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
         }
     }
 
-    /// Moves on by `count` bytes, which must be there.
-    pub(super) fn skip_whole(&mut self, count: u64) -> Result<(), HeaderError> {
+    /// Skips `count` bytes, or fails if the file has fewer.
+    pub(super) fn skip_exact(&mut self, count: u64) -> Result<(), HeaderError> {
         match count.checked_sub(1) {
             None => Ok(()),
             Some(all_but_one) => {
@@ -118,8 +114,8 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
         }
     }
 
-    /// Moves to just behind the next byte of this value; `false` if the file ends first.
-    pub(super) fn seek_byte(&mut self, byte: u8) -> Result<bool, HeaderError> {
+    /// Skips up to and including the next byte of this value; `false` if the file ends first.
+    pub(super) fn skip_past(&mut self, byte: u8) -> Result<bool, HeaderError> {
         loop {
             let buffer = self.fill()?;
             if buffer.is_empty() {
@@ -135,7 +131,7 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
     }
 
     /// The next byte, or `None` at the end of the file.
-    pub(super) fn maybe_u8(&mut self) -> Result<Option<u8>, HeaderError> {
+    pub(super) fn next_u8(&mut self) -> Result<Option<u8>, HeaderError> {
         let byte = self.fill()?.first().copied();
         if byte.is_some() {
             self.reader.consume(1);
@@ -143,7 +139,7 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
         Ok(byte)
     }
 
-    /// Whether the file ends here.
+    /// Whether no byte is left.
     pub(super) fn at_end(&mut self) -> Result<bool, HeaderError> {
         Ok(self.fill()?.is_empty())
     }
@@ -151,7 +147,7 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
     fn fill(&mut self) -> Result<&[u8], HeaderError> {
         loop {
             match self.reader.fill_buf() {
-                // Asked again below, because a borrow that is returned cannot end inside the loop.
+                // Called again below: the borrow checker does not accept a returned borrow inside the loop.
                 Ok(_) => break,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(HeaderError::Io(error)),
@@ -160,7 +156,7 @@ impl<'a, R: BufRead + Seek> Input<'a, R> {
         self.reader.fill_buf().map_err(HeaderError::Io)
     }
 
-    fn fault(&self, error: io::Error) -> HeaderError {
+    fn convert_error(&self, error: io::Error) -> HeaderError {
         match error.kind() {
             ErrorKind::UnexpectedEof => HeaderError::Truncated { format: self.format },
             _ => HeaderError::Io(error),

@@ -1,28 +1,31 @@
-//! The container of AVIF (ISO/IEC 23000-22), written around AV1 data.
+//! Writes AVIF files (AV1 Image File Format 1.1) around AV1 data.
 
 use avif_serialize::{Aviffy, constants};
 use darkroom_model::recipe::Gamut;
 
 use crate::embed::EmbedError;
 
-/// What an AVIF file holds.
+/// The contents of an AVIF file with a single still picture.
 #[derive(Clone, Copy, Debug)]
 pub struct Contents<'a> {
     /// Width and height in pixels.
     pub size: (u32, u32),
-    /// Whether the colour data has luma alone.
+    /// Whether the colour data has luma only.
     pub monochrome: bool,
-    /// AV1 data of the colours.
+    /// AV1 data of the colours, 8 bits a sample, 4:4:4 or monochrome, with the matrix coefficients of BT.601.
     pub colour: &'a [u8],
     /// AV1 data of the alpha channel.
     pub alpha: Option<&'a [u8]>,
-    /// The colour primaries. They take precedence over what the AV1 data says.
+    /// The colour primaries. They take precedence over those in the AV1 data.
     pub gamut: Gamut,
-    /// A TIFF structure.
+    /// EXIF as a TIFF structure, without `Exif\0\0`.
     pub exif: Option<&'a [u8]>,
 }
 
 /// Writes the file.
+///
+/// # Errors
+/// [`EmbedError`] where the contents do not fit into a file, which is a bug of the caller.
 pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, EmbedError> {
     let primaries = match contents.gamut {
         Gamut::Srgb => constants::ColorPrimaries::Bt709,
