@@ -1,13 +1,13 @@
-//! A hash that is alike for pictures that look alike, whatever their size, format and quality.
+//! A perceptual hash: similar for pictures that look alike, whatever their size, format and quality.
 
 use darkroom_raster::{Raster, Region, linear, resize};
 
 use crate::RenderError;
 
-/// Columns and rows that are compared; one more column gives each of them a right neighbour.
+/// Rows of the hashed picture, and bits per row; one more column gives each bit its right neighbour.
 pub(crate) const SIDE: u32 = 8;
 
-/// The difference hash (dHash) of a picture in linear light: it is made 9 × 8, gray and laid on white, and each of the
+/// The difference hash (dHash) of a picture in linear light: it is resized to 9 × 8, composited on white and made gray, and each of the
 /// 64 bits says whether a pixel's right neighbour is brighter than it; the top left pixel's is the highest bit, rows
 /// come one after the other. The bits in which two hashes differ are a distance: 0 for copies, up to about 10 for
 /// pictures that were compressed, resized or slightly edited, about 32 for pictures that have nothing in common.

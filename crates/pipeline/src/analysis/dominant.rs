@@ -1,20 +1,20 @@
-//! The colour that most of a picture has: a background for where it will appear.
+//! The most frequent colour of a picture: a background to show while the picture loads.
 
 use darkroom_raster::Raster;
 
-/// Steps of a channel that count as one while the most frequent colour is looked for.
+/// Width of a histogram bin, in steps of a channel.
 const STEP: usize = 32;
 const STEPS: usize = 256 / STEP + 1;
 
-/// How far from the most frequent colour others still belong to it, in each channel.
+/// The largest difference, in each channel, to the most frequent colour that is still averaged with it.
 const NEAR: f64 = 32.0;
 
-/// The dominant colour of a small sRGB picture, as red, green and blue. Pixels count by their alpha; a picture that is
-/// wholly transparent has black.
-pub(crate) fn colour(small: &Raster<u8>) -> [u8; 3] {
+/// The dominant colour of a small sRGB picture, as red, green and blue. Pixels are weighted by their alpha; a fully
+/// transparent picture has black.
+pub(crate) fn dominant_colour(small: &Raster<u8>) -> [u8; 3] {
     let rgba = small.to_rgba();
     let pixels = || rgba.chunks_exact(4).map(|p| ([p[0], p[1], p[2]].map(f64::from), f64::from(p[3])));
-    // Two grids, one shifted by half a step: a colour that lies on a border of one is whole in the other.
+    // Two histograms, one shifted by half a bin: a colour on the border of two bins is whole in the other histogram.
     let heaviest = [0, STEP / 2].map(|shift| {
         // Channels are between 0 and 255.
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
@@ -52,20 +52,20 @@ mod tests {
     #[test]
     fn the_colour_of_most_pixels_is_dominant_and_not_their_mean() {
         let samples = [[200, 30, 40]; 6].into_iter().chain([[0, 0, 255]; 5]).flatten().collect();
-        assert_eq!(colour(&picture(Channels::Rgb, samples)), [200, 30, 40]);
+        assert_eq!(dominant_colour(&picture(Channels::Rgb, samples)), [200, 30, 40]);
     }
 
     #[test]
-    fn a_colour_on_the_border_of_two_steps_is_one_colour() {
+    fn a_colour_on_the_border_of_two_bins_is_one_colour() {
         let samples = [[127, 64, 64], [128, 64, 64]].repeat(4).into_iter().chain([[0, 0, 0]; 5]).flatten().collect();
-        assert_eq!(colour(&picture(Channels::Rgb, samples)), [128, 64, 64]);
+        assert_eq!(dominant_colour(&picture(Channels::Rgb, samples)), [128, 64, 64]);
     }
 
     #[test]
-    fn what_is_transparent_does_not_count() {
+    fn transparent_pixels_do_not_count() {
         let samples = [[9, 200, 9, 0]; 9].into_iter().chain([[250, 250, 0, 255]; 2]).flatten().collect();
-        assert_eq!(colour(&picture(Channels::Rgba, samples)), [250, 250, 0]);
-        assert_eq!(colour(&picture(Channels::GrayAlpha, vec![9, 0, 9, 0])), [0; 3]);
-        assert_eq!(colour(&picture(Channels::Gray, vec![77; 4])), [77; 3]);
+        assert_eq!(dominant_colour(&picture(Channels::Rgba, samples)), [250, 250, 0]);
+        assert_eq!(dominant_colour(&picture(Channels::GrayAlpha, vec![9, 0, 9, 0])), [0; 3]);
+        assert_eq!(dominant_colour(&picture(Channels::Gray, vec![77; 4])), [77; 3]);
     }
 }

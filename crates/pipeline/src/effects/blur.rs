@@ -4,35 +4,33 @@ use darkroom_raster::{Raster, Region, resize};
 
 use crate::RenderError;
 
-/// A wider blur than this is done on a smaller picture: it holds all that is left, and the cost does not grow with the
-/// blur.
-const WIDEST: f32 = 6.0;
+/// The largest standard deviation, in pixels, at full size. Wider blurs are applied to a downscaled picture, so that the cost
+/// does not grow with the blur; the detail that is lost would be blurred away.
+const MAX_SIGMA: f32 = 6.0;
 
-/// Standard deviations from its middle at which the kernel ends.
-const REACH: f32 = 3.0;
+/// Radius of the kernel, in standard deviations.
+const KERNEL_RADIUS: f32 = 3.0;
 
-/// Blurs with a Gaussian of this standard deviation, in pixels. Beyond its edges the picture goes on as it is there.
-pub(super) fn blur(picture: &Raster<u16>, sigma: f32) -> Result<Raster<u16>, RenderError> {
-    if sigma <= WIDEST {
+/// Blurs with a Gaussian of this standard deviation, in pixels. Edge pixels are repeated outwards.
+pub(crate) fn blur(picture: &Raster<u16>, sigma: f32) -> Result<Raster<u16>, RenderError> {
+    if sigma <= MAX_SIGMA {
         return Ok(convolve(picture, &kernel(sigma)));
     }
-    let shrink = f64::from(sigma / (WIDEST / 2.0)).floor();
+    let shrink = f64::from(sigma / (MAX_SIGMA / 2.0)).floor();
     let side = |length: u32| (f64::from(length) / shrink).ceil().max(1.0);
     let (width, height) = (side(picture.width), side(picture.height));
-    // A side that does not divide evenly is stretched by less than a small pixel; the blur hides that.
+    // A side that does not divide evenly is stretched by less than one small pixel, which the blur hides.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let small = resize(picture, Region::whole(picture), width as u32, height as u32)?;
-    // A side.
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation)] // at most the longer side
     let small = convolve(&small, &kernel(sigma / shrink as f32));
     Ok(resize(&small, Region::whole(&small), picture.width, picture.height)?)
 }
 
-/// The kernel from its middle outwards; the whole of it sums up to 1.
-// A radius of a few pixels.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+/// The half of the kernel from its centre outwards. The whole kernel sums to 1.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a few pixels
 fn kernel(sigma: f32) -> Vec<f32> {
-    let radius = (sigma * REACH).ceil() as usize;
+    let radius = (sigma * KERNEL_RADIUS).ceil() as usize;
     let weights: Vec<f32> = (0..=radius).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
     let sum = weights[0] + 2.0 * weights[1..].iter().sum::<f32>();
     weights.iter().map(|weight| weight / sum).collect()
@@ -44,7 +42,7 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
     let radius = kernel.len() - 1;
     let mut samples = Vec::with_capacity(picture.samples.len());
     let mut mixed = vec![0.0_f32; length];
-    // The row with its first and last pixel repeated, so that the kernel always lies within.
+    // The row with its first and last pixels repeated, so that the kernel never leaves it.
     let mut padded = vec![0.0_f32; length + 2 * radius * count];
     for y in 0..height {
         let row = |y: usize| &picture.samples[y * length..][..length];
@@ -70,8 +68,7 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
                 *out += (left + right) * weight;
             }
         }
-        // A mean of samples.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // weighted means of samples
         samples.extend(mixed.iter().map(|value| (value + 0.5) as u16));
     }
     picture.with(picture.channels, samples)
