@@ -11,7 +11,7 @@ SECONDS (1.5) in a process of its own, with the files in memory (vipsthumbnail a
 CORPUS holds photos/, graphics/ and kodak/. sharp's own three tasks need its fixtures there: 2569067123_aca715a2ee_o.jpg and
 4.webp in photos/, alpha-premultiply-2048x1536-paper.png in graphics/. What is missing is left out, and said.
 
-From the environment: RENDER_BENCH (worker/examples/render_bench.rs, built), SCORE (bench/render's own program, built), PEERS
+From the environment: RENDER_BENCH (crates/pipeline/examples/render_bench.rs, built), SCORE (bench/render's own program, built), PEERS
 (where node_modules, a Python venv and the references are, or are to be).
 """
 
@@ -33,7 +33,7 @@ PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
 ROUNDS, SECONDS = int(os.environ.get("ROUNDS", "3")), float(os.environ.get("SECONDS", "1.5"))
 CORES = len(os.sched_getaffinity(0))
 SHARP, PILLOW = ["node", str(PEERS / "sharp_bench.mjs")], [sys.executable, str(HERE / "pillow_bench.py")]
-# As worker/src/render/process.rs sets it for a render child.
+# As worker/src/sandbox/process.rs sets it for a render child.
 CHILD = {"MALLOC_MMAP_THRESHOLD_": "67108864", "MALLOC_TRIM_THRESHOLD_": "67108864"}
 
 

@@ -203,8 +203,7 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
 /// Where an overlay lies on a rendition of this size.
 fn placement(overlay: &Overlay, size: (u32, u32)) -> Placement {
     let shorter = f64::from(size.0.min(size.1));
-    // At most a quarter of the shorter side.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most a quarter of the shorter side
     let margin = (shorter * f64::from(overlay.margin.get())).round() as u32;
     let free = |side: u32| side.saturating_sub(2 * margin).max(1);
     let max = |side: u32| {
@@ -274,8 +273,7 @@ impl Bounds {
     }
 }
 
-// Both are at most the length, and lengths fit.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to the length
 fn scale(length: u32, ratio: f64) -> u32 {
     ((f64::from(length) * ratio).round() as u32).max(1)
 }

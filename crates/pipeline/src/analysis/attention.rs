@@ -1,22 +1,23 @@
 //! The part of a picture that draws attention.
 //!
-//! The rules are those of smartcrop.js (Jonas Wagner, MIT): each pixel scores by how much its lightness differs from
-//! its neighbours' (detail), by how near its colour is to skin, and by how strong its colour is; skin and strong colours
-//! count more where there is detail. A window scores the sum of its pixels, those in its middle more than those at its
-//! edge, so that the subject is centred. Of equal windows the one nearest to the centre of the picture is chosen. Only arithmetic that is the same on every machine is used.
+//! The rules are those of smartcrop.js (Jonas Wagner, MIT). A pixel's score has three parts: the difference of its lightness to
+//! its neighbours' (detail), the distance of its colour to skin, and its saturation; skin and saturation count more where there
+//! is detail. A window's score is the sum of its pixels', weighted more in its centre than at its edges, so that the subject is
+//! centred. Of equal windows the one nearest to the centre of the picture is chosen. Only arithmetic that is the same on every
+//! machine is used.
 
 use darkroom_raster::{Raster, Region, linear};
 
 /// The longer side of the preview that is scored, in pixels.
 const PREVIEW_SIDE: f64 = 256.0;
 
-/// The direction of skin in RGB, of length 1, how near to it a colour must be, and how bright.
+/// The direction of skin colours in RGB, of length 1; the least similarity to it; and the range of lightness.
 const SKIN: [f32; 3] = [0.735, 0.537, 0.415];
 const SKIN_FROM: f32 = 0.8;
 const SKIN_BRIGHTNESS: std::ops::RangeInclusive<f32> = 0.2..=1.0;
-/// How strong a colour must be, and how bright.
-const STRONG_FROM: f32 = 0.4;
-const STRONG_BRIGHTNESS: std::ops::RangeInclusive<f32> = 0.05..=0.9;
+/// The least saturation of a saturated colour, and its range of lightness.
+const SATURATED_FROM: f32 = 0.4;
+const SATURATED_BRIGHTNESS: std::ops::RangeInclusive<f32> = 0.05..=0.9;
 
 /// The size of the preview of an area, in pixels; not larger than the area.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the side of the area")]
@@ -66,8 +67,8 @@ fn score(colour: [f32; 3], lightness: f32, detail: f32) -> f32 {
     let (least, most) = colour.iter().fold((1.0_f32, 0.0_f32), |(least, most), v| (least.min(*v), most.max(*v)));
     let spread = (1.0 - (most + least - 1.0).abs()).max(1e-6);
     let saturation = (most - least) / spread;
-    let is_strong = saturation > STRONG_FROM && STRONG_BRIGHTNESS.contains(&lightness);
-    let strong = if is_strong { (saturation - STRONG_FROM) / (1.0 - STRONG_FROM) } else { 0.0 };
+    let is_strong = saturation > SATURATED_FROM && SATURATED_BRIGHTNESS.contains(&lightness);
+    let strong = if is_strong { (saturation - SATURATED_FROM) / (1.0 - SATURATED_FROM) } else { 0.0 };
 
     0.2 * detail + 1.8 * skin * (detail + 0.01) + 0.1 * strong * (detail + 0.2)
 }

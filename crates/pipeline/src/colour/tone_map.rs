@@ -87,8 +87,7 @@ fn to_srgb_primaries(primaries: u16) -> [[f32; 3]; 3] {
 /// sRGB's transfer function (IEC 61966-2-1).
 fn coded_srgb(light: f32) -> u16 {
     let coded = if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
-    // Between 0 and the largest value.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 65535
     let value = (coded.clamp(0.0, 1.0) * 65_535.0).round() as u16;
     value
 }
@@ -108,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gray_in_pq_keeps_its_light() {
+    fn a_gray_in_pq_keeps_its_luminance() {
         // 58 % of PQ is 203 cd/m²; 40.6 is a fifth of it, and 44 % of PQ.
         assert_eq!(mapped(HdrCurve::Pq, 9, [0.0; 3]), [0; 3]);
         let [gray, ..] = mapped(HdrCurve::Pq, 9, [0.424_7; 3]);
@@ -120,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gray_in_hlg_keeps_its_light() {
+    fn a_gray_in_hlg_keeps_its_luminance() {
         // 75 % of HLG is 203 cd/m² on a display of 1,000.
         let [white, ..] = mapped(HdrCurve::Hlg, 9, [0.75; 3]);
         assert!((240..=250).contains(&white), "{white}");

@@ -88,7 +88,7 @@ mod tests {
         picture
     }
 
-    /// The standard deviation across of what a dot becomes, and the sum of its light in parts of the dot's.
+    /// The horizontal standard deviation of a blurred dot, and its light as a share of the dot's.
     fn spread(sigma: f32, side: u32) -> (f64, f64) {
         let blurred = blur(&dot(side), sigma).unwrap();
         let weighted = |power: i32| -> f64 {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_picture_stays_as_it_is_to_its_edges() {
+    fn a_plain_picture_is_unchanged_up_to_its_edges() {
         for sigma in [0.5, 3.0, 40.0] {
             let plain = Raster { width: 30, height: 20, channels: Channels::Gray, samples: vec![40_000; 600] };
             assert!(blur(&plain, sigma).unwrap().samples.iter().all(|v| v.abs_diff(40_000) <= 2), "{sigma}");

@@ -60,8 +60,7 @@ const QUANTISERS: [u8; 11] = [255, 225, 189, 171, 157, 146, 138, 126, 106, 60, 3
 fn quantiser(quality: Quality) -> u8 {
     let (step, part) = (usize::from(quality.get() / 10), u32::from(quality.get() % 10));
     let [from, to] = [step, (step + 1).min(10)].map(|step| u32::from(QUANTISERS[step]));
-    // Between two bytes.
-    #[allow(clippy::cast_possible_truncation)]
+    #[allow(clippy::cast_possible_truncation)] // between two bytes
     let between = ((from * (10 - part) + to * part + 5) / 10) as u8;
     between
 }

@@ -1,7 +1,7 @@
 //! RGB to the planes that VP8 codes: luma, and chroma (Cb, Cr) at half the resolution.
 //!
 //! ITU-R BT.601 in 8 bits, limited range: luma from 16 to 235, chroma from 16 to 240 (RFC 6386, section 9.2).
-#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
+#![allow(clippy::inline_always)] // an inlined function is compiled for the SIMD level of its caller
 
 use darkroom_raster::{
     Channels, Raster,
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn chroma_is_the_mean_of_four_pixels() {
-        // One cr pixel of four gives a quarter of cr's chroma; at odd sizes, half or all of it.
+        // One red pixel of four gives a quarter of red's chroma; at odd sizes, half or all of it.
         let samples = [[255, 0, 0], [0; 3], [255, 0, 0], [0; 3], [0; 3], [0; 3], [0; 3], [0; 3], [255, 0, 0]].concat();
         let planes = Planes::from_raster(&Raster { width: 3, height: 3, channels: Channels::Rgb, samples });
         assert_eq!(planes.cr, [156, 184, 128, 240]);
