@@ -82,16 +82,59 @@ impl<'scope, E: Send + 'scope> Tasks<'scope, '_, E> {
             cores.0.fetch_add(1, Relaxed);
             result
         });
-        match thread {
-            Ok(thread) => {
-                self.threads.borrow_mut().push(thread);
-                Ok(())
-            }
-            Err(_) => {
-                let result = take(&task).map_or(Ok(()), |task| task());
-                cores.0.fetch_add(1, Relaxed);
-                result
-            }
+        if let Ok(thread) = thread {
+            self.threads.borrow_mut().push(thread);
+            return Ok(());
         }
+        let result = take(&task).map_or(Ok(()), |task| task());
+        cores.0.fetch_add(1, Relaxed);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::current;
+
+    use super::*;
+
+    #[test]
+    fn without_a_spare_core_tasks_run_at_once_on_the_calling_thread() {
+        let here = current().id();
+        let order = Mutex::new(Vec::new());
+        let result: Result<(), &str> = SpareCores::new(0).scope(|tasks| {
+            tasks.run(|| {
+                assert_eq!(current().id(), here);
+                order.lock().unwrap().push("task");
+                Ok(())
+            })?;
+            order.lock().unwrap().push("work");
+            tasks.run(|| Err("stops here"))?;
+            order.lock().unwrap().push("never");
+            Ok(())
+        });
+        assert_eq!((result, order.into_inner().unwrap()), (Err("stops here"), vec!["task", "work"]));
+    }
+
+    #[test]
+    fn a_spare_core_runs_one_task_at_a_time_and_is_given_back() {
+        let cores = SpareCores::new(1);
+        for _ in 0..3 {
+            let here = current().id();
+            let joined: Result<_, ()> = cores.join(|| Ok(current().id()), || Ok(current().id()));
+            let (first, second) = joined.unwrap();
+            assert!(first != here && second == here);
+        }
+    }
+
+    #[test]
+    fn the_error_of_the_first_task_comes_before_that_of_the_work() {
+        let cores = SpareCores::new(2);
+        let result: Result<(), &str> = cores.scope(|tasks| {
+            tasks.run(|| Err("first"))?;
+            tasks.run(|| Err("second"))?;
+            Err("work")
+        });
+        assert_eq!(result, Err("first"));
     }
 }

@@ -20,7 +20,7 @@ pub(crate) struct Overlay {
 
 impl Overlay {
     /// From coded values with straight alpha, at most as large as the placement's `max_size`.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most 255
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 255")]
     pub(crate) fn new(picture: &Raster<u8>, placement: Placement) -> Self {
         let gray = picture.channels.without_alpha() == Channels::Gray;
         let mut picture = picture.widened(if gray { Channels::GrayAlpha } else { Channels::Rgba });

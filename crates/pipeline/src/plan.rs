@@ -203,7 +203,11 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
 /// Where an overlay lies on a rendition of this size.
 fn placement(overlay: &Overlay, size: (u32, u32)) -> Placement {
     let shorter = f64::from(size.0.min(size.1));
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most a quarter of the shorter side
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most a quarter of the shorter side"
+    )]
     let margin = (shorter * f64::from(overlay.margin.get())).round() as u32;
     let free = |side: u32| side.saturating_sub(2 * margin).max(1);
     let max = |side: u32| {
@@ -262,7 +266,7 @@ impl Bounds {
     }
 
     /// The same aspect ratio with at most `max_pixels`.
-    #[allow(clippy::cast_precision_loss)] // far below 2^52 pixels
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 pixels")]
     fn within_max_pixels(&self, (width, height): (u32, u32)) -> (u32, u32) {
         let pixels = u64::from(width) * u64::from(height);
         if pixels <= self.max_pixels {
@@ -273,7 +277,7 @@ impl Bounds {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 1 to the length
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the length")]
 fn scale(length: u32, ratio: f64) -> u32 {
     ((f64::from(length) * ratio).round() as u32).max(1)
 }
@@ -295,8 +299,6 @@ fn largest_part(area: Region, size: (u32, u32), anchor: (f64, f64)) -> Region {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use darkroom_model::{FailureCode, recipe::Rotation};
 
     use super::*;

@@ -53,8 +53,6 @@ pub(crate) fn lowest_that_suffices<T>(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

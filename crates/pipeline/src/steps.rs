@@ -1,5 +1,6 @@
 //! The steps from a decoded frame to a picture that can be encoded, in their order. The list is data: [`run`] is the only
 //! loop over it, for still pictures, every frame of an animation, and overlays.
+#![expect(clippy::unnecessary_wraps, reason = "every step has the same signature")]
 
 use std::sync::Arc;
 

@@ -74,7 +74,12 @@ fn score(colour: [f32; 3], lightness: f32, detail: f32) -> f32 {
 }
 
 /// The offset at which a window of this share of the profile scores most, as a share of the largest offset: 0 to 1.
-#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // at most 256 values
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "at most 256 values"
+)]
 fn best_offset(profile: &[f64], part: f64) -> f64 {
     let length = ((profile.len() as f64 * part).round() as usize).clamp(1, profile.len());
     let spare = profile.len() - length;
@@ -96,7 +101,7 @@ fn best_offset(profile: &[f64], part: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::float_cmp)]
+    #![expect(clippy::float_cmp, reason = "whole numbers")]
 
     use darkroom_raster::{Channels, Samples};
 

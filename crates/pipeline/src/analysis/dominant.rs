@@ -16,8 +16,7 @@ pub(crate) fn dominant_colour(small: &Raster<u8>) -> [u8; 3] {
     let pixels = || rgba.chunks_exact(4).map(|p| ([p[0], p[1], p[2]].map(f64::from), f64::from(p[3])));
     // Two histograms, one shifted by half a bin: a colour on the border of two bins is whole in the other histogram.
     let heaviest = [0, STEP / 2].map(|shift| {
-        // Channels are between 0 and 255.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
         let bin = |colour: [f64; 3]| colour.iter().fold(0, |bin, c| bin * STEPS + (*c as usize + shift) / STEP);
         let mut weights = [0.0_f64; STEPS.pow(3)];
         pixels().for_each(|(colour, weight)| weights[bin(colour)] += weight);
@@ -26,8 +25,7 @@ pub(crate) fn dominant_colour(small: &Raster<u8>) -> [u8; 3] {
     });
     let centre = if heaviest[0].0 >= heaviest[1].0 { heaviest[0].1 } else { heaviest[1].1 };
     let near = |colour: &[f64; 3]| colour.iter().zip(centre).all(|(a, b)| (a - b).abs() <= NEAR);
-    // A mean of bytes.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "means of bytes")]
     mean(pixels().filter(|(colour, _)| near(colour))).map(|channel| channel.round() as u8)
 }
 

@@ -1,6 +1,6 @@
 //! The image analysis: placeholder, dominant colour, perceptual hash. All of it is computed from a picture of 32 pixels, made
 //! from one of a few hundred, and costs little. Beside it: attention and SSIMULACRA2.
-#![allow(clippy::inline_always)] // an inlined function is compiled for the SIMD level of its caller
+#![expect(clippy::inline_always, reason = "an inlined function is compiled for the SIMD level of its caller")]
 
 pub(crate) mod attention;
 mod dhash;
@@ -64,7 +64,7 @@ impl<const N: usize> SimdKernel for BoxMeans<'_, N> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(clippy::cast_precision_loss)] // the result is rounded to 16 bits
+    #[expect(clippy::cast_precision_loss, reason = "the result is rounded to 16 bits")]
     fn run(self) {
         let Self { linear, side, small } = self;
         let result_length = small.row_length();

@@ -9,7 +9,7 @@ use darkroom_raster::{Orientation, Raster, Samples};
 
 use crate::{RenderError, colour::ColourSpace};
 
-/// One file format: reads it, and writes it where [`super::registry`] lists it as an output. The file's header has passed
+/// One file format: reads it, and writes it where [`super::FORMATS`] lists it as an output. The file's header has passed
 /// its limits (`darkroom_container::header::read`) before any method is called.
 ///
 /// The errors of reading are [`RenderError`]s with a failure for the uploader, except where memory or a library fails; those

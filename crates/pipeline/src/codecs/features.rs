@@ -2,6 +2,7 @@
 
 /// What files of an output format can hold, as Darkroom writes them. Declared once, by the format's codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "independent of each other, and always read by name")]
 pub struct OutputFeatures {
     /// Transparency. Pictures are composited on white for formats without it.
     pub alpha: bool,

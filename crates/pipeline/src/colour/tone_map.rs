@@ -87,7 +87,7 @@ fn to_srgb_primaries(primaries: u16) -> [[f32; 3]; 3] {
 /// sRGB's transfer function (IEC 61966-2-1).
 fn coded_srgb(light: f32) -> u16 {
     let coded = if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to 65535
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 65535")]
     let value = (coded.clamp(0.0, 1.0) * 65_535.0).round() as u16;
     value
 }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     fn mapped(curve: HdrCurve, primaries: u16, pixel: [f64; 3]) -> [u8; 3] {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 65535")]
         let samples = pixel.map(|value| (value * 65_535.0).round() as u16).to_vec();
         let coded = Raster { width: 1, height: 1, channels: Channels::Rgb, samples };
         let srgb = ToneMap { curve, primaries }.apply(&coded).samples;

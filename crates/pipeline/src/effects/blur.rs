@@ -20,15 +20,20 @@ pub(crate) fn blur(picture: &Raster<u16>, sigma: f32) -> Result<Raster<u16>, Ren
     let side = |length: u32| (f64::from(length) / shrink).ceil().max(1.0);
     let (width, height) = (side(picture.width), side(picture.height));
     // A side that does not divide evenly is stretched by less than one small pixel, which the blur hides.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the side")]
     let small = resize(picture, Region::whole(picture), width as u32, height as u32)?;
-    #[allow(clippy::cast_possible_truncation)] // at most the longer side
+    #[expect(clippy::cast_possible_truncation, reason = "at most the longer side")]
     let small = convolve(&small, &kernel(sigma / shrink as f32));
     Ok(resize(&small, Region::whole(&small), picture.width, picture.height)?)
 }
 
 /// The half of the kernel from its centre outwards. The whole kernel sums to 1.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // a few pixels
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a few pixels"
+)]
 fn kernel(sigma: f32) -> Vec<f32> {
     let radius = (sigma * KERNEL_RADIUS).ceil() as usize;
     let weights: Vec<f32> = (0..=radius).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
@@ -68,7 +73,7 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
                 *out += (left + right) * weight;
             }
         }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // weighted means of samples
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "weighted means of samples")]
         samples.extend(mixed.iter().map(|value| (value + 0.5) as u16));
     }
     picture.with(picture.channels, samples)
@@ -76,8 +81,6 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use darkroom_raster::Channels;
 
     use super::*;

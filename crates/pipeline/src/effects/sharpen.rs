@@ -31,7 +31,7 @@ pub(crate) fn sharpen(mut picture: Raster<u16>, amount: f32) -> Result<Raster<u1
         let wanted = (own + amount * (own - around)).clamp(0.0, 1.0);
         let factor = (linear::light(wanted) * f32::from(alpha) / before).min(MAX_FACTOR);
         for value in &mut pixel[..colours] {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 0 to alpha
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to alpha")]
             let sharp = (f32::from(*value) * factor + 0.5).min(f32::from(alpha)) as u16;
             *value = sharp;
         }
@@ -46,7 +46,7 @@ fn lightness(picture: &Raster<u16>) -> Raster<u16> {
         let gray = picture.pixels().flat_map(|p| [luminance(&p[..colours]), p[colours]]).collect();
         let coded = linear::to_16(&picture.with(Channels::GrayAlpha, gray));
         let multiplied = coded.pixels().flat_map(|p| {
-            #[allow(clippy::cast_possible_truncation)] // at most 65535
+            #[expect(clippy::cast_possible_truncation, reason = "at most 65535")]
             let value = (u32::from(p[0]) * u32::from(p[1]) / 65_535) as u16;
             [value, p[1]]
         });
@@ -69,8 +69,6 @@ fn straight(pixel: &[u16]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! Tests of the public API: what is read, made and refused. One test binary, because each one that links the codecs takes a
 //! hundred megabytes and the time to link them.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // test helpers; byte patterns
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "test helpers; byte patterns")]
 
 mod avif;
 mod choice;

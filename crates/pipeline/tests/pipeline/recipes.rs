@@ -28,7 +28,7 @@ fn made(source: &[u8], resize: Resize) -> Result<Rendered, RenderError> {
 }
 
 /// The rendition without loss.
-#[allow(clippy::needless_pass_by_value)] // as it is made where this is called
+#[expect(clippy::needless_pass_by_value, reason = "as it is made where this is called")]
 fn seen(source: &[u8], resize: Resize) -> DynamicImage {
     let lossless = Resize { format: Some(RenditionFormat::Png), quality: Quality::MAX, ..resize };
     let rendition = made(source, lossless).unwrap();

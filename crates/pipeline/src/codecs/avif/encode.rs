@@ -60,7 +60,7 @@ const QUANTISERS: [u8; 11] = [255, 225, 189, 171, 157, 146, 138, 126, 106, 60, 3
 fn quantiser(quality: Quality) -> u8 {
     let (step, part) = (usize::from(quality.get() / 10), u32::from(quality.get() % 10));
     let [from, to] = [step, (step + 1).min(10)].map(|step| u32::from(QUANTISERS[step]));
-    #[allow(clippy::cast_possible_truncation)] // between two bytes
+    #[expect(clippy::cast_possible_truncation, reason = "between two bytes")]
     let between = ((from * (10 - part) + to * part + 5) / 10) as u8;
     between
 }
@@ -138,7 +138,7 @@ fn settings(speed: u8, quantiser: u8) -> SpeedSettings {
     settings
 }
 
-/// Y'CbCr in full range with the weights of ITU-R BT.601, as in JPEG (JFIF 1.02).
+/// `Y'CbCr` in full range with the weights of ITU-R BT.601, as in JPEG (JFIF 1.02).
 fn ycbcr(pixel: &[u8]) -> [u8; 3] {
     let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(i32::from);
     // Fixed point, in units of 1/65,536.

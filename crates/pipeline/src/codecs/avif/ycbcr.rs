@@ -1,5 +1,5 @@
-//! Y'CbCr planes of AV1 to RGB (ITU-T H.273).
-#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)] // at most 16 bits
+//! `Y'CbCr` planes of AV1 to RGB (ITU-T H.273).
+#![expect(clippy::cast_precision_loss, reason = "at most 16 bits")]
 
 use darkroom_container::header::avif::Layout;
 use darkroom_raster::{Channels, Raster};

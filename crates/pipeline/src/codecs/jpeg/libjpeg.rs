@@ -1,5 +1,5 @@
 //! Decoding by libjpeg (mozjpeg): every kind of JPEG, CMYK too.
-#![allow(unsafe_code)] // FFI
+#![expect(unsafe_code, reason = "FFI")]
 
 use std::{ffi::c_long, mem::zeroed, ptr};
 

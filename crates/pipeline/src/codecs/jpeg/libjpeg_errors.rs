@@ -3,7 +3,7 @@
 //! On a fatal error libjpeg calls `error_exit`, which must not return; C programs `longjmp` out of it. Here it unwinds: the C
 //! code is built with unwind tables (`mozjpeg-sys`' feature `unwinding`), the callbacks are `extern "C-unwind"`, and
 //! [`catch`] catches the panic payload. libjpeg allows leaving it at any point and destroying it afterwards.
-#![allow(unsafe_code)] // FFI
+#![expect(unsafe_code, reason = "FFI")]
 
 use std::{
     any::Any,

@@ -1,4 +1,4 @@
-#![allow(clippy::cast_possible_truncation)] // small numbers
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use std::io::Cursor;
 

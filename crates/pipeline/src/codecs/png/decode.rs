@@ -67,7 +67,7 @@ fn colour_space(info: &Info<'_>) -> ColourSpace {
         (None, Some(gamma @ 1..)) if gamma.abs_diff(SRGB_GAMMA) > 50 || info.chrm_chunk.is_some() => {
             // A cHRM that equals sRGB's primaries makes a conversion that changes nothing, which is found later.
             let exponent = if gamma.abs_diff(SRGB_GAMMA) > 50 { 100_000.0 / f64::from(gamma) } else { 2.2 };
-            #[allow(clippy::cast_possible_truncation)]
+            #[expect(clippy::cast_possible_truncation, reason = "single precision suffices")]
             ColourSpace::Gamma(exponent as f32, info.chrm_chunk.as_ref().map(chromaticities))
         }
         _ => ColourSpace::Srgb,

@@ -1,5 +1,5 @@
 //! WebP to pixels, through libwebp.
-#![allow(unsafe_code)] // FFI
+#![expect(unsafe_code, reason = "FFI")]
 
 use std::{mem::zeroed, ptr, slice};
 

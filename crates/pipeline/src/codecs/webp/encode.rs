@@ -1,5 +1,5 @@
 //! WebP from pixels, still and animated, through libwebp.
-#![allow(unsafe_code)] // FFI
+#![expect(unsafe_code, reason = "FFI")]
 
 use std::{ffi::c_int, marker::PhantomData, mem::zeroed, ptr, slice};
 
@@ -62,7 +62,7 @@ impl<'a> Picture<'a> {
         Ok(Self { raw, planes: PhantomData })
     }
 
-    /// Borrows planes that are already Y'CbCr 4:2:0, as lossy WebP codes them.
+    /// Borrows planes that are already `Y'CbCr` 4:2:0, as lossy WebP codes them.
     fn from_planes(planes: &'a mut Planes) -> Result<Self, RenderError> {
         let mut picture = Self::empty(planes.width, planes.height)?;
         let raw = &mut picture.raw;

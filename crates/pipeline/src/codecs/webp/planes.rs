@@ -1,7 +1,7 @@
 //! RGB to the planes that VP8 codes: luma, and chroma (Cb, Cr) at half the resolution.
 //!
 //! ITU-R BT.601 in 8 bits, limited range: luma from 16 to 235, chroma from 16 to 240 (RFC 6386, section 9.2).
-#![allow(clippy::inline_always)] // an inlined function is compiled for the SIMD level of its caller
+#![expect(clippy::inline_always, reason = "an inlined function is compiled for the SIMD level of its caller")]
 
 use darkroom_raster::{
     Channels, Raster,
