@@ -1,4 +1,4 @@
-//! What a render child, in an attacker's hands, may say to the worker.
+//! Replies of a compromised render child to the worker.
 #![no_main]
 
 use darkroom_worker::sandbox::protocol::{Reply, read};

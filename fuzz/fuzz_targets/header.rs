@@ -1,4 +1,4 @@
-//! What the api reads of an upload before it accepts it.
+//! Headers, which the api reads before it accepts an upload.
 #![no_main]
 
 use std::io::Cursor;

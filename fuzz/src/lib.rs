@@ -1,5 +1,5 @@
-//! Coverage-guided fuzzing of what reads an attacker's bytes: `make fuzz`. One target a format, so that each gets its
-//! share of time, and its corpus.
+//! Coverage-guided fuzzing of the code that reads untrusted bytes: `make fuzz`. One target per format, so that each has its own
+//! share of time and its own corpus.
 
 use std::{io::Cursor, num::NonZeroU32};
 
@@ -10,18 +10,18 @@ use darkroom_pipeline::{render, Limits};
 /// Small, so that a case takes milliseconds.
 const LIMITS: HeaderLimits = HeaderLimits { width: 400, height: 400, pixels: 20_000, frames: 10, scans: 10 };
 
-/// Renders what is of this format.
+/// Renders the bytes if they are a file of this format.
 ///
 /// # Panics
-/// When the picture is neither rendered nor refused, or a rendition is larger than it may be.
+/// If the picture is neither rendered nor refused, or if a rendition exceeds the limits.
 pub fn render_only(format: SourceFormat, bytes: &[u8]) {
     if !header::read(&mut Cursor::new(bytes), &LIMITS).is_ok_and(|header| header.format == format) {
         return;
     }
-    // Some ask for what is read only where it is asked for.
+    // A quarter of the cases covers code that only these recipes reach.
     let recipe = match bytes.len() % 4 {
         0 => Recipe::Resize(Resize { keep: Keep::Public, gamut: Gamut::P3, ..Resize::default() }),
-        // And some are decoded smaller.
+        // Scaled decoding.
         1 => Recipe::Resize(Resize { width: NonZeroU32::new(8), effort: Effort::Speed, ..Resize::default() }),
         _ => Recipe::Standard,
     };

@@ -1,5 +1,5 @@
-//! Renders pictures with the standard recipe and prints what came of each:
-//! `cargo run --release -p darkroom-worker --example render -- FILE… [--out DIR]`.
+//! Renders pictures with the standard recipe and prints the size of each rendition:
+//! `cargo run --release -p darkroom-pipeline --example render -- FILE… [--out DIR]`.
 
 use std::{env, fs, path::PathBuf, time::Instant};
 
@@ -29,11 +29,11 @@ fn main() -> std::io::Result<()> {
         let milliseconds = start.elapsed().as_millis();
         match result {
             Err(error) => println!("{name}: {:?} {error}", error.failure()),
-            Ok(facts) => {
+            Ok(analysis) => {
                 println!(
                     "{name}: {} bytes, {milliseconds} ms, placeholder {} bytes",
                     source.len(),
-                    facts.placeholder.len()
+                    analysis.placeholder.len()
                 );
                 for Rendered { name: rendition, width, height, bytes, .. } in renditions {
                     println!("    {rendition} {width}x{height} {} bytes", bytes.len());

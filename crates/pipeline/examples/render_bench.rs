@@ -1,8 +1,8 @@
-//! Darkroom's side of `make bench-render`: renders files with one recipe, again and again.
+//! Darkroom's side of `make bench-render`: renders files with one recipe, repeatedly.
 //!
 //! Its argument is JSON: `{"files": […], "recipe": {…}, "spare_cores": 0, "seconds": 1.5, "out": null, "stages": false}`.
-//! With `out`, each file is rendered once, into that folder. It prints one line of JSON: pictures, seconds, seconds of
-//! processor time, the most memory it had, in KiB, and with `stages` the seconds that each step took, by name.
+//! With `out`, each file is first rendered once into that folder. Prints one line of JSON: pictures, seconds, seconds of
+//! processor time, peak memory in KiB, and with `stages` the seconds of each step by name.
 
 use std::{
     cell::Cell,
@@ -44,7 +44,9 @@ struct Task {
 }
 
 fn main() -> Result<()> {
-    let task: Task = serde_json::from_str(&env::args().nth(1).ok_or_else(|| Error::other("which task?"))?)?;
+    let task: Task = serde_json::from_str(
+        &env::args().nth(1).ok_or_else(|| Error::other("usage: render_bench TASK, a JSON object"))?,
+    )?;
     let sources: Vec<Vec<u8>> = task.files.iter().map(fs::read).collect::<Result<_>>()?;
     if let Some(out) = &task.out {
         for (index, source) in sources.iter().enumerate() {
@@ -57,7 +59,7 @@ fn main() -> Result<()> {
     }
     let (start, before) = (Instant::now(), processor_seconds()?);
     let mut images = 0;
-    // Whole rounds, so that each file counts as often as the others.
+    // Whole rounds, so that every file counts equally.
     while start.elapsed().as_secs_f64() < task.seconds || images % sources.len() != 0 {
         each(&sources[images % sources.len()], &task, &mut |_| Ok(()))?;
         images += 1;
@@ -79,12 +81,12 @@ fn each(source: &[u8], task: &Task, emit: &mut (dyn FnMut(Rendered) -> Result<()
     Ok(())
 }
 
-/// Seconds spent in spans, by name. What is spent in one within another counts for the inner one alone.
+/// Seconds spent in spans, by name. Time in a nested span counts for the inner one alone.
 #[derive(Clone, Default)]
 struct Stages(Arc<Mutex<BTreeMap<String, f64>>>);
 
 thread_local! {
-    /// Since when the innermost span has had the time.
+    /// When the innermost span was entered or resumed.
     static SINCE: Cell<Instant> = Cell::new(Instant::now());
 }
 
@@ -120,25 +122,25 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Stages {
     }
 }
 
-/// A span's, with the values of its fields.
+/// The name of a span, followed by the values of its fields.
 #[derive(Clone)]
 struct Name(String);
 
 impl Visit for Name {
     fn record_debug(&mut self, _: &Field, value: &dyn Debug) {
-        // Strings take all that is written.
+        // Writing to a string cannot fail.
         _ = write!(self.0, " {value:?}");
     }
 }
 
-/// The most memory this process had, in KiB. The kernel's other figure for it counts what the parent had when it forked.
+/// The peak memory of this process, in KiB. `getrusage`'s figure would include the parent's at the time of the fork.
 fn peak() -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).ok_or_else(|| Error::other("no VmHWM"))
 }
 
-/// Of this process, in steps of a hundredth.
+/// Processor time of this process in seconds, in steps of 0.01.
 fn processor_seconds() -> Result<f64> {
     let stat = fs::read_to_string("/proc/self/stat")?;
     let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();

@@ -1,51 +1,118 @@
-//! From staged bytes to renditions: a list of steps, one a file. No SQL, no S3, no clock. What takes time is a span of
-//! `tracing`, at its level `trace`: `make bench-render` sums them up. Where [`cores`] are spare, files are encoded side by
-//! side.
+//! Darkroom's image pipeline: bytes in, renditions out. No network, no database, no clock.
 //!
-//! | step | file | |
+//! ```
+//! use std::num::NonZeroU32;
+//!
+//! use darkroom_model::{
+//!     RenditionFormat,
+//!     recipe::{Recipe, Resize},
+//! };
+//! use darkroom_pipeline::{Limits, render};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A BMP of one red pixel.
+//! let mut source = b"BM\x3A\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01\0\x18\0".to_vec();
+//! source.extend([0; 24]);
+//! source.extend([0, 0, 255, 0]);
+//!
+//! let resize = Resize { width: NonZeroU32::new(400), format: Some(RenditionFormat::Webp), ..Resize::default() };
+//! let mut renditions = Vec::new();
+//! let analysis = render(&source, &Recipe::Resize(resize), &Limits::default(), &mut |rendition| {
+//!     renditions.push(rendition);
+//!     Ok(())
+//! })?;
+//! assert_eq!(renditions[0].name, "resized.webp");
+//! assert_eq!((renditions[0].width, renditions[0].height), (1, 1));
+//! assert_eq!(analysis.dominant_colour, [255, 0, 0]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # Public items
+//!
+//! | item | purpose |
+//! |---|---|
+//! | [`render`] | renders a picture with a recipe |
+//! | [`rendition_pixels`] | the sizes of the renditions, before anything is decoded |
+//! | [`Files`], [`Limits`], [`Emit`] | what [`render`] takes: files, limits, the receiver of renditions |
+//! | [`Rendered`] | what it hands over |
+//! | [`RenderError`], [`EmitError`] | why it failed |
+//! | [`output_features`], [`OutputFeatures`], [`ColourSignal`] | what each output format can hold |
+//!
+//! # Steps
+//!
+//! `steps.rs` has them as data; one loop runs them for still pictures, for every frame of an animation, and for overlays.
+//!
+//! | step | runs | file |
 //! |---|---|---|
+//! | header, metadata | once | `source.rs` |
+//! | plan | once | `plan.rs` |
+//! | decode | per frame | `codecs/` |
+//! | attention | first frame | `analysis/attention.rs` |
+//! | resize | per frame | `darkroom_raster` |
+//! | orient | per frame | `darkroom_raster` |
+//! | colour | per frame | `colour/` |
+//! | grayscale | per frame | `effects/grayscale.rs` |
+//! | blur | per frame | `effects/blur.rs` |
+//! | sharpen | per frame | `effects/sharpen.rs` |
+//! | analysis | first frame | `analysis/` |
+//! | downscale | per rendition | `darkroom_raster` |
+//! | to 8 bits | per rendition | `darkroom_raster` |
+//! | background | per rendition | `extend.rs` |
+//! | extend | per rendition | `extend.rs` |
+//! | overlay | per rendition | `overlay.rs` |
+//! | encode | per rendition | `output.rs`, `choose.rs`, `search.rs`, `codecs/` |
+//! | embed metadata | per rendition | `darkroom_container` |
+//!
+//! # Tracing
+//!
+//! Steps that take time are spans at the level `trace`: `decode`, `resize`, `orient`, `colour`, `facts` (the analysis),
+//! `to 8 bits`, and `encode` with the field `format`. `make bench-render` sums them up.
 
 mod analysis;
 mod choose;
 mod codecs;
 mod colour;
+mod context;
 mod cores;
 mod effects;
+mod error;
 mod extend;
-mod hdr;
+mod output;
 mod overlay;
 mod plan;
 mod render;
 mod search;
+mod source;
+mod steps;
 
-use darkroom_container::embed::EmbedError;
-use darkroom_raster::ResizeError;
-use std::fmt::Display;
+pub use codecs::{ColourSignal, OutputFeatures};
+pub use error::{EmitError, RenderError};
 
-use darkroom_container::header::{Header, HeaderError, HeaderLimits, Limit};
-use darkroom_model::{Failure, FailureCode, ImageAnalysis, RenditionFormat, recipe::Recipe};
-use overlay::Overlay;
+use darkroom_container::header::{Header, HeaderLimits};
+use darkroom_model::{ImageAnalysis, RenditionFormat, recipe::Recipe};
 use serde::{Deserialize, Serialize};
 
-/// What a picture may ask for.
+/// What rendering one picture may use.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct Limits {
-    /// Checked again here: the upload may have been accepted under others.
+    /// Limits of the header, of the picture and of the overlay. Checked although the upload was checked: it may have been
+    /// accepted under other limits.
     pub header: HeaderLimits,
-    /// Cores that it may use beside its own. Renditions are then encoded side by side; they are the same ones.
+    /// Cores to use besides the calling thread's. Renditions are then encoded in parallel; their bytes do not change.
     pub spare_cores: u32,
 }
 
-/// What a rendition is made of, as files.
+/// The files that a rendition is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<'a> {
     /// The picture.
     pub source: &'a [u8],
-    /// What the recipe lays on it.
+    /// The picture to composite on it; required where the recipe has an overlay.
     pub overlay: Option<&'a [u8]>,
 }
 
-/// A picture alone.
+/// A picture without an overlay.
 impl<'a, T: AsRef<[u8]> + ?Sized> From<&'a T> for Files<'a> {
     fn from(source: &'a T) -> Self {
         Self { source: source.as_ref(), overlay: None }
@@ -57,7 +124,7 @@ impl<'a, T: AsRef<[u8]> + ?Sized> From<&'a T> for Files<'a> {
 pub struct Rendered {
     /// Unique within its image, for example `w800.webp`.
     pub name: String,
-    /// What `bytes` are encoded as.
+    /// The format of `bytes`.
     pub format: RenditionFormat,
     /// Pixels.
     pub width: u32,
@@ -67,128 +134,43 @@ pub struct Rendered {
     pub bytes: Vec<u8>,
 }
 
-/// Takes renditions, one at a time, from any thread.
+/// Receives renditions, one at a time, from any thread. An error ends the rendering with [`RenderError::Emit`].
 pub type Emit<'a> = &'a mut (dyn FnMut(Rendered) -> Result<(), EmitError> + Send);
 
-/// Why a rendition that was handed over could not be taken.
-pub type EmitError = Box<dyn std::error::Error + Send + Sync>;
-
-/// Why a picture was not rendered.
-#[derive(Debug, thiserror::Error)]
-pub enum RenderError {
-    /// Refused by its header.
-    #[error(transparent)]
-    Refused(#[from] HeaderError),
-    /// Refused while it was decoded.
-    #[error("{} ({cause})", failure.detail)]
-    Faulty {
-        /// For the uploader.
-        failure: Failure,
-        /// For the log.
-        cause: String,
-    },
-    /// The receiver of renditions gave up.
-    #[error("a rendition could not be taken: {0}")]
-    Emit(#[source] EmitError),
-    /// A step failed where no input should make it fail.
-    #[error("rendering failed: {0}")]
-    Internal(String),
-}
-
-impl From<ResizeError> for RenderError {
-    fn from(error: ResizeError) -> Self {
-        Self::bug(error)
-    }
-}
-
-impl From<EmbedError> for RenderError {
-    fn from(error: EmbedError) -> Self {
-        Self::bug(error)
-    }
-}
-
-impl RenderError {
-    /// What to tell the uploader, where the picture is at fault and another attempt would not help.
-    #[must_use]
-    pub fn failure(&self) -> Option<Failure> {
-        match self {
-            Self::Refused(error) => error.failure(),
-            Self::Faulty { failure, .. } => Some(failure.clone()),
-            Self::Emit(_) | Self::Internal(_) => None,
-        }
-    }
-
-    /// The same, of an overlay: its faults are not those of the picture, but what was asked for cannot be made.
-    #[must_use]
-    pub fn of_overlay(self) -> Self {
-        match self.failure() {
-            Some(Failure { detail, .. }) => {
-                let detail = format!("The overlay cannot be used. {detail}");
-                Self::Faulty {
-                    failure: Failure { code: FailureCode::Unsatisfiable, detail },
-                    cause: format!("of the overlay: {self}"),
-                }
-            }
-            None => self,
-        }
-    }
-
-    fn bug(cause: impl Display) -> Self {
-        Self::Internal(cause.to_string())
-    }
-
-    fn broken(format: &str, cause: impl Display) -> Self {
-        let detail = format!("The {format} file is damaged.");
-        Self::Faulty { failure: Failure { code: FailureCode::BrokenImage, detail }, cause: cause.to_string() }
-    }
-
-    fn truncated(format: &str, cause: impl Display) -> Self {
-        let detail = format!("The {format} file is cut short: it ends before the picture does.");
-        Self::Faulty { failure: Failure { code: FailureCode::BrokenImage, detail }, cause: cause.to_string() }
-    }
-
-    fn unsatisfiable(detail: impl Into<String>) -> Self {
-        let failure = Failure { code: FailureCode::Unsatisfiable, detail: detail.into() };
-        Self::Faulty { failure, cause: "by recipe".to_owned() }
-    }
-
-    fn too_large(limit: Limit, max: u64) -> Self {
-        HeaderError::TooLarge { limit, max, found: max + 1 }.into()
-    }
-}
-
-/// Renders a picture, alone or with an overlay, and hands each rendition to `emit` as soon as it is encoded.
-/// Deterministic: the same files and recipe give the same renditions.
+/// Renders a picture and hands each rendition to `emit` as soon as it is encoded; with spare cores their order varies.
+///
+/// Deterministic: the same files and recipe make the same bytes, on every machine and with any number of cores. Blocks the
+/// calling thread for as long as it takes, seconds for large pictures; it cannot be cancelled except by an error of `emit`.
+/// Returns the analysis of the first frame, without the overlay.
 ///
 /// # Errors
-/// [`RenderError::failure`] tells the faults of the picture from those that another attempt may cure. Renditions that
-/// were handed over before an error are to be dropped.
+/// [`RenderError`]. [`RenderError::failure`] separates faults of the file or recipe from errors that another attempt may cure.
+/// Renditions that were handed over before an error must be discarded.
 pub fn render<'a>(
     files: impl Into<Files<'a>>,
     recipe: &Recipe,
     limits: &Limits,
     emit: Emit<'_>,
 ) -> Result<ImageAnalysis, RenderError> {
-    let Files { source, overlay } = files.into();
-    let mut job = render::Job::open(source, recipe, limits)?;
-    if let Some(place) = job.plan.overlay {
-        let file = overlay.ok_or_else(|| RenderError::bug("there is no file of the overlay"))?;
-        let overlay = Overlay::open(file, place, job.plan.gamut, limits).map_err(RenderError::of_overlay)?;
-        job.overlay = Some(overlay);
-    }
-    if job.header.is_animated() { job.animation(emit) } else { job.still(emit) }
+    render::render(&render::open(files.into(), recipe, limits)?, emit)
 }
 
-/// The pixels of each size that a recipe makes of a picture, the largest first. None where it makes nothing.
-pub fn outputs(source: &[u8], header: &Header, recipe: &Recipe) -> Vec<u64> {
-    let areas = |(width, height)| {
+/// The number of pixels of each size that a recipe makes of a picture, the largest first. Empty where the recipe cannot be
+/// met. Where the orientation is unknown without decoding, the larger of both possibilities. Costs microseconds.
+pub fn rendition_pixels(source: &[u8], header: &Header, recipe: &Recipe) -> Vec<u64> {
+    let pixels = |(width, height)| {
         let plan = plan::plan(recipe, width, height, header.frames).ok();
-        let sizes = plan.iter().flat_map(|plan| plan.targets.iter().map(|t| plan.mount.sides((t.width, t.height))));
+        let sizes = plan.iter().flat_map(|plan| plan.targets.iter().map(|t| plan.extend.size((t.width, t.height))));
         sizes.map(|(width, height)| u64::from(width) * u64::from(height)).collect::<Vec<_>>()
     };
     let stored = (header.width, header.height);
-    match codecs::orientation(source, header) {
-        Some(orientation) => areas(orientation.map_size(stored)),
-        None => areas(stored).max(areas((stored.1, stored.0))),
+    match source::quick_orientation(source, header) {
+        Some(orientation) => pixels(orientation.map_size(stored)),
+        None => pixels(stored).max(pixels((stored.1, stored.0))),
     }
+}
+
+/// What files of an output format can hold.
+pub fn output_features(format: RenditionFormat) -> OutputFeatures {
+    codecs::output_features(format)
 }

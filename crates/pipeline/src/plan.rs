@@ -1,71 +1,103 @@
-//! From a recipe to the list of renditions to make.
+//! From a recipe and the size of a source to the list of renditions to make. Pure geometry; no pixels.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
 use darkroom_model::{
     RenditionFormat,
-    recipe::{Crop, Effort, Fit, Gamut, Keep, Overlay, Position, Quality, Recipe, Resize, Rotation},
+    recipe::{Blur, Crop, Effort, Fit, Gamut, Keep, Overlay, Position, Quality, Recipe, Resize, Rotation, Sharpen},
 };
 
 use darkroom_raster::{Orientation, Region};
 
 use crate::{
     RenderError,
-    effects::Effects,
-    extend::{Mat, Mount},
-    overlay::Placement,
+    extend::{Canvas, Extend, offset},
 };
 
-/// No rendition has a longer side, in pixels: WebP's bound (RFC 9649, section 2.7). Longer pictures are made smaller.
+/// The longest side of a rendition, in pixels: WebP's limit (RFC 9649, section 2.7). Longer pictures are made smaller.
 pub(crate) const MAX_SIDE: u32 = 16_383;
 
-/// All that a recipe asks for.
+/// Everything that a recipe asks for, resolved for one source.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// How the upright source is turned.
+    /// How the upright source is rotated and mirrored.
     pub(crate) turn: Orientation,
-    /// At least one, largest first; all but the first show the same part of the source as the first.
+    /// At least one, the largest first. All show the same part of the source.
     pub(crate) targets: Vec<Target>,
-    /// The part of the turned source in which the targets' region is moved to where the eye is drawn.
+    /// The part of the turned source within which attention chooses the targets' region.
     pub(crate) attention: Option<Region>,
     pub(crate) effects: Effects,
-    pub(crate) mount: Mount,
+    pub(crate) extend: Extend,
     pub(crate) overlay: Option<Placement>,
-    /// The colours that are kept, where the source has them.
+    /// The gamut of the renditions, if the source has colours outside of sRGB.
     pub(crate) gamut: Gamut,
     pub(crate) keep: Keep,
-    /// What the quality is searched for.
+    /// What the encoder's quality is searched for; `None`: the target's quality.
     pub(crate) goal: Option<Goal>,
 }
 
-/// What a file has to meet, at whatever quality it takes.
+/// What is done to the pixels in linear light, at the size of the largest rendition; nothing by default.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Effects {
+    pub(crate) grayscale: bool,
+    /// The standard deviation, in pixels.
+    pub(crate) blur: Option<Blur>,
+    /// How much of the difference to a blurred copy is added.
+    pub(crate) sharpen: Option<Sharpen>,
+}
+
+/// Where an overlay lies on a rendition, in the rendition's pixels.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Placement {
+    /// The box into which the overlay is fitted: width and height.
+    pub(crate) max_size: (NonZeroU32, NonZeroU32),
+    /// The distance to all edges.
+    pub(crate) margin: u32,
+    /// Width and height between the margins.
+    pub(crate) free: (u32, u32),
+    /// Where it lies between the margins: 0 at the left or top, 1 at the right or bottom.
+    pub(crate) anchor: (f64, f64),
+    /// 0 to 1.
+    pub(crate) opacity: f32,
+}
+
+impl Placement {
+    /// The upper left corner of an overlay of this size.
+    pub(crate) fn corner(&self, size: (u32, u32)) -> (u32, u32) {
+        let left = self.margin + offset(self.free.0, size.0, self.anchor.0);
+        let top = self.margin + offset(self.free.1, size.1, self.anchor.1);
+        (left, top)
+    }
+}
+
+/// What the quality of a file is searched for.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Goal {
-    /// At most so many bytes, at the highest quality up to the target's.
+    /// At most so many bytes: the highest quality, up to the target's.
     Bytes(NonZeroU64),
-    /// At least this SSIMULACRA2 score, at the lowest quality.
+    /// At least this SSIMULACRA2 score: the lowest quality.
     Score(f64),
 }
 
 /// The formats of a [`Target`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Formats {
-    /// WebP, and beside it JPEG, or PNG where the picture is transparent or a flat graphic.
+    /// WebP and a fallback: JPEG, or PNG where the picture is transparent or a flat graphic.
     Pair,
-    /// This one.
+    /// One format.
     One(RenditionFormat),
-    /// The smallest.
+    /// Whichever makes the smallest file.
     Smallest,
 }
 
-/// One size to make, in each of its formats. Sizes are those of the turned picture.
+/// One size to make, in each of its formats. Sizes are in pixels, before extending.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
-    /// The rendition's name without its ending.
+    /// The rendition's name without its extension.
     pub(crate) name: String,
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// The part of the turned source that is shown.
+    /// The part of the turned source that is shown, in its pixels.
     pub(crate) region: Region,
     pub(crate) formats: Formats,
     pub(crate) quality: Quality,
@@ -73,13 +105,13 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// The quality of its WebP.
+    /// The quality of its WebP file.
     pub(crate) fn webp_quality(&self) -> Quality {
         if self.formats == Formats::Pair { Recipe::WEBP_QUALITY } else { self.quality }
     }
 }
 
-/// The plan of a recipe for a source of this upright size and number of frames.
+/// The plan of a recipe for a source of this size after orientation, in pixels, and this number of frames.
 pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Result<Plan, RenderError> {
     let source = (width, height);
     match recipe {
@@ -92,7 +124,7 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
                 targets: std::iter::once(full).chain(smaller).collect(),
                 attention: None,
                 effects: Effects::default(),
-                mount: Mount::default(),
+                extend: Extend::default(),
                 overlay: None,
                 gamut: Gamut::Srgb,
                 keep: Keep::Nothing,
@@ -104,7 +136,7 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
 }
 
 fn standard(name: String, source: (u32, u32), width: u32) -> Target {
-    let bounds = Bounds { source, enlarge: false, room: u64::MAX };
+    let bounds = Bounds { source, enlarge: false, max_pixels: u64::MAX };
     let (width, height) = bounds.inside(Some(width), None);
     Target {
         name,
@@ -123,16 +155,16 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         Some(crop) => cropped(crop, upright)?,
         None => (whole(upright), upright),
     };
-    // All that follows is of the turned part.
+    // From here on, coordinates are those of the turned source.
     let part = turn.map_region(part, (upright.0.into(), upright.1.into()));
     let source = turn.map_size(size);
     let pixels = u64::from(source.0) * u64::from(source.1);
-    let room = pixels.max(Recipe::MAX_ENLARGED / u64::from(frames.max(1)));
-    let bounds = Bounds { source, enlarge: resize.enlarge, room };
+    let max_pixels = pixels.max(Recipe::MAX_ENLARGED / u64::from(frames.max(1)));
+    let bounds = Bounds { source, enlarge: resize.enlarge, max_pixels };
 
     let sides = (resize.width.map(u32::from), resize.height.map(u32::from));
     let mut region = part;
-    let mut mat = None;
+    let mut canvas = None;
     let (width, height) = match (resize.fit, sides) {
         (Fit::Cover, (Some(width), Some(height))) => {
             let size = bounds.exactly((width, height));
@@ -141,8 +173,8 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         }
         (Fit::Fill, (Some(width), Some(height))) => bounds.exactly((width, height)),
         (Fit::Contain, (Some(width), Some(height))) => {
-            let (width, height) = bounds.roomy((width.min(MAX_SIDE), height.min(MAX_SIDE)));
-            mat = Some(Mat { width, height, shares: resize.position.shares() });
+            let (width, height) = bounds.within_max_pixels((width.min(MAX_SIDE), height.min(MAX_SIDE)));
+            canvas = Some(Canvas { width, height, anchor: resize.position.shares() });
             bounds.inside(Some(width), Some(height))
         }
         (_, (width, height)) => bounds.inside(width, height),
@@ -153,42 +185,45 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         (None, max) => max.map(Goal::Bytes),
     };
     let name = "resized".to_owned();
-    let mount = Mount { mat, background: resize.background.map(|colour| colour.0) };
+    let extend = Extend { canvas, background: resize.background.map(|colour| colour.0) };
     Ok(Plan {
         turn,
         targets: vec![Target { name, width, height, region, formats, quality: resize.quality, effort: resize.effort }],
         attention: (resize.position == Position::Attention).then_some(part),
         effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
-        mount,
-        overlay: resize.overlay.map(|overlay| placement(&overlay, mount.sides((width, height)))),
-        // Without colours, there are none to keep.
+        extend,
+        overlay: resize.overlay.map(|overlay| placement(&overlay, extend.size((width, height)))),
+        // Gray is the same in every gamut.
         gamut: if resize.grayscale { Gamut::Srgb } else { resize.gamut },
         keep: resize.keep,
         goal,
     })
 }
 
-/// Where an overlay lies on a rendition of these sides.
-fn placement(overlay: &Overlay, sides: (u32, u32)) -> Placement {
-    let shorter = f64::from(sides.0.min(sides.1));
-    // At most a quarter of the shorter side.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+/// Where an overlay lies on a rendition of this size.
+fn placement(overlay: &Overlay, size: (u32, u32)) -> Placement {
+    let shorter = f64::from(size.0.min(size.1));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "at most a quarter of the shorter side"
+    )]
     let margin = (shorter * f64::from(overlay.margin.get())).round() as u32;
     let free = |side: u32| side.saturating_sub(2 * margin).max(1);
-    let room = |side: u32| {
-        let room = scale(side, overlay.scale.get().into()).min(free(side));
-        NonZeroU32::new(room).unwrap_or(NonZeroU32::MIN)
+    let max = |side: u32| {
+        let max = scale(side, overlay.scale.get().into()).min(free(side));
+        NonZeroU32::new(max).unwrap_or(NonZeroU32::MIN)
     };
     Placement {
-        room: (room(sides.0), room(sides.1)),
-        corner: (margin, margin),
-        sides: (free(sides.0), free(sides.1)),
-        shares: overlay.position.shares(),
+        max_size: (max(size.0), max(size.1)),
+        margin,
+        free: (free(size.0), free(size.1)),
+        anchor: overlay.position.shares(),
         opacity: overlay.opacity.get(),
     }
 }
 
-/// The part of the upright source that a crop shows, and its sides.
+/// The part of the upright source that a crop shows, and its size in pixels.
 fn cropped(crop: Crop, upright: (u32, u32)) -> Result<(Region, (u32, u32)), RenderError> {
     let side = |start: u32, length: u32, end: u32| match end.saturating_sub(start).min(length) {
         0 => Err(RenderError::unsatisfiable("The crop lies outside of the picture.")),
@@ -200,50 +235,49 @@ fn cropped(crop: Crop, upright: (u32, u32)) -> Result<(Region, (u32, u32)), Rend
     Ok((part, (width, height)))
 }
 
-/// How large a rendition may become.
+/// How large a rendition may be.
 struct Bounds {
-    /// What is shown of the source, in pixels.
+    /// The size of the part of the source that is shown, in pixels.
     source: (u32, u32),
     enlarge: bool,
-    /// Pixels of a rendition at most.
-    room: u64,
+    /// The most pixels of a rendition.
+    max_pixels: u64,
 }
 
 impl Bounds {
-    /// The source made to fit into a box, of which either side may be open.
+    /// The size of the source fitted into a box; `None` leaves a side of the box open.
     fn inside(&self, width: Option<u32>, height: Option<u32>) -> (u32, u32) {
         let most = if self.enlarge && (width.is_some() || height.is_some()) { f64::INFINITY } else { 1.0 };
         let width = width.unwrap_or(MAX_SIDE).min(MAX_SIDE);
         let height = height.unwrap_or(MAX_SIDE).min(MAX_SIDE);
         let source = self.source;
         let ratio = (f64::from(width) / f64::from(source.0)).min(f64::from(height) / f64::from(source.1)).min(most);
-        self.roomy((scale(source.0, ratio).min(width), scale(source.1, ratio).min(height)))
+        self.within_max_pixels((scale(source.0, ratio).min(width), scale(source.1, ratio).min(height)))
     }
 
-    /// A box with the aspect ratio asked for, as large as asked for, and nowhere larger than the source unless it is to
-    /// be enlarged.
-    fn exactly(&self, asked: (u32, u32)) -> (u32, u32) {
+    /// A box with the requested aspect ratio and at most the requested size; no side is longer than the source's unless
+    /// enlarging is allowed.
+    fn exactly(&self, requested: (u32, u32)) -> (u32, u32) {
         let source = if self.enlarge { (MAX_SIDE, MAX_SIDE) } else { self.source };
         let limit = (source.0.min(MAX_SIDE), source.1.min(MAX_SIDE));
-        let ratio = (f64::from(limit.0) / f64::from(asked.0)).min(f64::from(limit.1) / f64::from(asked.1)).min(1.0);
-        self.roomy((scale(asked.0, ratio).min(limit.0), scale(asked.1, ratio).min(limit.1)))
+        let ratio =
+            (f64::from(limit.0) / f64::from(requested.0)).min(f64::from(limit.1) / f64::from(requested.1)).min(1.0);
+        self.within_max_pixels((scale(requested.0, ratio).min(limit.0), scale(requested.1, ratio).min(limit.1)))
     }
 
-    /// The same shape with no more pixels than there is room for.
-    // A number of pixels is exact enough as a float.
-    #[allow(clippy::cast_precision_loss)]
-    fn roomy(&self, (width, height): (u32, u32)) -> (u32, u32) {
+    /// The same aspect ratio with at most `max_pixels`.
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 pixels")]
+    fn within_max_pixels(&self, (width, height): (u32, u32)) -> (u32, u32) {
         let pixels = u64::from(width) * u64::from(height);
-        if pixels <= self.room {
+        if pixels <= self.max_pixels {
             return (width, height);
         }
-        let ratio = (self.room as f64 / pixels as f64).sqrt();
+        let ratio = (self.max_pixels as f64 / pixels as f64).sqrt();
         (scale(width, ratio), scale(height, ratio))
     }
 }
 
-// Both are at most the length, and lengths fit.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the length")]
 fn scale(length: u32, ratio: f64) -> u32 {
     ((f64::from(length) * ratio).round() as u32).max(1)
 }
@@ -252,20 +286,19 @@ fn whole((width, height): (u32, u32)) -> Region {
     Region { left: 0.0, top: 0.0, width: width.into(), height: height.into() }
 }
 
-/// The largest part of `area` with the aspect ratio of `size`; `shares` of what is left over lie left of it and above.
-fn largest_part(area: Region, size: (u32, u32), shares: (f64, f64)) -> Region {
+/// The largest part of `area` with the aspect ratio of `size`, placed by `anchor`: 0 at the left or top, 1 at the right or
+/// bottom.
+fn largest_part(area: Region, size: (u32, u32), anchor: (f64, f64)) -> Region {
     let ratio = (area.width / f64::from(size.0)).min(area.height / f64::from(size.1));
     let width = (f64::from(size.0) * ratio).min(area.width);
     let height = (f64::from(size.1) * ratio).min(area.height);
-    let left = area.left + (area.width - width) * shares.0;
-    let top = area.top + (area.height - height) * shares.1;
+    let left = area.left + (area.width - width) * anchor.0;
+    let top = area.top + (area.height - height) * anchor.1;
     Region { left, top, width, height }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use darkroom_model::{FailureCode, recipe::Rotation};
 
     use super::*;
@@ -275,11 +308,11 @@ mod tests {
         targets.into_iter().map(|t| (t.name, t.width, t.height)).collect()
     }
 
-    /// The size of the one target for a source of 2725 × 2225, and the box it lies in.
+    /// The size of the one target for a source of 2725 × 2225, and its canvas.
     fn size(resize: Resize) -> ((u32, u32), Option<(u32, u32)>) {
         let plan = plan(&Recipe::Resize(resize), 2725, 2225, 1).unwrap();
         let target = &plan.targets[0];
-        ((target.width, target.height), plan.mount.mat.map(|mat| (mat.width, mat.height)))
+        ((target.width, target.height), plan.extend.canvas.map(|canvas| (canvas.width, canvas.height)))
     }
 
     fn resize(width: u32, height: u32, fit: Fit) -> Resize {
@@ -301,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn webp_has_a_quality_of_its_own_in_the_standard_set_alone() {
+    fn only_the_standard_set_has_a_separate_webp_quality() {
         let qualities = |recipe: &Recipe| {
             let target = plan(recipe, 300, 200, 1).unwrap().targets.remove(0);
             (target.quality.get(), target.webp_quality().get())
@@ -336,15 +369,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_enlarged_has_room_for_32_million_pixels() {
+    fn enlarged_renditions_have_at_most_32_million_pixels() {
         let enlarged = |width, height, fit| size(Resize { enlarge: true, ..resize(width, height, fit) });
         assert_eq!(enlarged(4000, 0, Fit::Inside).0, (4000, 3266));
         assert_eq!(enlarged(4000, 4000, Fit::Cover).0, (4000, 4000));
         assert_eq!(enlarged(0, 0, Fit::Inside).0, (2725, 2225), "nothing larger is asked for");
         for fit in Fit::ALL {
-            let (size, mat) = enlarged(16_384, 16_384, *fit);
+            let (size, canvas) = enlarged(16_384, 16_384, *fit);
             let pixels = |(width, height)| u64::from(width) * u64::from(height);
-            assert!(pixels(mat.unwrap_or(size)) <= Recipe::MAX_ENLARGED + 16_384, "{fit}: {size:?} {mat:?}");
+            assert!(pixels(canvas.unwrap_or(size)) <= Recipe::MAX_ENLARGED + 16_384, "{fit}: {size:?} {canvas:?}");
         }
         assert_eq!(size(resize(16_384, 16_384, Fit::Contain)).1, Some((5657, 5657)), "nor is an empty box");
         let frames = plan(&Recipe::Resize(Resize { enlarge: true, ..resize(9000, 9000, Fit::Fill) }), 10, 10, 320);

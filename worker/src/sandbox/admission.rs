@@ -117,7 +117,7 @@ impl Estimate {
 /// What rendering a picture by this recipe takes.
 pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe) -> Estimate {
     let area = u64::from(header.width) * u64::from(header.height);
-    let outputs = darkroom_pipeline::outputs(source, header, recipe);
+    let outputs = darkroom_pipeline::rendition_pixels(source, header, recipe);
     let output = outputs.first().copied().unwrap_or_default();
     let decoded = area * u64::from(header.bits_per_pixel.max(8)).div_ceil(8);
     // A JPEG in passes is held whole as 16-bit coefficients, whatever its sampling.

@@ -1,22 +1,22 @@
-//! A hash that is alike for pictures that look alike, whatever their size, format and quality.
+//! A perceptual hash: similar for pictures that look alike, whatever their size, format and quality.
 
 use darkroom_raster::{Raster, Region, linear, resize};
 
 use crate::RenderError;
 
-/// Columns and rows that are compared; one more column gives each of them a right neighbour.
+/// Rows of the hashed picture, and bits per row; one more column gives each bit its right neighbour.
 pub(crate) const SIDE: u32 = 8;
 
-/// The difference hash (dHash) of a picture in linear light: it is made 9 × 8, gray and laid on white, and each of the
-/// 64 bits says whether a pixel's right neighbour is brighter than it; the top left pixel's is the highest bit, rows
-/// come one after the other. The bits in which two hashes differ are a distance: 0 for copies, up to about 10 for
-/// pictures that were compressed, resized or slightly edited, about 32 for pictures that have nothing in common.
-/// This is `dhash` of Python's `ImageHash`, whose resize differs in a bit or two.
+/// The difference hash (dHash) of a picture in linear light. The picture is resized to 9 × 8, composited on white and made gray;
+/// each of the 64 bits is set where a pixel's right neighbour is brighter. The top left pixel is the highest bit, row by row. The
+/// number of different bits of two hashes is their distance: 0 for copies, up to about 10 for pictures that were compressed,
+/// resized or slightly edited, about 32 for unrelated pictures. Equal to `dhash` of Python's `ImageHash` up to one or two bits,
+/// because that resizes differently.
 pub(crate) fn dhash(linear: &Raster<u16>) -> Result<u64, RenderError> {
     let small = linear::to_8(&resize(linear, Region::whole(linear), SIDE + 1, SIDE)?);
     let small = small.flatten_on_white();
     let rgba = small.to_rgba();
-    // ITU-R BT.601's luma, in thousandths.
+    // ITU-R BT.601's luma, in units of 1/1000.
     let luma: Vec<u32> =
         rgba.chunks_exact(4).map(|p| 299 * u32::from(p[0]) + 587 * u32::from(p[1]) + 114 * u32::from(p[2])).collect();
     let rows = luma.chunks_exact(SIDE as usize + 1);

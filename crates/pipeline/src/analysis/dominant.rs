@@ -1,23 +1,22 @@
-//! The colour that most of a picture has: a background for where it will appear.
+//! The most frequent colour of a picture: a background to show while the picture loads.
 
 use darkroom_raster::Raster;
 
-/// Steps of a channel that count as one while the most frequent colour is looked for.
+/// Width of a histogram bin, in steps of a channel.
 const STEP: usize = 32;
 const STEPS: usize = 256 / STEP + 1;
 
-/// How far from the most frequent colour others still belong to it, in each channel.
+/// The largest difference, in each channel, to the most frequent colour that is still averaged with it.
 const NEAR: f64 = 32.0;
 
-/// The dominant colour of a small sRGB picture, as red, green and blue. Pixels count by their alpha; a picture that is
-/// wholly transparent has black.
-pub(crate) fn colour(small: &Raster<u8>) -> [u8; 3] {
+/// The dominant colour of a small sRGB picture, as red, green and blue. Pixels are weighted by their alpha; a fully
+/// transparent picture has black.
+pub(crate) fn dominant_colour(small: &Raster<u8>) -> [u8; 3] {
     let rgba = small.to_rgba();
     let pixels = || rgba.chunks_exact(4).map(|p| ([p[0], p[1], p[2]].map(f64::from), f64::from(p[3])));
-    // Two grids, one shifted by half a step: a colour that lies on a border of one is whole in the other.
+    // Two histograms, one shifted by half a bin: a colour on the border of two bins is whole in the other histogram.
     let heaviest = [0, STEP / 2].map(|shift| {
-        // Channels are between 0 and 255.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 255")]
         let bin = |colour: [f64; 3]| colour.iter().fold(0, |bin, c| bin * STEPS + (*c as usize + shift) / STEP);
         let mut weights = [0.0_f64; STEPS.pow(3)];
         pixels().for_each(|(colour, weight)| weights[bin(colour)] += weight);
@@ -26,8 +25,7 @@ pub(crate) fn colour(small: &Raster<u8>) -> [u8; 3] {
     });
     let centre = if heaviest[0].0 >= heaviest[1].0 { heaviest[0].1 } else { heaviest[1].1 };
     let near = |colour: &[f64; 3]| colour.iter().zip(centre).all(|(a, b)| (a - b).abs() <= NEAR);
-    // A mean of bytes.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "means of bytes")]
     mean(pixels().filter(|(colour, _)| near(colour))).map(|channel| channel.round() as u8)
 }
 
@@ -52,20 +50,20 @@ mod tests {
     #[test]
     fn the_colour_of_most_pixels_is_dominant_and_not_their_mean() {
         let samples = [[200, 30, 40]; 6].into_iter().chain([[0, 0, 255]; 5]).flatten().collect();
-        assert_eq!(colour(&picture(Channels::Rgb, samples)), [200, 30, 40]);
+        assert_eq!(dominant_colour(&picture(Channels::Rgb, samples)), [200, 30, 40]);
     }
 
     #[test]
-    fn a_colour_on_the_border_of_two_steps_is_one_colour() {
+    fn a_colour_on_the_border_of_two_bins_is_one_colour() {
         let samples = [[127, 64, 64], [128, 64, 64]].repeat(4).into_iter().chain([[0, 0, 0]; 5]).flatten().collect();
-        assert_eq!(colour(&picture(Channels::Rgb, samples)), [128, 64, 64]);
+        assert_eq!(dominant_colour(&picture(Channels::Rgb, samples)), [128, 64, 64]);
     }
 
     #[test]
-    fn what_is_transparent_does_not_count() {
+    fn transparent_pixels_do_not_count() {
         let samples = [[9, 200, 9, 0]; 9].into_iter().chain([[250, 250, 0, 255]; 2]).flatten().collect();
-        assert_eq!(colour(&picture(Channels::Rgba, samples)), [250, 250, 0]);
-        assert_eq!(colour(&picture(Channels::GrayAlpha, vec![9, 0, 9, 0])), [0; 3]);
-        assert_eq!(colour(&picture(Channels::Gray, vec![77; 4])), [77; 3]);
+        assert_eq!(dominant_colour(&picture(Channels::Rgba, samples)), [250, 250, 0]);
+        assert_eq!(dominant_colour(&picture(Channels::GrayAlpha, vec![9, 0, 9, 0])), [0; 3]);
+        assert_eq!(dominant_colour(&picture(Channels::Gray, vec![77; 4])), [77; 3]);
     }
 }

@@ -1,6 +1,6 @@
-//! What is learnt of a picture on the way, for little: all of it comes from a picture of 32 pixels, which is made of one of
-//! a few hundred.
-#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
+//! The image analysis: placeholder, dominant colour, perceptual hash. All of it is computed from a picture of 32 pixels, made
+//! from one of a few hundred, and costs little. Beside it: attention and SSIMULACRA2.
+#![expect(clippy::inline_always, reason = "an inlined function is compiled for the SIMD level of its caller")]
 
 pub(crate) mod attention;
 mod dhash;
@@ -17,54 +17,54 @@ use darkroom_raster::{
 
 use crate::RenderError;
 
-/// What is learnt of a picture in linear light.
+/// Analyses a picture in linear light and sRGB's primaries.
 #[tracing::instrument(level = "trace", name = "facts", skip_all)]
-pub(crate) fn facts(linear: &Raster<u16>) -> Result<ImageAnalysis, RenderError> {
-    let linear = &means(linear);
+pub(crate) fn analyse(linear: &Raster<u16>) -> Result<ImageAnalysis, RenderError> {
+    let linear = &box_means(linear);
     let longer = linear.width.max(linear.height);
     let side = |length: u32| (length * thumbhash::SIDE.min(longer)).div_ceil(longer);
     let small = linear::to_8(&resize(linear, Region::whole(linear), side(linear.width), side(linear.height))?);
     Ok(ImageAnalysis {
         placeholder: thumbhash::thumb_hash(&small),
-        dominant_colour: dominant::colour(&small),
+        dominant_colour: dominant::dominant_colour(&small),
         perceptual_hash: dhash::dhash(linear)?,
     })
 }
 
-/// The longer side that the means of boxes leave at least, where there was as much: four times what is made of it.
-const ENOUGH: u32 = 4 * thumbhash::SIDE;
+/// [`box_means`] keeps at least this many pixels of the longer side: four times what is made of them.
+const MIN_SIDE: u32 = 4 * thumbhash::SIDE;
 
-/// A picture of the means of boxes, each as many pixels wide as high; the last ones may stick out, and have the mean of what
-/// is in them. Rough, but it passes once over the picture, where a resize adds each sample to six results.
-fn means(linear: &Raster<u16>) -> Raster<u16> {
+/// Downscales by the means of square boxes; boxes at the right and lower edge may be partly outside. Less precise than a
+/// resize but faster: it reads each sample once, where a resize adds it to six results.
+fn box_means(linear: &Raster<u16>) -> Raster<u16> {
     let (longer, shorter) = (linear.width.max(linear.height), linear.width.min(linear.height));
-    let side = (longer / ENOUGH).min(shorter / dhash::SIDE / 2);
+    let side = (longer / MIN_SIDE).min(shorter / dhash::SIDE / 2);
     if side < 2 {
         return linear.clone();
     }
     let mut small = Raster::new(linear.width.div_ceil(side), linear.height.div_ceil(side), linear.channels);
     let side = side as usize;
     match linear.channels {
-        Channels::Gray => dispatch(Means::<1> { linear, side, small: &mut small }),
-        Channels::GrayAlpha => dispatch(Means::<2> { linear, side, small: &mut small }),
-        Channels::Rgb => dispatch(Means::<3> { linear, side, small: &mut small }),
-        Channels::Rgba => dispatch(Means::<4> { linear, side, small: &mut small }),
+        Channels::Gray => dispatch(BoxMeans::<1> { linear, side, small: &mut small }),
+        Channels::GrayAlpha => dispatch(BoxMeans::<2> { linear, side, small: &mut small }),
+        Channels::Rgb => dispatch(BoxMeans::<3> { linear, side, small: &mut small }),
+        Channels::Rgba => dispatch(BoxMeans::<4> { linear, side, small: &mut small }),
     }
     small
 }
 
-/// Means of `N` channels.
-struct Means<'a, const N: usize> {
+/// [`box_means`] for `N` channels.
+struct BoxMeans<'a, const N: usize> {
     linear: &'a Raster<u16>,
     side: usize,
     small: &'a mut Raster<u16>,
 }
 
-impl<const N: usize> SimdKernel for Means<'_, N> {
+impl<const N: usize> SimdKernel for BoxMeans<'_, N> {
     type Output = ();
 
     #[inline(always)]
-    #[allow(clippy::cast_precision_loss)] // of what is rounded to 16 bits
+    #[expect(clippy::cast_precision_loss, reason = "the result is rounded to 16 bits")]
     fn run(self) {
         let Self { linear, side, small } = self;
         let result_length = small.row_length();
@@ -97,12 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_box_has_the_mean_of_what_is_in_it() {
+    fn a_box_has_the_mean_of_its_pixels() {
         // Boxes of 3 × 3 pixels; the last column and the last row of them have two.
         let (width, height) = (386, 98);
         let samples = (0..height).flat_map(|y| (0..width).map(move |x| (x / 3 * 100 + y / 3) + x % 3 + y % 3));
         let samples = samples.map(|sample| u16::try_from(sample).unwrap_or(u16::MAX)).collect();
-        let small = means(&Raster { width, height, channels: Channels::Gray, samples });
+        let small = box_means(&Raster { width, height, channels: Channels::Gray, samples });
         assert_eq!((small.width, small.height), (129, 33));
         let at = |x: usize, y: usize| usize::from(small.samples[y * 129 + x]);
         assert_eq!(at(0, 0), 2);
@@ -111,9 +111,9 @@ mod tests {
     }
 
     #[test]
-    fn a_small_picture_is_left_as_it_is() {
+    fn a_small_picture_is_not_downscaled() {
         let samples: Vec<u16> = (0..255 * 40).collect();
         let picture = Raster { width: 255, height: 40, channels: Channels::Gray, samples };
-        assert_eq!(means(&picture).samples, picture.samples);
+        assert_eq!(box_means(&picture).samples, picture.samples);
     }
 }

@@ -1,4 +1,4 @@
-//! How much a file looks like the picture it was made of: SSIMULACRA2, by fast-ssim2.
+//! SSIMULACRA2, a perceptual quality score, by fast-ssim2.
 
 use std::io::Cursor;
 
@@ -9,29 +9,35 @@ use darkroom_raster::{Channels, Raster, Samples};
 
 use crate::{
     RenderError,
-    codecs::{self, Metadata},
+    codecs::{self, DecodeRequest, Metadata},
 };
 
-/// Rows that are compared at a time: memory stays small, for two thirds more time than with all at once.
-const ROWS: usize = 256;
+/// Rows that are compared at a time. This bounds memory, and takes two thirds more time than all rows at once.
+const STRIP_ROWS: usize = 256;
 
 /// No limits: the file is our own.
-const ANY: HeaderLimits =
+const UNLIMITED: HeaderLimits =
     HeaderLimits { width: u32::MAX, height: u32::MAX, pixels: u64::MAX, frames: u32::MAX, scans: u32::MAX };
 
-/// The score of a file that was encoded from `picture`: 100 if it shows the same, less and less, below zero too, the more
-/// it differs. What is transparent is compared on dark and on light, and the worse score counts. Coded values are
-/// compared, whatever colours they mean. The same on every machine.
+/// The score of a file that was encoded from `picture`: 100 for an identical picture, lower (also below zero) the more it
+/// differs. Transparent pictures are compared on dark and on light, and the lower score counts. Coded values are compared as
+/// sRGB, whatever their gamut. The score is the same on every machine.
 pub(crate) fn score(picture: &Raster<u8>, file: &[u8]) -> Result<f64, RenderError> {
-    let header = header::read(&mut Cursor::new(file), &ANY)?;
-    let whole = (header.width.into(), header.height.into());
-    let decoded = codecs::still(file, &header, &Metadata::default(), whole, ANY.scans)?;
-    let Samples::Eight(shown) = decoded.samples else { return Err(RenderError::bug("a rendition has 8 bits")) };
+    let header = header::read(&mut Cursor::new(file), &UNLIMITED)?;
+    let request = DecodeRequest {
+        metadata: &Metadata::default(),
+        at_least: (header.width.into(), header.height.into()),
+        max_scans: UNLIMITED.scans,
+    };
+    let decoded = codecs::decode(file, &header, &request)?;
+    let Samples::Eight(shown) = decoded.samples else {
+        return Err(RenderError::internal("a rendition has more than 8 bits"));
+    };
     let transparent = picture.channels.has_alpha() || shown.channels.has_alpha();
     let (picture, shown) = (pixels(picture, transparent)?, pixels(&shown, transparent)?);
-    let config = Ssimulacra2Config::strips(ROWS);
+    let config = Ssimulacra2Config::strips(STRIP_ROWS);
     fast_ssim2::compute_ssimulacra2_with_config(&picture.as_slice(), &shown.as_slice(), &config)
-        .map_err(RenderError::bug)
+        .map_err(RenderError::internal)
 }
 
 fn pixels(picture: &Raster<u8>, transparent: bool) -> Result<PixelBuffer, RenderError> {
@@ -40,5 +46,5 @@ fn pixels(picture: &Raster<u8>, transparent: bool) -> Result<PixelBuffer, Render
     } else {
         (picture.to_channels(Channels::Rgb).samples, PixelDescriptor::RGB8_SRGB)
     };
-    PixelBuffer::from_vec(samples, picture.width, picture.height, kind).map_err(RenderError::bug)
+    PixelBuffer::from_vec(samples, picture.width, picture.height, kind).map_err(RenderError::internal)
 }

@@ -1,128 +1,123 @@
-//! From a file's bytes to pixels, one format a file.
+//! File formats: one file or folder per format, behind one trait ([`codec::Codec`]), found through one table ([`FORMATS`]).
 
-pub(crate) mod avif;
-mod canvas;
-pub(crate) mod encode;
+mod avif;
+mod bmp;
+mod codec;
+mod features;
+mod frame_canvas;
 mod gif;
+mod image_crate;
 mod jpeg;
 mod jxl;
 mod png;
-mod through_image;
+mod tiff;
 mod webp;
 
-use darkroom_container::{header::Header, jpeg_segments, webp_chunks};
-use darkroom_model::SourceFormat;
+pub(crate) use codec::{AnimationEncoder, DecodeRequest, Decoded, Encoded, Metadata};
+pub use features::{ColourSignal, OutputFeatures};
 
-use darkroom_raster::{Orientation, Raster, Samples};
+use darkroom_container::header::Header;
+use darkroom_model::{
+    RenditionFormat, SourceFormat,
+    recipe::{Effort, Quality},
+};
+use darkroom_raster::Raster;
 
-use crate::{RenderError, colour::Space};
+use crate::RenderError;
+use codec::Codec;
 
-/// What is read of a file's metadata: what is needed to show its pixels rightly. Nothing else can reach a rendition,
-/// but for what [`exif_of`] reads where a recipe asks for it.
-#[derive(Debug, Default)]
-pub(crate) struct Metadata {
-    pub(crate) orientation: Orientation,
-    pub(crate) space: Space,
-    /// A still WebP that was coded with loss.
-    pub(crate) lossy_webp: bool,
+/// A format that is read and perhaps written.
+struct Format {
+    reads: SourceFormat,
+    /// As which output format it is written, and what its files can hold.
+    writes: Option<(RenditionFormat, OutputFeatures)>,
+    codec: &'static dyn Codec,
 }
 
-/// A still picture, or the first of an animation.
-pub(crate) struct Still {
-    pub(crate) samples: Samples,
-    /// The exact sides of the picture in these samples: less than their number where a JPEG of odd size was decoded
-    /// smaller.
-    pub(crate) extent: (f64, f64),
+/// The table of formats: one row per format.
+const FORMATS: &[Format] = &[
+    Format {
+        reads: SourceFormat::Jpeg,
+        writes: Some((RenditionFormat::Jpeg, jpeg::FEATURES)),
+        codec: &jpeg::JpegCodec,
+    },
+    Format { reads: SourceFormat::Png, writes: Some((RenditionFormat::Png, png::FEATURES)), codec: &png::PngCodec },
+    Format {
+        reads: SourceFormat::Webp,
+        writes: Some((RenditionFormat::Webp, webp::FEATURES)),
+        codec: &webp::WebpCodec,
+    },
+    Format { reads: SourceFormat::Gif, writes: None, codec: &gif::GifCodec },
+    Format {
+        reads: SourceFormat::Avif,
+        writes: Some((RenditionFormat::Avif, avif::FEATURES)),
+        codec: &avif::AvifCodec,
+    },
+    Format { reads: SourceFormat::Jxl, writes: None, codec: &jxl::JxlCodec },
+    Format { reads: SourceFormat::Tiff, writes: None, codec: &tiff::TiffCodec },
+    Format { reads: SourceFormat::Bmp, writes: None, codec: &bmp::BmpCodec },
+];
+
+/// The codec that reads a format.
+pub(crate) fn decoder(format: SourceFormat) -> &'static dyn Codec {
+    let row = FORMATS.iter().find(|row| row.reads == format);
+    row.map_or_else(|| unreachable!("a test checks that {format} has a row"), |row| row.codec)
 }
 
-impl From<Samples> for Still {
-    fn from(samples: Samples) -> Self {
-        let (width, height) = samples.size();
-        Self { samples, extent: (width.into(), height.into()) }
-    }
+/// The codec that writes a format.
+pub(crate) fn encoder(format: RenditionFormat) -> &'static dyn Codec {
+    output(format).0
 }
 
-/// One picture of an animation, composed: what is seen while it is shown.
-pub(crate) struct Frame {
-    pub(crate) picture: Raster<u8>,
-    pub(crate) milliseconds: u32,
+/// What files of an output format can hold.
+pub(crate) fn output_features(format: RenditionFormat) -> OutputFeatures {
+    output(format).1
 }
 
-/// An animation, decoded as it is asked for its frames.
-pub(crate) struct Animation<'a> {
-    /// How often it plays; 0 means for ever.
-    pub(crate) plays: u32,
-    pub(crate) frames: Box<dyn Iterator<Item = Result<Frame, RenderError>> + 'a>,
+fn output(format: RenditionFormat) -> (&'static dyn Codec, OutputFeatures) {
+    let mut outputs =
+        FORMATS.iter().filter_map(|row| row.writes.map(|(writes, features)| (writes, row.codec, features)));
+    let found = outputs.find(|(writes, ..)| *writes == format);
+    found
+        .map_or_else(|| unreachable!("a test checks that {format} has a row"), |(_, codec, features)| (codec, features))
 }
 
-/// Reads orientation and colour space.
-pub(crate) fn metadata(bytes: &[u8], header: &Header) -> Result<Metadata, RenderError> {
-    match header.format {
-        SourceFormat::Jpeg => Ok(jpeg::metadata(bytes)),
-        SourceFormat::Png => png::decode::metadata(bytes),
-        SourceFormat::Webp => Ok(webp::decode::metadata(bytes)),
-        SourceFormat::Gif | SourceFormat::Bmp => Ok(Metadata::default()),
-        SourceFormat::Avif => avif::decode::metadata(bytes),
-        SourceFormat::Jxl => jxl::metadata(bytes, header),
-        SourceFormat::Tiff => through_image::tiff_metadata(bytes),
-    }
-}
-
-/// Which way is up, where a glance at the file tells.
-pub(crate) fn orientation(bytes: &[u8], header: &Header) -> Option<Orientation> {
-    (header.format == SourceFormat::Jpeg).then(|| jpeg::orientation(bytes))
-}
-
-/// The file's EXIF: a TIFF structure, unread.
-pub(crate) fn exif_of(bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
-    match header.format {
-        SourceFormat::Jpeg => jpeg_segments::exif(bytes).map(<[u8]>::to_vec),
-        SourceFormat::Png => png::decode::exif_of(bytes),
-        SourceFormat::Webp => webp_chunks::exif(bytes).map(<[u8]>::to_vec),
-        SourceFormat::Avif => avif::decode::exif_of(bytes),
-        SourceFormat::Jxl => jxl::exif_of(bytes, header),
-        SourceFormat::Tiff => Some(bytes.to_vec()),
-        SourceFormat::Gif | SourceFormat::Bmp => None,
-    }
-}
-
-/// Decodes a still picture. The result may be smaller than the file says, but not smaller than `at_least`, where that
-/// is cheaper and costs no quality.
+/// Decodes a still picture, or the first frame of an animation.
 #[tracing::instrument(level = "trace", name = "decode", skip_all)]
-pub(crate) fn still(
-    bytes: &[u8],
-    header: &Header,
-    metadata: &Metadata,
-    at_least: (f64, f64),
-    scans: u32,
-) -> Result<Still, RenderError> {
-    match header.format {
-        SourceFormat::Jpeg => jpeg::decode(bytes, header, metadata, at_least, scans),
-        SourceFormat::Png => png::decode::decode(bytes, header).map(Still::from),
-        SourceFormat::Webp => webp::decode::decode(bytes, header).map(Still::from),
-        SourceFormat::Avif => avif::decode::decode(bytes, header).map(Still::from),
-        SourceFormat::Jxl => jxl::decode(bytes, header).map(Still::from),
-        SourceFormat::Tiff => through_image::decode_tiff(bytes, header).map(Still::from),
-        SourceFormat::Bmp => through_image::decode_bmp(bytes, header).map(Still::from),
-        SourceFormat::Gif => {
-            let mut frames = gif::animation(bytes, header)?.frames;
-            let frame = frames.next().unwrap_or_else(|| Err(RenderError::broken("GIF", "no frame")))?;
-            Ok(Samples::Eight(frame.picture).into())
+pub(crate) fn decode(file: &[u8], header: &Header, request: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
+    decoder(header.format).decode(file, header, request)
+}
+
+/// Encodes a picture of coded values with straight alpha. A format without alpha gets it composited on white. The file
+/// has no metadata; [`darkroom_container::embed`] adds it afterwards.
+#[tracing::instrument(level = "trace", name = "encode", skip_all, fields(%format))]
+pub(crate) fn encode(
+    picture: &Raster<u8>,
+    format: RenditionFormat,
+    quality: Quality,
+    effort: Effort,
+) -> Result<Encoded, RenderError> {
+    let codec = encoder(format);
+    let bytes = if output_features(format).alpha {
+        codec.encode(picture, quality, effort)?
+    } else {
+        codec.encode(&picture.flatten_on_white(), quality, effort)?
+    };
+    Ok(Encoded { format, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_format_has_one_row() {
+        for format in SourceFormat::ALL {
+            assert_eq!(FORMATS.iter().filter(|row| row.reads == *format).count(), 1, "{format}");
+        }
+        for format in RenditionFormat::ALL {
+            let writes = |row: &&Format| row.writes.is_some_and(|(writes, _)| writes == *format);
+            assert_eq!(FORMATS.iter().filter(writes).count(), 1, "{format}");
         }
     }
-}
-
-/// Opens a picture of more than one frame.
-pub(crate) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
-    match header.format {
-        SourceFormat::Gif => gif::animation(bytes, header),
-        SourceFormat::Png => png::decode::animation(bytes, header),
-        SourceFormat::Webp => webp::decode::animation(bytes, header),
-        other => Err(RenderError::bug(format!("a {other} has one frame"))),
-    }
-}
-
-/// A decoder that finds another size than the header gave would leave the limits.
-fn check_size(header: &Header, found: (u32, u32), format: &'static str) -> Result<(), RenderError> {
-    if found == (header.width, header.height) { Ok(()) } else { Err(RenderError::broken(format, "it has two sizes")) }
 }

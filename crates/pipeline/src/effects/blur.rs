@@ -4,35 +4,38 @@ use darkroom_raster::{Raster, Region, resize};
 
 use crate::RenderError;
 
-/// A wider blur than this is done on a smaller picture: it holds all that is left, and the cost does not grow with the
-/// blur.
-const WIDEST: f32 = 6.0;
+/// The largest standard deviation, in pixels, at full size. Wider blurs are applied to a downscaled picture, so that the cost
+/// does not grow with the blur; the detail that is lost would be blurred away.
+const MAX_SIGMA: f32 = 6.0;
 
-/// Standard deviations from its middle at which the kernel ends.
-const REACH: f32 = 3.0;
+/// Radius of the kernel, in standard deviations.
+const KERNEL_RADIUS: f32 = 3.0;
 
-/// Blurs with a Gaussian of this standard deviation, in pixels. Beyond its edges the picture goes on as it is there.
-pub(super) fn blur(picture: &Raster<u16>, sigma: f32) -> Result<Raster<u16>, RenderError> {
-    if sigma <= WIDEST {
+/// Blurs with a Gaussian of this standard deviation, in pixels. Edge pixels are repeated outwards.
+pub(crate) fn blur(picture: &Raster<u16>, sigma: f32) -> Result<Raster<u16>, RenderError> {
+    if sigma <= MAX_SIGMA {
         return Ok(convolve(picture, &kernel(sigma)));
     }
-    let shrink = f64::from(sigma / (WIDEST / 2.0)).floor();
+    let shrink = f64::from(sigma / (MAX_SIGMA / 2.0)).floor();
     let side = |length: u32| (f64::from(length) / shrink).ceil().max(1.0);
     let (width, height) = (side(picture.width), side(picture.height));
-    // A side that does not divide evenly is stretched by less than a small pixel; the blur hides that.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    // A side that does not divide evenly is stretched by less than one small pixel, which the blur hides.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the side")]
     let small = resize(picture, Region::whole(picture), width as u32, height as u32)?;
-    // A side.
-    #[allow(clippy::cast_possible_truncation)]
+    #[expect(clippy::cast_possible_truncation, reason = "at most the longer side")]
     let small = convolve(&small, &kernel(sigma / shrink as f32));
     Ok(resize(&small, Region::whole(&small), picture.width, picture.height)?)
 }
 
-/// The kernel from its middle outwards; the whole of it sums up to 1.
-// A radius of a few pixels.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+/// The half of the kernel from its centre outwards. The whole kernel sums to 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a few pixels"
+)]
 fn kernel(sigma: f32) -> Vec<f32> {
-    let radius = (sigma * REACH).ceil() as usize;
+    let radius = (sigma * KERNEL_RADIUS).ceil() as usize;
     let weights: Vec<f32> = (0..=radius).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
     let sum = weights[0] + 2.0 * weights[1..].iter().sum::<f32>();
     weights.iter().map(|weight| weight / sum).collect()
@@ -44,7 +47,7 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
     let radius = kernel.len() - 1;
     let mut samples = Vec::with_capacity(picture.samples.len());
     let mut mixed = vec![0.0_f32; length];
-    // The row with its first and last pixel repeated, so that the kernel always lies within.
+    // The row with its first and last pixels repeated, so that the kernel never leaves it.
     let mut padded = vec![0.0_f32; length + 2 * radius * count];
     for y in 0..height {
         let row = |y: usize| &picture.samples[y * length..][..length];
@@ -70,8 +73,7 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
                 *out += (left + right) * weight;
             }
         }
-        // A mean of samples.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "weighted means of samples")]
         samples.extend(mixed.iter().map(|value| (value + 0.5) as u16));
     }
     picture.with_samples(picture.channels, samples)
@@ -79,8 +81,6 @@ fn convolve(picture: &Raster<u16>, kernel: &[f32]) -> Raster<u16> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use darkroom_raster::Channels;
 
     use super::*;
@@ -91,7 +91,7 @@ mod tests {
         picture
     }
 
-    /// The standard deviation across of what a dot becomes, and the sum of its light in parts of the dot's.
+    /// The horizontal standard deviation of a blurred dot, and its light as a share of the dot's.
     fn spread(sigma: f32, side: u32) -> (f64, f64) {
         let blurred = blur(&dot(side), sigma).unwrap();
         let weighted = |power: i32| -> f64 {
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_picture_stays_as_it_is_to_its_edges() {
+    fn a_plain_picture_is_unchanged_up_to_its_edges() {
         for sigma in [0.5, 3.0, 40.0] {
             let plain = Raster { width: 30, height: 20, channels: Channels::Gray, samples: vec![40_000; 600] };
             assert!(blur(&plain, sigma).unwrap().samples.iter().all(|v| v.abs_diff(40_000) <= 2), "{sigma}");

@@ -1,11 +1,11 @@
-//! Only the luminance.
+//! Luminance, and conversion to gray.
 
 use darkroom_raster::{Channels, Raster};
 
-/// sRGB's luminance (IEC 61966-2-1), in parts of 65536.
+/// Luminance weights of sRGB's primaries (IEC 61966-2-1), in units of 1/65536.
 const WEIGHTS: [u32; 3] = [13_933, 46_871, 4_732];
 
-/// How much light a pixel sends out, of one or three linear channels.
+/// The luminance of one or three channels in linear light.
 pub(super) fn luminance(colours: &[u16]) -> u16 {
     match colours {
         [red, green, blue] => {
@@ -17,8 +17,8 @@ pub(super) fn luminance(colours: &[u16]) -> u16 {
     }
 }
 
-/// The picture in one channel, and alpha where it has some.
-pub(super) fn grayscale(picture: Raster<u16>) -> Raster<u16> {
+/// The picture's luminance, with its alpha where it has one.
+pub(crate) fn grayscale(picture: Raster<u16>) -> Raster<u16> {
     let (channels, samples) = match picture.channels {
         Channels::Gray | Channels::GrayAlpha => return picture,
         Channels::Rgb => (Channels::Gray, picture.pixels().map(luminance).collect()),
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn grays_keep_their_light_and_colours_have_that_of_srgb() {
+    fn grays_keep_their_luminance_and_colours_have_that_of_srgb() {
         assert_eq!(luminance(&[u16::MAX; 3]), u16::MAX);
         assert_eq!(luminance(&[30_000; 3]), 30_000);
         assert_eq!([[65_535, 0, 0], [0, 65_535, 0], [0, 0, 65_535]].map(|p| luminance(&p)), [13_932, 46_870, 4_731]);

@@ -1,4 +1,4 @@
-//! Sharper edges, by an unsharp mask of the lightness.
+//! Sharpening by an unsharp mask on lightness.
 
 use darkroom_raster::{Channels, Raster, linear};
 
@@ -7,16 +7,16 @@ use crate::{
     effects::{blur::blur, grayscale::luminance},
 };
 
-/// The mask's blur, in pixels: as fine as what a resize softens.
+/// Standard deviation of the mask's blur, in pixels: as fine as the detail that a resize softens.
 const SIGMA: f32 = 0.8;
 
-/// A pixel becomes brighter by this factor at most, so that noise in the dark stays there.
-const MOST: f32 = 4.0;
+/// The largest factor by which a pixel becomes brighter, so that noise in dark areas is not amplified.
+const MAX_FACTOR: f32 = 4.0;
 
-/// Adds `amount` times the difference to a blurred copy. Of the lightness, because that is what the eye compares: in
-/// linear light the dark side of an edge would get a far stronger rim than the bright one. All channels are multiplied
-/// by the same factor, so colours keep their hue.
-pub(super) fn sharpen(mut picture: Raster<u16>, amount: f32) -> Result<Raster<u16>, RenderError> {
+/// Adds `amount` times the difference between the lightness and its blurred copy. Lightness (coded luminance) is close to
+/// perception: in linear light the dark side of an edge would get a far stronger halo than the bright one. All channels are
+/// multiplied by the same factor, so colours keep their hue.
+pub(crate) fn sharpen(mut picture: Raster<u16>, amount: f32) -> Result<Raster<u16>, RenderError> {
     let lightness = lightness(&picture);
     let blurred = blur(&lightness, SIGMA)?;
     let (count, colours) = (picture.channels.count(), picture.channels.without_alpha().count());
@@ -29,10 +29,9 @@ pub(super) fn sharpen(mut picture: Raster<u16>, amount: f32) -> Result<Raster<u1
         }
         let (own, around) = (straight(own), straight(around));
         let wanted = (own + amount * (own - around)).clamp(0.0, 1.0);
-        let factor = (linear::decode(wanted) * f32::from(alpha) / before).min(MOST);
+        let factor = (linear::decode(wanted) * f32::from(alpha) / before).min(MAX_FACTOR);
         for value in &mut pixel[..colours] {
-            // Between 0 and alpha.
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to alpha")]
             let sharp = (f32::from(*value) * factor + 0.5).min(f32::from(alpha)) as u16;
             *value = sharp;
         }
@@ -47,8 +46,7 @@ fn lightness(picture: &Raster<u16>) -> Raster<u16> {
         let gray = picture.pixels().flat_map(|p| [luminance(&p[..colours]), p[colours]]).collect();
         let coded = linear::to_16(&picture.with_samples(Channels::GrayAlpha, gray));
         let multiplied = coded.pixels().flat_map(|p| {
-            // A product of two 16-bit fractions is one too.
-            #[allow(clippy::cast_possible_truncation)]
+            #[expect(clippy::cast_possible_truncation, reason = "at most 65535")]
             let value = (u32::from(p[0]) * u32::from(p[1]) / 65_535) as u16;
             [value, p[1]]
         });
@@ -71,12 +69,10 @@ fn straight(pixel: &[u16]) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     #[test]
-    fn an_edge_gets_rims_and_plain_parts_stay() {
+    fn an_edge_gets_halos_and_plain_areas_stay() {
         let samples: Vec<u16> = (0..20 * 4).map(|i| if i % 20 < 10 { 8_000 } else { 30_000 }).collect();
         let edge = Raster { width: 20, height: 4, channels: Channels::Gray, samples };
         let sharp = sharpen(edge.clone(), 1.0).unwrap();
@@ -85,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_keep_their_hue_and_no_rim_grows_beside_what_is_transparent() {
+    fn colours_keep_their_hue_and_no_halo_appears_beside_transparent_pixels() {
         let pixel = |x: u32| if x < 10 { [20_000, 10_000, 5_000, 65_535] } else { [0; 4] };
         let samples: Vec<u16> = (0..20 * 4).flat_map(|i| pixel(i % 20)).collect();
         let sharp = sharpen(Raster { width: 20, height: 4, channels: Channels::Rgba, samples }, 2.0).unwrap();

@@ -1,4 +1,4 @@
-//! AVIF out: what an AV1 decoder shows of it.
+//! AVIF output, as an AV1 decoder shows it.
 
 use darkroom_model::{
     RenditionFormat,
@@ -16,7 +16,7 @@ fn avif(source: &[u8], quality: u8) -> Vec<u8> {
     rendered::one(source, resize).unwrap().1.bytes
 }
 
-fn furthest(picture: &DynamicImage, colour: impl Fn(u32, u32) -> Rgb) -> u8 {
+fn max_difference(picture: &DynamicImage, colour: impl Fn(u32, u32) -> Rgb) -> u8 {
     let far = |(x, y, pixel): (u32, u32, image::Rgba<u8>)| {
         colour(x, y).iter().zip(pixel.0).map(|(a, b)| a.abs_diff(b)).max().unwrap()
     };
@@ -29,7 +29,7 @@ fn pictures_of_any_size_have_their_colours() {
         let colour = |x, y| corners(width, height, x, y);
         let picture = seen(&avif(&png(width, height, colour), 100));
         assert_eq!(picture.dimensions(), (width, height));
-        assert!(furthest(&picture, colour) <= 12, "{width}x{height}: {}", furthest(&picture, colour));
+        assert!(max_difference(&picture, colour) <= 12, "{width}x{height}: {}", max_difference(&picture, colour));
     }
 }
 
@@ -41,8 +41,8 @@ fn the_same_picture_makes_the_same_file() {
 }
 
 #[test]
-fn transparency_is_kept_and_shows_nothing_of_what_it_hides() {
-    // Opaque red beside a green that nobody sees.
+fn transparency_is_kept_and_hidden_colours_are_removed() {
+    // Opaque red beside a fully transparent green.
     let samples: Vec<u8> =
         (0..64 * 32).flat_map(|i| if i % 64 < 31 { [255, 0, 0, 255] } else { [0, 255, 0, 0] }).collect();
     let picture = seen(&avif(&pictures::png(64, 32, ColorType::Rgba, BitDepth::Eight, &samples), 90)).to_rgba8();
@@ -68,7 +68,7 @@ fn gray_is_coded_without_colour() {
 }
 
 #[test]
-fn of_an_animation_the_first_frame_is_shown() {
+fn an_animation_becomes_its_first_frame() {
     let frame = |colour, delay| GifFrame {
         place: [0, 0, 16, 16],
         colour: Some(colour),
@@ -76,5 +76,5 @@ fn of_an_animation_the_first_frame_is_shown() {
         dispose: gif::DisposalMethod::Keep,
     };
     let source = pictures::gif(16, 16, gif::Repeat::Infinite, &[frame([200, 30, 30], 10), frame([30, 30, 200], 10)]);
-    assert!(furthest(&seen(&avif(&source, 90)), |_, _| [200, 30, 30]) <= 4);
+    assert!(max_difference(&seen(&avif(&source, 90)), |_, _| [200, 30, 30]) <= 4);
 }

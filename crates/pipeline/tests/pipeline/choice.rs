@@ -1,4 +1,4 @@
-//! What `auto` chooses.
+//! The format chosen by `auto`.
 
 use darkroom_model::{RenditionFormat, recipe::Resize};
 use darkroom_pipeline::Rendered;
@@ -27,7 +27,7 @@ fn auto_is_never_larger_than_the_best_fixed_choice() {
         ("gray noise", png(300, 200, |x, y| [noise(x, y) as u8; 3])),
     ] {
         let chosen = made(&source, None);
-        // AVIF is not among what it chooses from: it takes several times as long.
+        // AVIF is not a candidate: it takes several times as long.
         for format in RenditionFormat::ALL.iter().filter(|format| **format != RenditionFormat::Avif) {
             let fixed = made(&source, Some(*format));
             assert!(

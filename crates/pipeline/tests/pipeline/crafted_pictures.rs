@@ -1,5 +1,5 @@
-//! Whatever the bytes, a picture is rendered or refused: an error that another attempt might cure would be retried, and
-//! a panic would take the worker with it.
+//! Corrupted files are rendered or fail as the file's fault: an internal error would be retried, and a panic would kill the
+//! worker's child process.
 
 use std::{num::NonZeroU32, sync::LazyLock};
 
@@ -12,8 +12,8 @@ use crate::seeds;
 
 static PICTURES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(seeds::pictures);
 
-/// Makes the checksums of a PNG right again, without which nothing behind them is read.
-fn mend_checksums(file: &mut [u8]) {
+/// Recomputes the checksums of a PNG; chunks with a wrong one are not read.
+fn fix_checksums(file: &mut [u8]) {
     let mut at = 8;
     while let Some(length) = file.get(at..at + 4) {
         let end = at + 8 + u32::from_be_bytes(length.try_into().unwrap()) as usize;
@@ -32,7 +32,7 @@ fn crc32(bytes: &[u8]) -> u32 {
     })
 }
 
-/// Small, so that a picture that says it is large is refused and not decoded.
+/// Small, so that a picture whose header claims a large size is refused and not decoded.
 fn limits() -> Limits {
     Limits {
         header: HeaderLimits { width: 400, height: 400, pixels: 20_000, frames: 20, scans: 20 },
@@ -49,17 +49,17 @@ proptest! {
         changes in prop::collection::vec((any::<Index>(), any::<u8>()), 0..6),
         early in any::<bool>(),
         cut in prop::option::weighted(0.1, any::<Index>()),
-        // Some are decoded smaller.
+        // Small widths cover scaled decoding.
         width in prop::option::of(1_u32..12),
     ) {
         let mut file = picture.get(&PICTURES).clone();
-        // Headers and tables come first, and have the more interesting bytes.
+        // Headers and tables come first; changes there reach more code paths.
         let reach = if early { file.len().min(100) } else { file.len() };
         for (at, byte) in changes {
             file[at.index(reach)] = byte;
         }
         if file.starts_with(b"\x89PNG") {
-            mend_checksums(&mut file);
+            fix_checksums(&mut file);
         }
         if let Some(cut) = cut {
             file.truncate(cut.index(file.len()));

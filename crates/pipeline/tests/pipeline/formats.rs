@@ -1,7 +1,7 @@
-//! What is read, format by format: docs/formats.md names these tests.
+//! Input formats. The appendix of docs/formats.md names these tests.
 
 use darkroom_model::{Failure, FailureCode, RenditionFormat, recipe::Recipe};
-use darkroom_pipeline::{Limits, Rendered, render};
+use darkroom_pipeline::{ColourSignal, Limits, Rendered, output_features, render};
 use darkroom_test_pictures::{self as pictures, Av1, Avif, Jpeg, Rgb, Tiff, corners};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
@@ -23,7 +23,7 @@ fn assert_close(picture: &DynamicImage, x: u32, y: u32, expected: Rgb, tolerance
     assert!(close, "at {x},{y}: {found:?} is not {expected:?}");
 }
 
-/// The middles of the four corners of a picture.
+/// The centres of the four quadrants of a picture.
 #[track_caller]
 fn assert_corners(picture: &DynamicImage, tolerance: u8) {
     let (w, h) = picture.dimensions();
@@ -66,7 +66,7 @@ fn a_gray_avif_stays_gray() {
 }
 
 #[test]
-fn an_avif_without_a_colour_property_is_read_as_its_stream_says() {
+fn an_avif_without_a_colour_property_uses_its_stream_header() {
     for data in [Av1::Full, Av1::Limited, Av1::Identity] {
         assert_corners(&seen(&Avif::new(data).without_code_points().encode()), 3);
     }
@@ -85,7 +85,7 @@ fn the_transparency_of_an_avif_is_kept() {
 
 #[test]
 fn the_premultiplied_colours_of_an_avif_are_divided_by_alpha() {
-    // The data's gray of 149 at an alpha of half: the colour was twice as bright, which is white.
+    // A stored gray of 149 premultiplied by an alpha of one half: the straight colour is twice as bright, which is white.
     let picture = seen(&Avif::new(Av1::Gray).with_alpha(true).encode()).to_rgba8();
     assert_eq!(picture.get_pixel(24, 4).0[0], 255);
     assert!(picture.get_pixel(8, 4).0[0].abs_diff(76) <= 2);
@@ -94,7 +94,7 @@ fn the_premultiplied_colours_of_an_avif_are_divided_by_alpha() {
 #[test]
 fn an_avif_is_turned_and_mirrored_once_as_its_properties_say() {
     let exif = pictures::exif(6, "");
-    // The colours of the upright corners: top left, top right, bottom left, bottom right.
+    // The colours of the upright quadrants: top left, top right, bottom left, bottom right.
     let (r, g, b, w) = ([255, 0, 0], [0, 255, 0], [0, 0, 255], [255; 3]);
     for (turns, mirror, expected) in [
         (None, None, [r, g, b, w]),
@@ -107,7 +107,7 @@ fn an_avif_is_turned_and_mirrored_once_as_its_properties_say() {
         (Some(1), Some(0), [r, b, g, w]),
         (Some(1), Some(1), [w, g, b, r]),
     ] {
-        // EXIF's orientation says nothing in an AVIF.
+        // EXIF's orientation is ignored in AVIF.
         for file in [Avif::new(Av1::Full), Avif::new(Av1::Full).with_exif(&exif)] {
             let picture = seen(&file.turned(turns, mirror).encode());
             let (w, h) = picture.dimensions();
@@ -123,7 +123,7 @@ fn an_avif_is_turned_and_mirrored_once_as_its_properties_say() {
 #[test]
 fn the_colours_of_an_avif_are_converted_by_profile_or_code_points() {
     let p3 = moxcms::ColorProfile::new_display_p3().encode().unwrap();
-    // sRGB's green is less than Display P3's: P3's pure green is beyond sRGB, and P3's red too.
+    // Display P3's pure green and red are outside of sRGB.
     let plain = seen(&Avif::new(Av1::Full).encode());
     let by_profile = seen(&Avif::new(Av1::Full).with_profile(&p3).encode());
     let by_code = seen(&Avif::new(Av1::Full).with_code_points(12, 13).encode());
@@ -133,13 +133,13 @@ fn the_colours_of_an_avif_are_converted_by_profile_or_code_points() {
         assert_close(&by_code, x, y, expected, 3);
     }
     assert_close(&plain, 24, 12, [255; 3], 2);
-    // Television's curve is taken for sRGB's.
+    // BT.709's transfer function is taken for sRGB's.
     assert_corners(&seen(&Avif::new(Av1::Full).with_code_points(1, 1).encode()), 3);
 }
 
 #[test]
-fn high_dynamic_range_is_mapped_and_not_cut_off() {
-    // Coded white is PQ's 10,000 cd/m² and HLG's peak; coded 149 of 255 is 222 cd/m² in PQ, above paper white.
+fn high_dynamic_range_is_tone_mapped_and_not_clipped() {
+    // Coded white is PQ's 10,000 cd/m² and HLG's peak; coded 149 of 255 is 222 cd/m² in PQ, above reference white.
     let pq = seen(&Avif::new(Av1::Gray).with_code_points(9, 16).encode());
     let hlg = seen(&Avif::new(Av1::Gray).with_code_points(9, 18).encode());
     for picture in [&pq, &hlg] {
@@ -168,7 +168,7 @@ fn an_avif_of_tiles_and_a_heic_are_refused_by_name() {
 }
 
 #[test]
-fn an_avif_that_says_another_size_than_it_has_is_damaged() {
+fn an_avif_whose_stream_has_another_size_is_damaged() {
     for (width, height) in [(31, 16), (16, 16), (64, 64)] {
         let failure = failure(&Avif::new(Av1::Full).saying(width, height).encode());
         assert_eq!((failure.code, failure.detail.as_str()), (FailureCode::BrokenImage, "The AVIF file is damaged."));
@@ -194,7 +194,7 @@ fn bmp_is_read() {
     assert_corners(&picture, 0);
 }
 
-/// A BMP with any header behind the first 14 bytes; pixels follow it.
+/// A BMP with any header after the first 14 bytes, followed by pixels.
 fn bmp_with(header: &[u8], pixels: &[u8]) -> Vec<u8> {
     let start = u32::try_from(14 + header.len()).unwrap();
     let length = start + u32::try_from(pixels.len()).unwrap();
@@ -210,7 +210,7 @@ fn bmp_info(size: u32, width: i32, height: i32, bits: u16, compression: u32) -> 
 
 #[test]
 fn bmp_is_read_from_the_top_with_a_palette_and_with_alpha() {
-    // A height below zero: the first row is the top one.
+    // A negative height: the first row is the top one.
     let pixels = [[0, 0, 255, 0], [255, 0, 0, 0]].concat();
     let from_top = seen(&bmp_with(&bmp_info(40, 1, -2, 24, 0), &pixels));
     assert_close(&from_top, 0, 0, [255, 0, 0], 0);
@@ -223,7 +223,7 @@ fn bmp_is_read_from_the_top_with_a_palette_and_with_alpha() {
     assert_close(&of_palette, 0, 0, [10, 200, 30], 0);
     assert_close(&of_palette, 1, 0, [0; 3], 0);
 
-    // BITMAPV4HEADER says which bits are whose.
+    // BITMAPV4HEADER has a bit mask per channel.
     let masks = [0x00FF_0000_u32, 0x0000_FF00, 0x0000_00FF, 0xFF00_0000].map(u32::to_le_bytes).concat();
     let header = [bmp_info(108, 2, 1, 32, 3), masks, vec![0; 52]].concat();
     let with_alpha = seen(&bmp_with(&header, &[30, 200, 10, 128, 30, 200, 10, 255])).to_rgba8();
@@ -244,7 +244,7 @@ fn an_interlaced_png_is_read_whole_at_every_size() {
 #[test]
 fn an_interlaced_gif_is_read() {
     let (width, height) = (6_u16, 19_u16);
-    // Every eighth row, then those between, and so on (GIF89a, appendix E).
+    // Every eighth row first, then the rows between (GIF89a, appendix E).
     let passes = [(0, 8), (4, 8), (2, 4), (1, 2)];
     let order = passes.into_iter().flat_map(|(start, step)| (start..height).step_by(step));
     let buffer: Vec<u8> = order.flat_map(|y| vec![u8::try_from(y).unwrap(); width.into()]).collect();
@@ -263,7 +263,7 @@ fn an_interlaced_gif_is_read() {
 
 #[test]
 fn a_tiff_of_an_unusual_kind_is_refused_by_name() {
-    // Colours of a palette; samples of 32 bits.
+    // A palette; samples of 32 bits.
     for file in [tiff(1, 8, 3).encode(&[0; 8]), tiff(1, 32, 1).encode(&[0; 32])] {
         let failure = failure(&file);
         assert_eq!(failure.code, FailureCode::UnsupportedFormat, "{}", failure.detail);
@@ -306,7 +306,7 @@ fn a_tiff_is_turned_by_its_orientation_and_converted_by_its_profile() {
 }
 
 #[test]
-fn a_cmyk_tiff_is_shown_by_the_plain_product() {
+fn a_cmyk_tiff_is_converted_by_the_plain_product() {
     // No ink; cyan; black.
     let samples = [[0, 0, 0, 0], [255, 0, 0, 0], [0, 0, 0, 255], [0, 0, 0, 0]].repeat(2).concat();
     let picture = seen(&tiff(4, 8, 5).encode(&samples));
@@ -331,7 +331,7 @@ fn raw_files_and_tiffs_that_hold_a_jpeg_are_refused_by_name() {
 }
 
 #[test]
-fn new_formats_that_are_cut_short_or_damaged_fail_with_a_reason() {
+fn truncated_or_damaged_avif_jxl_tiff_and_bmp_fail_with_a_reason() {
     let avif = Avif::new(Av1::Full).with_alpha(false).encode();
     let bmp = pictures::bmp(33, 17, |x, y| corners(33, 17, x, y));
     let tiff = tiff(1, 8, 1).encode(&[0; 8]);
@@ -349,7 +349,7 @@ fn new_formats_that_are_cut_short_or_damaged_fail_with_a_reason() {
 
 /// The order of precedence is cICP, iCCP, sRGB, then gAMA with cHRM (W3C PNG, third edition, section 4.3).
 #[test]
-fn of_several_colour_chunks_of_a_png_the_first_in_rank_counts() {
+fn png_colour_chunks_have_the_precedence_of_the_standard() {
     let p3 = pictures::compressed_chunk(&moxcms::ColorProfile::new_display_p3().encode().unwrap());
     let (iccp, srgb) = ((*b"iCCP", p3), (*b"sRGB", vec![0]));
     let gamma = (*b"gAMA", 100_000_u32.to_be_bytes().to_vec());
@@ -414,7 +414,7 @@ fn a_palette_and_a_transparent_colour_of_a_png_are_read() {
     assert_close(&seen(&palette(None)), 0, 0, [200, 10, 20], 0);
     let holes = seen(&palette(Some(vec![255, 0]))).to_rgba8();
     assert_eq!((holes.get_pixel(0, 0).0, holes.get_pixel(1, 0).0[3]), ([200, 10, 20, 255], 0));
-    // A transparent colour of 16 bits: all of them are compared.
+    // A transparent colour of 16 bits: all bits are compared.
     let trns = (*b"tRNS", vec![0x12, 0x34]);
     let samples = [0x12, 0x34, 0x12, 0x35];
     let gray = seen(&pictures::png_with(2, 1, ColorType::Grayscale, BitDepth::Sixteen, &samples, &[trns])).to_rgba8();
@@ -471,7 +471,7 @@ fn a_progressive_jpeg_is_read_and_too_many_scans_are_refused() {
 }
 
 #[test]
-fn the_first_exif_of_several_says_which_way_a_jpeg_is_up() {
+fn the_first_exif_segment_of_a_jpeg_gives_its_orientation() {
     let file = Jpeg::new(48, 32).with_orientation(6).with_orientation(3).encode_rgb(|x, y| corners(48, 32, x, y));
     assert_eq!(seen(&file).dimensions(), (32, 48));
 }
@@ -484,7 +484,7 @@ fn an_orientation_that_does_not_exist_is_upright() {
     }
 }
 
-/// Ultra HDR: a second JPEG behind the first, and a directory (CIPA DC-007) that says where.
+/// Ultra HDR: a second JPEG after the first, with a directory (CIPA DC-007) of both.
 #[test]
 fn a_gain_map_is_dropped_and_the_base_picture_is_right() {
     let xmp = b"http://ns.adobe.com/xap/1.0/\0<hdrgm:Version=\"1.0\" Item:Semantic=\"GainMap\"/>";
@@ -506,16 +506,16 @@ fn a_gain_map_is_dropped_and_the_base_picture_is_right() {
     }
 }
 
-/// What a picture may say of its owner, in each container: planted here, looked for in all that comes out.
+/// Plants personal metadata in each container and searches every rendition for it.
 #[test]
-fn nothing_of_the_owner_is_in_any_output() {
+fn no_personal_metadata_is_in_any_rendition() {
     let secret = "SECRET-SERIAL-4711";
     let text = secret.as_bytes();
     let exif = pictures::exif(1, secret);
     let thumbnail = Jpeg::new(16, 16).with_segment(0xFE, text).encode_rgb(|_, _| [1, 2, 3]);
     let with_thumbnail = [exif.as_slice(), &thumbnail].concat();
     let mut tiff = tiff(3, 8, 2);
-    // Maker, software, XMP, IPTC, Photoshop's resources, EXIF's and GPS's directories.
+    // Maker, software, XMP, IPTC, Photoshop's resources, the EXIF and GPS directories.
     tiff.blobs = [271, 305, 700, 33_723, 34_377, 34_665, 34_853].map(|tag| (tag, 7, text.to_vec())).to_vec();
     let jpeg = Jpeg::new(16, 16)
         .with_segment(0xE0, &[b"JFXX\0\x10", thumbnail.as_slice()].concat())
@@ -561,7 +561,7 @@ fn nothing_of_the_owner_is_in_any_output() {
     }
 }
 
-/// A comment, and XMP as an application's extension, before the picture.
+/// A GIF with a comment, and XMP in an application extension, before the picture.
 fn gif_with_metadata(text: &[u8]) -> Vec<u8> {
     let frame = pictures::GifFrame {
         place: [0, 0, 16, 16],
@@ -579,24 +579,23 @@ fn gif_with_metadata(text: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_report_tells_the_dominant_colour_and_a_hash_that_copies_share() {
+fn the_analysis_has_the_dominant_colour_and_a_hash_that_copies_share() {
     let picture = |width: u16, height: u16| {
         Jpeg::new(width, height)
             .encode_rgb(|x, _| if x < u32::from(width) * 3 / 4 { [200, 40, 40] } else { [0, 0, 90] })
     };
-    let facts = |source: &[u8]| render(source, &Recipe::Standard, &Limits::default(), &mut |_| Ok(())).unwrap();
-    let (large, small) = (facts(&picture(640, 480)), facts(&picture(160, 120)));
-    for facts in [&large, &small] {
-        let close = facts.dominant_colour.iter().zip([200, 40, 40]).all(|(a, b)| a.abs_diff(b) <= 3);
-        assert!(close, "{:?}", facts.dominant_colour);
+    let analysis = |source: &[u8]| render(source, &Recipe::Standard, &Limits::default(), &mut |_| Ok(())).unwrap();
+    let (large, small) = (analysis(&picture(640, 480)), analysis(&picture(160, 120)));
+    for analysis in [&large, &small] {
+        let close = analysis.dominant_colour.iter().zip([200, 40, 40]).all(|(a, b)| a.abs_diff(b) <= 3);
+        assert!(close, "{:?}", analysis.dominant_colour);
     }
     assert!((large.perceptual_hash ^ small.perceptual_hash).count_ones() <= 4);
 }
 
-/// Every cell of docs/formats.md rests on a test; a test that was renamed or removed must not be named there.
 #[test]
-fn every_test_that_the_table_of_formats_names_exists() {
-    let table = include_str!("../../../../docs/formats.md");
+fn every_test_named_in_the_formats_page_exists() {
+    let page = include_str!("../../../../docs/formats.md");
     let tests = [
         include_str!("formats.rs"),
         include_str!("gamut.rs"),
@@ -605,12 +604,34 @@ fn every_test_that_the_table_of_formats_names_exists() {
         include_str!("crafted_pictures.rs"),
         include_str!("../../../container/src/header/tests.rs"),
         include_str!("../../../jpeg/src/decode/tests.rs"),
-        include_str!("../../src/hdr.rs"),
+        include_str!("../../src/colour/tone_map.rs"),
     ];
-    let named: Vec<&str> = table.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
-    assert!(named.len() > 20, "the table names its tests");
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();
+    assert!(named.len() > 20, "the appendix names the tests");
     for name in named {
         let head = format!("fn {name}(");
-        assert!(tests.iter().any(|source| source.contains(&head)), "{name} is no test");
+        assert!(tests.iter().any(|source| source.contains(&head)), "there is no test {name}");
+    }
+}
+
+#[test]
+fn the_table_of_output_formats_is_what_the_codecs_declare() {
+    let page = include_str!("../../../../docs/formats.md");
+    let yes = |value| if value { "yes" } else { "–" };
+    for format in RenditionFormat::ALL {
+        let features = output_features(*format);
+        let colour = match features.colour {
+            ColourSignal::Icc => "ICC profile",
+            ColourSignal::CodePoints => "code points",
+        };
+        let row = format!(
+            "| {format} | {} | {} | {} | {colour} | {} | {} |",
+            yes(features.alpha),
+            yes(features.animation),
+            yes(features.lossless),
+            yes(features.exif),
+            features.bits
+        );
+        assert!(page.contains(&row), "docs/formats.md lacks: {row}");
     }
 }

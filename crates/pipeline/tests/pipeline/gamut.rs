@@ -1,4 +1,4 @@
-//! Colours that sRGB does not have are kept where asked for, and the file says so.
+//! Colours outside of sRGB are kept where the recipe asks for it, and the file is labelled.
 
 use darkroom_model::{
     ImageAnalysis, RenditionFormat,
@@ -10,7 +10,7 @@ use png::{BitDepth, ColorType};
 
 use crate::rendered;
 
-/// A red beyond sRGB's, and a gray, as Display P3 has them.
+/// A red outside of sRGB, and a gray, in Display P3's values.
 const RED: Rgb = [240, 20, 20];
 const GRAY: Rgb = [128; 3];
 
@@ -19,22 +19,22 @@ fn source(kind: ColorType, samples: &[u8], p3: bool) -> Vec<u8> {
     pictures::png_with(32, 16, kind, BitDepth::Eight, samples, if p3 { &chunks } else { &[] })
 }
 
-/// Red to the left, gray to the right.
+/// Red on the left, gray on the right.
 fn halves(p3: bool) -> Vec<u8> {
     let samples: Vec<u8> = (0..32 * 16).flat_map(|i| if i % 32 < 16 { RED } else { GRAY }).collect();
     source(ColorType::Rgb, &samples, p3)
 }
 
 fn made(source: &[u8], resize: Resize) -> (ImageAnalysis, Vec<u8>) {
-    let (facts, rendition) = rendered::one(source, resize).unwrap();
-    (facts, rendition.bytes)
+    let (analysis, rendition) = rendered::one(source, resize).unwrap();
+    (analysis, rendition.bytes)
 }
 
 fn in_gamut(gamut: Gamut, format: RenditionFormat) -> Resize {
     Resize { gamut, format: Some(format), quality: Quality::MAX, ..Resize::default() }
 }
 
-/// The values of a file in a gamut.
+/// The decoded values of a file in a gamut.
 fn values(file: &[u8], gamut: Gamut) -> DynamicImage {
     image::load_from_memory(&made(file, in_gamut(gamut, RenditionFormat::Png)).1).unwrap()
 }
@@ -97,10 +97,10 @@ fn transparency_and_the_background_are_right_in_display_p3() {
 }
 
 #[test]
-fn what_has_no_other_colours_stays_as_it_is() {
+fn a_picture_within_srgb_is_not_converted_to_p3() {
     let gray = source(ColorType::Grayscale, &[77; 32 * 16], true);
     for format in RenditionFormat::ALL {
-        // WebP has no gray, so a profile of colours is right in it, and says nothing.
+        // WebP has no gray, so an RGB profile is valid in it.
         if matches!(format, RenditionFormat::Jpeg | RenditionFormat::Png) {
             let asked = made(&gray, in_gamut(Gamut::P3, *format)).1;
             assert!(!asked.windows(4).any(|window| window == b"ICC_" || window == b"iCCP"), "{format}");
@@ -114,7 +114,7 @@ fn what_has_no_other_colours_stays_as_it_is() {
 }
 
 #[test]
-fn facts_are_those_of_srgb_and_bounds_hold_with_the_profile() {
+fn the_analysis_is_in_srgb_and_max_bytes_includes_the_profile() {
     let source = halves(true);
     let [p3, srgb] = [Gamut::P3, Gamut::Srgb].map(|gamut| made(&source, in_gamut(gamut, RenditionFormat::Png)).0);
     let far = p3.dominant_colour.iter().zip(srgb.dominant_colour).map(|(a, b)| a.abs_diff(b)).max().unwrap();

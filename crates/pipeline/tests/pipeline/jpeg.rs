@@ -1,4 +1,4 @@
-//! JPEG out: what a decoder that is not ours shows of it.
+//! JPEG output, as another decoder shows it.
 
 use darkroom_model::{
     RenditionFormat,
@@ -16,7 +16,7 @@ fn made(source: &[u8], quality: u8, effort: Effort) -> Vec<u8> {
     rendered::one(source, resize).unwrap().1.bytes
 }
 
-/// The largest difference of a channel, and the mean of the squares of all.
+/// The largest difference of a channel, and the mean squared difference of all.
 fn difference(picture: &DynamicImage, colour: impl Fn(u32, u32) -> Rgb) -> (u8, f64) {
     let pixels = picture.to_rgb8();
     let differences = || pixels.enumerate_pixels().flat_map(|(x, y, pixel)| pixel.0.into_iter().zip(colour(x, y)));
@@ -37,12 +37,12 @@ fn noise(x: u32, y: u32) -> Rgb {
 #[test]
 fn pictures_of_any_size_have_their_colours() {
     for (width, height) in [(1, 1), (7, 3), (8, 8), (9, 16), (16, 17), (33, 31), (64, 1), (1, 50), (100, 75)] {
-        for (quality, furthest) in [(80, 12), (95, 5)] {
+        for (quality, max_difference) in [(80, 12), (95, 5)] {
             let file = made(&png(width, height, slope), quality, Effort::Balanced);
             let picture = seen(&file);
             assert_eq!(picture.dimensions(), (width, height));
             let (difference, _) = difference(&picture, slope);
-            assert!(difference <= furthest, "{width}x{height} at {quality}: {difference}");
+            assert!(difference <= max_difference, "{width}x{height} at {quality}: {difference}");
         }
     }
 }
@@ -52,30 +52,30 @@ fn each_quality_is_nearer_to_the_picture_and_the_highest_is_nearly_exact() {
     let source = png(120, 90, noise);
     let mut last = f64::MAX;
     for quality in [1, 20, 50, 70, 85, 95, 100] {
-        let (furthest, squares) = difference(&seen(&made(&source, quality, Effort::Balanced)), noise);
+        let (max_difference, squares) = difference(&seen(&made(&source, quality, Effort::Balanced)), noise);
         assert!(squares < last, "{quality}: {squares}");
-        assert!(quality < 100 || furthest <= 4, "{furthest}");
+        assert!(quality < 100 || max_difference <= 4, "{max_difference}");
         last = squares;
     }
 }
 
 #[test]
 fn extreme_pictures_are_coded_within_the_bounds_of_the_format() {
-    // The largest frequencies and the largest steps from mean to mean.
+    // The largest AC coefficients and the largest DC differences.
     let board = |x: u32, y: u32| -> Rgb { [[255; 3], [0; 3]][(x + y) as usize % 2] };
     let blocks = |x: u32, y: u32| -> Rgb { [[255, 0, 255], [0, 255, 0]][(x / 8 + y / 8) as usize % 2] };
     let stripes = |x: u32, _: u32| -> Rgb { [[255, 255, 0], [0, 0, 255]][x as usize % 2] };
     for effort in Effort::ALL {
         for colour in [&board as &dyn Fn(u32, u32) -> Rgb, &blocks, &stripes] {
-            let (furthest, _) = difference(&seen(&made(&png(72, 40, colour), 100, *effort)), colour);
-            assert!(furthest <= 4, "{effort}: {furthest}");
+            let (max_difference, _) = difference(&seen(&made(&png(72, 40, colour), 100, *effort)), colour);
+            assert!(max_difference <= 4, "{effort}: {max_difference}");
         }
     }
 }
 
 #[test]
-fn long_runs_of_empty_blocks_are_counted_right() {
-    // More blocks without detail than one symbol can end, between two with some.
+fn long_runs_of_blocks_without_ac_coefficients_are_coded_right() {
+    // More blocks without AC coefficients than one EOBn symbol can end, between two blocks with some.
     let (width, height) = (2048, 1040);
     let dot = |x: u32, y: u32| if (x, y) == (3, 3) || (x, y) == (width - 3, height - 3) { [0_u8; 3] } else { [200; 3] };
     let picture = seen(&made(&png(width, height, dot), 90, Effort::Balanced)).to_luma8();

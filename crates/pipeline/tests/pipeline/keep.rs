@@ -1,4 +1,4 @@
-//! Of a source's metadata, a rendition has what its recipe keeps, and nothing of what it must not say.
+//! A rendition has the metadata that its recipe keeps, and no other.
 
 use std::io::Cursor;
 
@@ -19,7 +19,7 @@ fn text(tag: Tag, text: &str) -> Field {
     Field { tag, ifd_num: In::PRIMARY, value: Value::Ascii(vec![text.as_bytes().to_vec()]) }
 }
 
-/// What a camera might write: the names of its owner, the place, and what is worth keeping.
+/// EXIF as a camera writes it: personal data, the location, and tags that may be kept.
 fn camera_exif() -> Vec<u8> {
     let degrees = [(52, 1), (31, 1), (4711, 100)].map(|(num, denom)| Rational { num, denom }).to_vec();
     let fields = [
@@ -92,7 +92,7 @@ fn keeping(keep: Keep, format: RenditionFormat) -> Resize {
     Resize { keep, format: Some(format), ..Resize::default() }
 }
 
-/// As another reader finds it.
+/// The EXIF as another library reads it.
 fn exif_in(file: &[u8]) -> Exif {
     Reader::new().read_from_container(&mut Cursor::new(file)).unwrap()
 }
@@ -101,7 +101,7 @@ fn value(exif: &Exif, tag: Tag) -> Option<String> {
     exif.get_field(tag, In::PRIMARY).map(|field| field.display_value().to_string())
 }
 
-/// Makes every format of every source, and has each looked at: from what it was made to what, the file and its EXIF.
+/// Renders every source in every format and calls `look` with a description, the file and its EXIF.
 fn each_to_each(keep: Keep, look: impl Fn(&str, &[u8], &Exif)) {
     for (name, source) in sources() {
         for format in RenditionFormat::ALL {
@@ -120,7 +120,7 @@ fn copyright_is_kept_in_every_format_and_nothing_else() {
     });
 }
 
-/// What a program that sorts photographs writes, and not into EXIF.
+/// XMP as photo management programs write it beside EXIF.
 fn xmp() -> Vec<u8> {
     let packet = format!(
         "<x:xmpmeta xmlns:x='adobe:ns:meta/'><rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'>\
@@ -138,7 +138,7 @@ fn copyright_is_found_in_xmp_and_iptc_where_exif_has_none() {
     let itxt = [b"XML:com.adobe.xmp\0\0\0\0\0", &xmp()[..]].concat();
     let webp = pictures::webp(32, 16, &[9, 9, 200, 255].repeat(32 * 16));
     let samples = [240, 20, 20].repeat(32 * 16);
-    // A resource with a name before the one that is looked for.
+    // A named resource before the IPTC one.
     let iptc = b"Photoshop 3.0\08BIM\x03\xED\x02ab\0\0\0\0\x01x\08BIM\x04\x04\0\0\0\0\0\x14\
                  \x1C\x02\x50\0\x03Bea\x1C\x02\x74\0\x07(c) Bea";
     let plain = || Jpeg::new(32, 16);
@@ -169,7 +169,7 @@ fn copyright_is_found_in_xmp_and_iptc_where_exif_has_none() {
 }
 
 #[test]
-fn exif_goes_before_xmp() {
+fn exif_takes_precedence_over_xmp() {
     let app1 = [b"http://ns.adobe.com/xap/1.0/\0", &xmp()[..]].concat();
     let exif = [b"Exif\0\0", &camera_exif()[..]].concat();
     let source = Jpeg::new(32, 16).with_segment(0xE1, &app1).with_segment(0xE1, &exif).encode_rgb(|_, _| [200, 30, 30]);
@@ -178,7 +178,7 @@ fn exif_goes_before_xmp() {
 }
 
 #[test]
-fn what_may_be_public_is_kept_and_places_numbers_and_previews_are_not() {
+fn public_exif_is_kept_without_location_serial_numbers_and_previews() {
     each_to_each(Keep::Public, |what, file, exif| {
         assert_eq!(value(exif, Tag::ImageDescription).unwrap(), "\"A bridge\"", "{what}");
         assert_eq!(value(exif, Tag::DateTimeOriginal).unwrap(), "2026-02-03 04:05:06", "{what}");
@@ -191,7 +191,7 @@ fn what_may_be_public_is_kept_and_places_numbers_and_previews_are_not() {
 }
 
 #[test]
-fn a_kept_exif_turns_nothing_twice() {
+fn a_exif_filter_has_no_orientation() {
     let file = made(&jpeg(&camera_exif()), keeping(Keep::Public, RenditionFormat::Jpeg));
     assert_eq!(value(&exif_in(&file), Tag::Orientation), None);
     assert_eq!(image::load_from_memory(&file).unwrap().dimensions(), (16, 32), "turned by the pipeline");
@@ -201,7 +201,7 @@ fn a_kept_exif_turns_nothing_twice() {
 }
 
 #[test]
-fn exif_and_profile_stand_beside_each_other() {
+fn exif_and_icc_profile_can_be_embedded_together() {
     for format in RenditionFormat::ALL {
         let wide = Resize { gamut: Gamut::P3, ..keeping(Keep::Copyright, *format) };
         let file = made(&png(&camera_exif()), wide);
@@ -214,7 +214,7 @@ fn exif_and_profile_stand_beside_each_other() {
 }
 
 #[test]
-fn without_exif_or_with_a_broken_one_the_file_has_none() {
+fn without_a_readable_exif_the_rendition_has_none() {
     let long = "x".repeat(2_000);
     let mut writer = Writer::new();
     let field = text(Tag::Copyright, &long);
@@ -228,9 +228,9 @@ fn without_exif_or_with_a_broken_one_the_file_has_none() {
 }
 
 #[test]
-fn what_can_be_read_of_a_damaged_exif_is_kept() {
+fn the_readable_part_of_a_damaged_exif_is_kept() {
     let mut exif = camera_exif();
-    // Cut within the preview: the second directory's picture is gone, the first directory is whole.
+    // Truncated within the preview: the first directory is complete.
     exif.truncate(exif.len() - 40);
     let file = made(&jpeg(&exif), keeping(Keep::Copyright, RenditionFormat::Webp));
     assert_eq!(value(&exif_in(&file), Tag::Artist).unwrap(), "\"Ada\"");

@@ -1,6 +1,6 @@
-//! The pipeline from bytes to bytes: what it reads, what it makes, what it refuses. One binary, because each that links the
-//! codecs takes a hundred megabytes and its time.
-#![allow(clippy::unwrap_used, clippy::cast_possible_truncation)] // helpers of tests; patterns of bytes
+//! Tests of the public API: what is read, made and refused. One test binary, because each one that links the codecs takes a
+//! hundred megabytes and the time to link them.
+#![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "test helpers; byte patterns")]
 
 mod avif;
 mod choice;

@@ -1,4 +1,4 @@
-//! Another picture lies on the rendition, where and as it is asked to.
+//! Overlays: another picture composited on the rendition.
 
 use darkroom_container::header::HeaderLimits;
 use darkroom_model::{
@@ -21,7 +21,7 @@ fn plain(width: u32, height: u32, colour: Rgb) -> Vec<u8> {
     pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &colour.repeat((width * height) as usize))
 }
 
-/// At the lower right without a margin, as large as there is room.
+/// At the lower right without a margin, as large as fits.
 fn overlay() -> Overlay {
     let (scale, margin) = (Scale::new(1.0).unwrap(), Margin::new(0.0).unwrap());
     Overlay { scale, margin, ..Overlay::of(ImageId::now()) }
@@ -33,19 +33,19 @@ fn with(overlay: Overlay) -> Resize {
 }
 
 fn made(source: &[u8], overlay: &[u8], resize: Resize) -> Result<(ImageAnalysis, Vec<u8>), RenderError> {
-    let (facts, rendition) = rendered::one(Files { source, overlay: Some(overlay) }, resize)?;
-    Ok((facts, rendition.bytes))
+    let (analysis, rendition) = rendered::one(Files { source, overlay: Some(overlay) }, resize)?;
+    Ok((analysis, rendition.bytes))
 }
 
 fn seen(source: &[u8], overlay: &[u8], resize: Resize) -> DynamicImage {
     image::load_from_memory(&made(source, overlay, resize).unwrap().1).unwrap()
 }
 
-/// The rectangle of the pixels that have another colour: left, top, right and bottom, the last two not within.
-fn changed(picture: &DynamicImage, ground: Rgb) -> (u32, u32, u32, u32) {
+/// The bounding box of the pixels that differ from a colour: left, top, right and bottom, the last two exclusive.
+fn changed(picture: &DynamicImage, background: Rgb) -> (u32, u32, u32, u32) {
     let rgb = picture.to_rgb8();
     let (xs, ys): (Vec<_>, Vec<_>) =
-        rgb.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 != ground).map(|(x, y, _)| (x, y)).unzip();
+        rgb.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 != background).map(|(x, y, _)| (x, y)).unzip();
     assert!(!xs.is_empty(), "nothing is laid on");
     let (left, right) = (xs.iter().min().unwrap(), xs.iter().max().unwrap() + 1);
     let (top, bottom) = (ys.iter().min().unwrap(), ys.iter().max().unwrap() + 1);
@@ -60,7 +60,7 @@ fn assert_close(found: &[u8], expected: &[u8], tolerance: u8) {
 }
 
 #[test]
-fn it_lies_where_it_is_asked_to_and_is_not_enlarged() {
+fn an_overlay_lies_at_its_position_and_is_not_enlarged() {
     let (source, logo) = (plain(100, 60, BLUE), plain(20, 10, RED));
     for (position, left, top) in [
         (Position::TopLeft, 6, 6),
@@ -81,7 +81,7 @@ fn it_lies_where_it_is_asked_to_and_is_not_enlarged() {
 }
 
 #[test]
-fn it_is_fitted_into_its_part_of_the_rendition() {
+fn an_overlay_is_fitted_into_its_share_of_the_rendition() {
     let source = plain(160, 160, BLUE);
     let half = Resize { width: 80.try_into().ok(), ..with(Overlay { scale: Scale::new(0.25).unwrap(), ..overlay() }) };
     let picture = seen(&source, &plain(400, 200, RED), half);
@@ -93,7 +93,7 @@ fn it_is_fitted_into_its_part_of_the_rendition() {
 }
 
 #[test]
-fn one_that_is_larger_than_the_picture_stays_within_its_margins() {
+fn an_overlay_larger_than_the_picture_stays_within_its_margins() {
     let margin = Margin::new(0.25).unwrap();
     let large = seen(&plain(40, 80, BLUE), &plain(500, 500, RED), with(Overlay { margin, ..overlay() }));
     assert_eq!(changed(&large, BLUE), (10, 50, 30, 70));
@@ -102,20 +102,20 @@ fn one_that_is_larger_than_the_picture_stays_within_its_margins() {
 }
 
 #[test]
-fn it_is_mixed_as_browsers_mix() {
+fn an_overlay_is_composited_in_coded_values_as_in_browsers() {
     let source = plain(8, 8, [100, 200, 0]);
     let samples = [200, 0, 50, 255].repeat(16);
     let logo = pictures::png(4, 4, ColorType::Rgba, BitDepth::Eight, &samples);
     let half = seen(&source, &logo, with(Overlay { opacity: Opacity::new(0.5).unwrap(), ..overlay() })).to_rgb8();
-    // 128 of 255 parts.
+    // An alpha of 128 of 255.
     assert_eq!((half.get_pixel(3, 3).0, half.get_pixel(4, 4).0), ([100, 200, 0], [150, 100, 25]));
     let nothing = seen(&source, &logo, with(Overlay { opacity: Opacity::new(0.0).unwrap(), ..overlay() })).to_rgb8();
     assert!(nothing.pixels().all(|pixel| pixel.0 == [100, 200, 0]));
 }
 
 #[test]
-fn its_edges_have_no_fringe() {
-    // What is transparent is green where nobody should see it.
+fn the_edges_of_an_overlay_have_no_fringe() {
+    // Fully transparent pixels are green.
     let samples: Vec<u8> =
         (0..64 * 64).flat_map(|i| if i % 64 < 35 { [255, 0, 0, 255] } else { [0, 255, 0, 0] }).collect();
     let logo = pictures::png(64, 64, ColorType::Rgba, BitDepth::Eight, &samples);
@@ -127,7 +127,7 @@ fn its_edges_have_no_fringe() {
 }
 
 #[test]
-fn a_gray_picture_becomes_coloured_under_a_colour_and_only_then() {
+fn a_gray_picture_becomes_rgb_only_under_a_coloured_overlay() {
     let gray = pictures::png(16, 16, ColorType::Grayscale, BitDepth::Eight, &[90; 256]);
     let white = pictures::png(4, 4, ColorType::Grayscale, BitDepth::Eight, &[255; 16]);
     let picture = seen(&gray, &plain(4, 4, RED), with(overlay())).to_rgb8();
@@ -139,7 +139,7 @@ fn a_gray_picture_becomes_coloured_under_a_colour_and_only_then() {
 }
 
 #[test]
-fn it_lies_on_the_box_of_contain_and_on_its_background() {
+fn an_overlay_lies_on_the_canvas_and_background_of_contain() {
     let source = plain(40, 20, BLUE);
     let contain =
         Resize { width: 40.try_into().ok(), height: 40.try_into().ok(), fit: Fit::Contain, ..with(overlay()) };
@@ -151,7 +151,7 @@ fn it_lies_on_the_box_of_contain_and_on_its_background() {
 }
 
 #[test]
-fn effects_are_not_its_own() {
+fn effects_do_not_apply_to_the_overlay() {
     let resize = Resize { grayscale: true, blur: Blur::new(5.0), ..with(overlay()) };
     let picture = seen(&plain(20, 20, [90; 3]), &plain(4, 4, RED), resize);
     assert_eq!(changed(&picture, [90; 3]), (16, 16, 20, 20));
@@ -165,7 +165,7 @@ fn gif(colours: [Rgb; 2]) -> Vec<u8> {
 }
 
 #[test]
-fn every_frame_of_an_animation_has_it_and_of_an_animated_one_the_first_is_shown() {
+fn every_frame_of_an_animation_has_the_overlay_and_an_animated_overlay_shows_its_first_frame() {
     let resize = Resize { format: Some(RenditionFormat::Webp), ..with(overlay()) };
     let small = Overlay { scale: Scale::new(0.5).unwrap(), ..overlay() };
     for max_bytes in [None, 100_000.try_into().ok()] {
@@ -184,7 +184,7 @@ fn every_frame_of_an_animation_has_it_and_of_an_animated_one_the_first_is_shown(
 }
 
 #[test]
-fn it_is_turned_upright() {
+fn an_overlay_is_turned_upright() {
     for orientation in 1..=8 {
         let logo = pictures::turned_jpeg(32, 16, orientation);
         let picture = seen(&plain(64, 64, [9; 3]), &logo, with(overlay())).to_rgb8();
@@ -194,7 +194,7 @@ fn it_is_turned_upright() {
     }
 }
 
-/// An opaque red in sRGB, as Display P3 has it.
+/// sRGB's red in Display P3's values.
 const RED_IN_P3: Rgb = [234, 51, 35];
 
 fn in_p3(width: u32, height: u32, colour: Rgb) -> Vec<u8> {
@@ -204,10 +204,10 @@ fn in_p3(width: u32, height: u32, colour: Rgb) -> Vec<u8> {
 }
 
 #[test]
-fn its_colours_are_those_of_the_rendition() {
+fn an_overlay_is_converted_to_the_gamut_of_the_rendition() {
     let p3 = Resize { gamut: Gamut::P3, ..with(overlay()) };
     for (logo, expected) in [(plain(4, 4, RED), RED_IN_P3), (in_p3(4, 4, [250, 10, 20]), [250, 10, 20])] {
-        // The values, as the file has them.
+        // The stored values.
         let picture = seen(&in_p3(16, 16, GREEN), &logo, p3.clone()).to_rgb8();
         assert_close(&picture.get_pixel(15, 15).0, &expected, 1);
         assert_eq!(picture.get_pixel(0, 0).0, GREEN);
@@ -219,16 +219,16 @@ fn its_colours_are_those_of_the_rendition() {
 }
 
 #[test]
-fn what_is_learnt_of_a_picture_is_learnt_without_it() {
+fn the_analysis_ignores_the_overlay() {
     let source = pictures::turned_jpeg(64, 64, 1);
-    let (facts, file) = made(&source, &plain(60, 60, BLUE), with(overlay())).unwrap();
+    let (analysis, file) = made(&source, &plain(60, 60, BLUE), with(overlay())).unwrap();
     let alone = render(&source, &Recipe::Resize(Resize::default()), &Limits::default(), &mut |_| Ok(())).unwrap();
-    assert_eq!(facts, alone);
+    assert_eq!(analysis, alone);
     assert_eq!(image::load_from_memory(&file).unwrap().get_pixel(32, 32).0[..3], BLUE);
 }
 
 #[test]
-fn a_searched_quality_is_that_of_the_whole() {
+fn a_searched_quality_includes_the_overlay() {
     let noisy: Vec<u8> = (0..64_u32 * 64 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24).to_le_bytes()[0]).collect();
     let noisy = pictures::png(64, 64, ColorType::Rgb, BitDepth::Eight, &noisy);
     let source = plain(64, 64, BLUE);
@@ -241,7 +241,7 @@ fn a_searched_quality_is_that_of_the_whole() {
 }
 
 #[test]
-fn one_that_cannot_be_used_is_said_to_be_the_reason() {
+fn an_overlay_that_cannot_be_used_is_named_in_the_failure() {
     let source = plain(16, 16, BLUE);
     let mut cut_short = plain(64, 64, RED);
     cut_short.truncate(60);

@@ -1,4 +1,4 @@
-//! What a recipe asks for is what its one rendition shows.
+//! The one rendition of a recipe shows what the recipe asks for.
 #![allow(
     clippy::cast_sign_loss,
     clippy::float_cmp,
@@ -28,7 +28,7 @@ fn made(source: &[u8], resize: Resize) -> Result<Rendered, RenderError> {
 }
 
 /// The rendition without loss.
-#[allow(clippy::needless_pass_by_value)] // as it is made where this is called
+#[expect(clippy::needless_pass_by_value, reason = "as it is made where this is called")]
 fn seen(source: &[u8], resize: Resize) -> DynamicImage {
     let lossless = Resize { format: Some(RenditionFormat::Png), quality: Quality::MAX, ..resize };
     let rendition = made(source, lossless).unwrap();
@@ -51,7 +51,7 @@ fn assert_shows(picture: &DynamicImage, places: &[(u32, u32, Rgb)]) {
 }
 
 #[test]
-fn contain_fills_its_box_up_with_the_background_or_with_nothing() {
+fn contain_fills_the_canvas_with_the_background_or_transparency() {
     let source = png(80, 40, |_, _| RED);
     let contain = boxed(40, 40, Fit::Contain);
     let picture = seen(&source, Resize { background: Some(Colour(BLUE)), ..contain.clone() });
@@ -86,7 +86,7 @@ fn a_small_picture_is_enlarged_only_when_asked() {
 }
 
 #[test]
-fn the_background_shows_through_what_is_transparent() {
+fn the_background_shows_through_transparent_pixels() {
     let samples: Vec<u8> = (0..16 * 16).flat_map(|_| [255, 0, 0, 0]).collect();
     let source = pictures::png(16, 16, ColorType::Rgba, BitDepth::Eight, &samples);
     for format in RenditionFormat::ALL {
@@ -97,7 +97,7 @@ fn the_background_shows_through_what_is_transparent() {
 }
 
 #[test]
-fn cover_keeps_the_part_that_its_position_names_however_the_picture_is_stored() {
+fn cover_keeps_the_part_at_its_position_for_every_orientation() {
     for orientation in 1..=8 {
         let source = pictures::turned_jpeg(320, 160, orientation);
         let cover = |position| Resize { position, ..boxed(40, 40, Fit::Cover) };
@@ -111,12 +111,12 @@ fn cover_keeps_the_part_that_its_position_names_however_the_picture_is_stored() 
 }
 
 #[test]
-fn attention_keeps_what_draws_the_eye_however_the_picture_is_stored() {
-    // A red spot to the right, in an even gray.
+fn attention_keeps_the_subject_for_every_orientation() {
+    // A red spot on the right of a plain gray.
     let spot =
         |x: u32, y: u32| if (448..496).contains(&x) && (56..104).contains(&y) { [220, 30, 40] } else { [128; 3] };
     let upright = Jpeg::new(640, 160).encode_rgb(spot);
-    // Stored lying on its side: orientation 6 turns it clockwise.
+    // Stored rotated: orientation 6 turns it clockwise.
     let lying = Jpeg::new(160, 640).with_orientation(6).encode_rgb(|x, y| spot(639 - y, x));
     for source in [upright, lying] {
         let attention = Resize { position: Position::Attention, ..boxed(80, 80, Fit::Cover) };
@@ -140,7 +140,7 @@ fn a_crop_is_of_the_upright_picture_and_exact() {
 }
 
 #[test]
-fn every_size_in_every_place_can_be_shown() {
+fn crops_of_every_size_and_position_can_be_rendered() {
     let source = Jpeg::new(37, 23).encode_rgb(|x, y| corners(37, 23, x, y));
     let crop = Some(Crop { x: 3, y: 1, width: 31.try_into().unwrap(), height: 7.try_into().unwrap() });
     let sizes = [(1, 1), (16_384, 1), (1, 16_384), (7, 11), (29, 3), (300, 301)];
@@ -189,12 +189,12 @@ fn a_picture_is_turned_and_mirrored_on_top_of_its_orientation() {
 }
 
 #[test]
-fn grayscale_keeps_the_light_of_each_colour() {
+fn grayscale_keeps_the_luminance_of_each_colour() {
     let source = png(64, 64, |x, y| corners(64, 64, x, y));
     let gray = Resize { grayscale: true, ..Resize::default() };
     let picture = seen(&source, gray.clone());
     assert_eq!(picture.color().channel_count(), 1);
-    // sRGB's luminance of each primary, as sRGB codes it.
+    // The luminance of each of sRGB's primaries, coded.
     assert_shows(&picture, &[(5, 5, [127; 3]), (60, 5, [220; 3]), (5, 60, [76; 3]), (60, 60, WHITE)]);
     let jpeg = made(&source, Resize { format: Some(RenditionFormat::Jpeg), ..gray }).unwrap().bytes;
     let frame = jpeg.windows(2).position(|w| w == [0xFF, 0xC2]).unwrap();
@@ -202,10 +202,10 @@ fn grayscale_keeps_the_light_of_each_colour() {
 }
 
 #[test]
-fn a_blur_mixes_light_not_code() {
+fn a_blur_works_in_linear_light() {
     let source = png(64, 64, |x, _| if x % 4 < 2 { [0; 3] } else { WHITE });
     for sigma in [4.0, 12.0] {
-        // Half of the light is 188 in sRGB; a mean of codes would be 128.
+        // Half of the light is 188 in sRGB; a mean of coded values would be 128.
         let picture = seen(&source, Resize { blur: Blur::new(sigma), ..Resize::default() });
         assert_shows(&picture, &[(32, 32, [188; 3]), (20, 50, [188; 3])]);
     }
@@ -219,7 +219,7 @@ fn sharpening_makes_an_edge_steeper() {
     assert_eq!((picture.get_pixel(5, 8).0[0], picture.get_pixel(60, 8).0[0]), (90, 160));
 }
 
-/// 0 to 255, the same for the same place.
+/// Deterministic noise from 0 to 255.
 fn noise(x: u32, y: u32) -> u8 {
     (mixed(x, y) >> 24) as u8
 }
@@ -244,7 +244,7 @@ fn max_bytes_is_met_at_the_highest_quality_that_meets_it() {
     assert!(any.bytes.len() <= 3000);
 }
 
-/// SSIMULACRA2 of what is seen of two files.
+/// The SSIMULACRA2 score of one file against another.
 fn score(original: &[u8], file: &[u8]) -> f64 {
     let [original, file] = [original, file].map(|bytes| {
         let picture = seen(bytes, Resize::default()).to_rgba8();
@@ -273,9 +273,9 @@ fn ssim_is_met_at_the_lowest_quality_that_meets_it() {
             let asked = Resize { format: Some(format), ssim: Ssim::new(least), ..Resize::default() };
             let found = made(&source, asked).unwrap().bytes;
             let reached = score(&source, &found);
-            // As exact as a sum of single floats, taken in another order.
+            // The tolerance of a sum of single-precision floats in another order.
             assert!(reached >= f64::from(least) - 0.01, "{format}: {reached} for {least}");
-            // Without loss, where no quality is enough.
+            // Lossless, where no quality suffices.
             let quality = (2..=100).find(|quality| of_quality(*quality) == found).unwrap_or(101);
             let below = score(&source, &of_quality(quality - 1));
             assert!(below < f64::from(least) + 0.01, "{format}: {below} is enough for {least}");
@@ -284,7 +284,7 @@ fn ssim_is_met_at_the_lowest_quality_that_meets_it() {
 }
 
 #[test]
-fn what_no_quality_scores_is_made_without_loss_where_the_format_can() {
+fn a_score_that_no_quality_reaches_is_met_by_a_lossless_file_where_the_format_has_one() {
     let asked = |format, least| Resize { format: Some(format), ssim: Ssim::new(least), ..Resize::default() };
     let source = png(64, 48, photograph);
     for format in [RenditionFormat::Png, RenditionFormat::Webp] {

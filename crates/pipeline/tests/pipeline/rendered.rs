@@ -1,4 +1,4 @@
-//! What these tests do alike: render a picture, look at one without losses, and make sources of formulas.
+//! Helpers of these tests: render a picture, decode one without loss, make sources from formulas.
 
 use darkroom_model::{
     ImageAnalysis, RenditionFormat,
@@ -9,7 +9,7 @@ use darkroom_test_pictures::{self as pictures, Rgb};
 use image::DynamicImage;
 use png::{BitDepth, ColorType};
 
-/// All that a recipe makes.
+/// All renditions of a recipe.
 pub(crate) fn all<'a>(
     files: impl Into<Files<'a>>,
     recipe: &Recipe,
@@ -17,7 +17,7 @@ pub(crate) fn all<'a>(
     with(0, files, recipe)
 }
 
-/// The same with so many spare cores.
+/// All renditions of a recipe, with so many spare cores.
 pub(crate) fn with<'a>(
     spare_cores: u32,
     files: impl Into<Files<'a>>,
@@ -25,27 +25,27 @@ pub(crate) fn with<'a>(
 ) -> Result<(ImageAnalysis, Vec<Rendered>), RenderError> {
     let mut renditions = Vec::new();
     let limits = Limits { spare_cores, ..Limits::default() };
-    let facts = render(files, recipe, &limits, &mut |rendition| {
+    let analysis = render(files, recipe, &limits, &mut |rendition| {
         renditions.push(rendition);
         Ok(())
     })?;
-    Ok((facts, renditions))
+    Ok((analysis, renditions))
 }
 
 /// The one rendition of a resize.
 pub(crate) fn one<'a>(files: impl Into<Files<'a>>, resize: Resize) -> Result<(ImageAnalysis, Rendered), RenderError> {
-    let (facts, mut renditions) = all(files, &Recipe::Resize(resize))?;
+    let (analysis, mut renditions) = all(files, &Recipe::Resize(resize))?;
     assert_eq!(renditions.len(), 1);
-    Ok((facts, renditions.remove(0)))
+    Ok((analysis, renditions.remove(0)))
 }
 
-/// In this format, without loss where it can.
+/// The rendition in this format at the highest quality.
 pub(crate) fn lossless(source: &[u8], format: RenditionFormat) -> Result<Rendered, RenderError> {
     let resize = Resize { format: Some(format), quality: Quality::MAX, ..Resize::default() };
     one(source, resize).map(|(_, rendition)| rendition)
 }
 
-/// What a reader sees of a file, without the losses of an output format.
+/// The decoded pixels of a file, through a lossless rendition.
 pub(crate) fn seen(file: &[u8]) -> DynamicImage {
     image::load_from_memory(&lossless(file, RenditionFormat::Png).unwrap().bytes).unwrap()
 }

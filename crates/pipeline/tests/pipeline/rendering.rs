@@ -1,4 +1,4 @@
-//! What holds of every rendition.
+//! Properties of every rendition.
 
 use darkroom_model::{
     Failure, FailureCode, RenditionFormat,
@@ -26,7 +26,7 @@ fn recipe(width: u32, height: u32, fit: Fit, format: Option<RenditionFormat>) ->
     Recipe::Resize(Resize { width, height, fit, format, quality, ..Resize::default() })
 }
 
-/// What a reader sees of a source, without the losses of an output format.
+/// The decoded pixels of a source, through a lossless rendition.
 fn seen(source: &[u8], width: u32, height: u32) -> DynamicImage {
     let recipe = recipe(width, height, Fit::Inside, Some(RenditionFormat::Png));
     let (_, renditions) = rendered::all(source, &recipe).unwrap();
@@ -146,7 +146,7 @@ fn no_metadata_reaches_any_rendition() {
 
 #[test]
 fn transparency_is_kept_without_a_fringe() {
-    // Opaque red beside a green that nobody sees.
+    // Opaque red beside a fully transparent green.
     let samples: Vec<u8> =
         (0..400 * 4).flat_map(|i| if i % 400 < 199 { [255, 0, 0, 255] } else { [0, 255, 0, 0] }).collect();
     let source = pictures::png(400, 4, ColorType::Rgba, BitDepth::Eight, &samples);
@@ -167,7 +167,7 @@ fn transparency_is_kept_without_a_fringe() {
 }
 
 #[test]
-fn transparency_is_laid_on_white_in_jpeg() {
+fn transparency_is_composited_on_white_in_jpeg() {
     let source = pictures::png(16, 16, ColorType::GrayscaleAlpha, BitDepth::Eight, &[0; 16 * 16 * 2]);
     let recipe = recipe(0, 0, Fit::Inside, Some(RenditionFormat::Jpeg));
     let (_, renditions) = rendered::all(&source, &recipe).unwrap();
@@ -186,7 +186,7 @@ fn gray_stays_gray() {
 }
 
 #[test]
-fn cmyk_as_browsers_show_it() {
+fn cmyk_is_converted_as_in_browsers() {
     // Inverted: 255 is no ink.
     let colours = [[255, 255, 255, 255], [0, 255, 255, 255], [255, 255, 255, 0], [255, 0, 0, 255]];
     let source = Jpeg::new(64, 16).cmyk().encode(|component, x, _| colours[(x / 16) as usize][component]);
@@ -207,7 +207,7 @@ fn a_baseline_jpeg_with_a_scan_for_each_component_is_read_right() {
 }
 
 #[test]
-fn sixteen_bits_are_not_cut_off() {
+fn sixteen_bits_are_not_truncated() {
     // 0x40FF is 64.7 of 255, not 64.
     let samples = [0x40, 0xFF].repeat(64 * 64);
     let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Sixteen, &samples);
@@ -239,8 +239,8 @@ fn png_gamma_is_honoured() {
 }
 
 #[test]
-fn a_resize_mixes_light_not_code() {
-    // Black and white in equal parts send out half the light, which is 188 in sRGB; a mean of codes would be 128.
+fn a_resize_works_in_linear_light() {
+    // Equal parts of black and white have half the light, which is 188 in sRGB; a mean of coded values would be 128.
     let samples: Vec<u8> = (0..64 * 64).map(|i| if (i % 64 + i / 64) % 2 == 0 { 0 } else { 255 }).collect();
     let source = pictures::png(64, 64, ColorType::Grayscale, BitDepth::Eight, &samples);
     assert_close(&seen(&source, 16, 16), 8, 8, [188; 3], 1);
@@ -256,7 +256,7 @@ fn a_scaled_decode_of_an_odd_size_shifts_nothing() {
 }
 
 #[test]
-fn nothing_is_enlarged_and_fits_give_their_sizes() {
+fn fits_give_their_sizes_without_enlarging() {
     let source = Jpeg::new(200, 100).encode_rgb(|x, y| corners(200, 100, x, y));
     for (width, height, fit, expected) in [
         (100, 100, Fit::Inside, (100, 50)),
@@ -277,7 +277,7 @@ fn nothing_is_enlarged_and_fits_give_their_sizes() {
 
 #[test]
 fn cover_of_a_turned_picture_shows_its_middle() {
-    // Upright 320 × 640, stored lying: the middle square has the four corners' colours where they meet.
+    // Upright 320 × 640, stored rotated: the centre square shows where the colours of the four corners meet.
     let source = pictures::turned_jpeg(320, 640, 8);
     let recipe = recipe(64, 64, Fit::Cover, Some(RenditionFormat::Png));
     let picture = decode(&rendered::all(&source, &recipe).unwrap().1[0]);
@@ -305,7 +305,7 @@ fn a_flat_graphic_gets_png_and_a_photograph_jpeg() {
     assert_eq!(names(&photograph), ["full.webp", "full.jpeg", "w320.webp", "w320.jpeg"]);
 }
 
-/// 0 to `below`, the same for the same place.
+/// Deterministic noise from 0 to `below`.
 fn noise(x: u32, y: u32, below: u32) -> u8 {
     ((mixed(x, y) >> 16) % below) as u8
 }
@@ -319,7 +319,7 @@ fn assert_plain_format(source: &[u8], expected: RenditionFormat) {
 
 #[test]
 fn a_screenshot_gets_png_in_every_size() {
-    // Letters on two panels, over a desktop with a soft sky.
+    // Text on two panels, over a desktop with a gradient.
     let screen = |x: u32, y: u32| match (x, y) {
         (_, 0..40) => [60, 90 + (x / 8) as u8, 200],
         (0..200, _) if y % 16 < 10 && x % 8 < 6 && noise(x / 2, y / 2, 3) == 0 => [220; 3],
@@ -345,7 +345,7 @@ fn photographs_with_flat_parts_get_jpeg() {
     let on_white =
         |x: u32, y: u32| if (100..300).contains(&x) && (50..250).contains(&y) { soft(x, y) } else { [255; 3] };
     assert_plain_format(&png(500, 300, on_white), RenditionFormat::Jpeg);
-    // As a JPEG saved too often.
+    // Like a JPEG that was saved too often.
     assert_plain_format(&Jpeg::new(496, 304).encode_rgb(|x, y| soft(x / 8 * 8, y / 8 * 8)), RenditionFormat::Jpeg);
     let gray = |x: u32, y: u32| [(x / 5 + y / 8) as u8; 3];
     assert_plain_format(&png(500, 300, gray), RenditionFormat::Jpeg);
@@ -356,7 +356,7 @@ fn photographs_with_flat_parts_get_jpeg() {
 
 #[test]
 fn a_palette_is_used_where_it_looks_the_same() {
-    // More colours than a palette has, and a hole, so that it becomes PNG.
+    // More colours than a palette has, and a transparent part, so that it becomes PNG.
     let samples: Vec<u8> = (0..500 * 400)
         .flat_map(|i| {
             let (x, y) = (i % 500, i / 500);
@@ -382,7 +382,7 @@ fn a_palette_is_used_where_it_looks_the_same() {
     }
 }
 
-/// A lossy file of the pipeline's own, at its size.
+/// A lossy file made by the pipeline, at the source's size.
 fn lossy(source: &[u8], format: RenditionFormat, quality: u8) -> Vec<u8> {
     let mut recipe = recipe(0, 0, Fit::Inside, Some(format));
     if let Recipe::Resize(resize) = &mut recipe {
@@ -417,7 +417,7 @@ fn gray_is_written_without_loss_whatever_the_quality() {
     assert_eq!(png.to_luma8().into_raw(), samples);
 }
 
-/// Plays and the milliseconds of each frame, read from an animated WebP (RFC 9649).
+/// The loop count and the duration of each frame in milliseconds, read from an animated WebP (RFC 9649).
 fn timing(webp: &[u8]) -> (u16, Vec<u32>) {
     let (mut plays, mut frames, mut rest) = (0, Vec::new(), &webp[12..]);
     while rest.len() >= 8 {
@@ -442,7 +442,7 @@ fn animated_gif(repeat: Repeat) -> Vec<u8> {
         &[
             frame([0, 0, 400, 40], Some([200, 0, 0]), 10, DisposalMethod::Keep),
             frame([0, 0, 200, 40], Some([0, 200, 0]), 20, DisposalMethod::Previous),
-            // Sticks out of the screen.
+            // Partly outside of the screen.
             frame([300, 20, 400, 40], Some([0, 0, 200]), 30, DisposalMethod::Background),
             frame([0, 0, 1, 1], None, 70, DisposalMethod::Keep),
         ],
@@ -502,7 +502,7 @@ fn apng_is_animated_too() {
 }
 
 #[test]
-fn a_frame_shown_for_longer_than_webp_can_say_is_shown_as_long_as_it_can() {
+fn a_frame_duration_beyond_the_limit_of_webp_is_cut_to_it() {
     let mut source = Vec::new();
     let mut encoder = png::Encoder::new(&mut source, 8, 8);
     encoder.set_color(ColorType::Grayscale);
@@ -525,7 +525,7 @@ fn a_still_format_of_an_animation_shows_the_first_frame() {
 }
 
 #[test]
-fn a_file_cut_short_fails_with_a_reason() {
+fn a_truncated_file_fails_with_a_reason() {
     let jpeg = Jpeg::new(400, 400).encode_rgb(|x, y| [(x ^ y) as u8, (x * 3) as u8, 0]);
     let apart = Jpeg::new(400, 400).not_interleaved().encode_rgb(|x, y| [(x ^ y) as u8, (x * 3) as u8, 0]);
     let png = pictures::png(400, 400, ColorType::Grayscale, BitDepth::Eight, &vec![5; 160_000]);
@@ -563,7 +563,7 @@ fn a_damaged_file_fails_with_a_reason() {
 }
 
 #[test]
-fn bombs_are_refused_or_do_no_harm() {
+fn decompression_bombs_are_refused_or_harmless() {
     let large = pictures::png(1, 1, ColorType::Grayscale, BitDepth::Eight, &[0]);
     let mut screen = pictures::gif(1, 1, Repeat::Infinite, &[]);
     screen[6..10].fill(0xFF);
@@ -574,7 +574,7 @@ fn bombs_are_refused_or_do_no_harm() {
     lossless.extend((0x3FFE_u32 | 0x3FFE << 14).to_le_bytes());
     lossless.push(0);
     assert_eq!(failure(&lossless).code, FailureCode::TooLarge);
-    // What blows up beside the pixels is passed over.
+    // A decompression bomb outside of the pixels is skipped.
     let zeroes = pictures::compressed_chunk(&vec![0; 60 << 20]);
     for kind in [*b"iCCP", *b"zTXt"] {
         let source =
@@ -591,13 +591,13 @@ fn bombs_are_refused_or_do_no_harm() {
 #[test]
 fn a_placeholder_shows_the_colours() {
     let source = Jpeg::new(640, 480).encode_rgb(|_, _| [200, 40, 40]);
-    let (facts, _) = rendered::all(&source, &Recipe::Standard).unwrap();
-    let (r, g, b, _) = thumbhash::thumb_hash_to_average_rgba(&facts.placeholder).unwrap();
+    let (analysis, _) = rendered::all(&source, &Recipe::Standard).unwrap();
+    let (r, g, b, _) = thumbhash::thumb_hash_to_average_rgba(&analysis.placeholder).unwrap();
     assert!((r - 200.0 / 255.0).abs() < 0.05 && (g - 0.157).abs() < 0.05 && (b - 0.157).abs() < 0.05, "{r} {g} {b}");
 }
 
 #[test]
-fn spare_cores_change_nothing_but_who_does_it() {
+fn spare_cores_do_not_change_the_renditions() {
     let jpeg = Jpeg::new(700, 500).encode_rgb(|x, y| corners(700, 500, x, y));
     let transparent: Vec<u8> = (0..400_u32 * 400).flat_map(|i| mixed(i % 400, i / 400).to_le_bytes()).collect();
     let transparent = pictures::png(400, 400, ColorType::Rgba, BitDepth::Eight, &transparent);
@@ -614,9 +614,9 @@ fn spare_cores_change_nothing_but_who_does_it() {
         (&transparent, Recipe::Resize(Resize::default())),
     ] {
         let sorted = |spare_cores| {
-            let (facts, mut renditions) = rendered::with(spare_cores, source, &recipe).unwrap();
+            let (analysis, mut renditions) = rendered::with(spare_cores, source, &recipe).unwrap();
             renditions.sort_by(|a, b| a.name.cmp(&b.name));
-            (facts, renditions.into_iter().map(|r| (r.name, r.bytes)).collect::<Vec<_>>())
+            (analysis, renditions.into_iter().map(|r| (r.name, r.bytes)).collect::<Vec<_>>())
         };
         let alone = sorted(0);
         for spare_cores in [1, 2, 7] {
@@ -626,7 +626,7 @@ fn spare_cores_change_nothing_but_who_does_it() {
 }
 
 #[test]
-fn a_spare_core_encodes_and_none_is_used_that_is_not_spare() {
+fn a_spare_core_encodes_and_no_more_cores_are_used() {
     let source = Jpeg::new(700, 500).encode_rgb(|x, y| corners(700, 500, x, y));
     let here = std::thread::current().id();
     for spare_cores in [0, 1] {
@@ -642,7 +642,7 @@ fn a_spare_core_encodes_and_none_is_used_that_is_not_spare() {
 }
 
 #[test]
-fn an_error_of_the_receiver_ends_the_work_and_is_no_fault_of_the_picture() {
+fn an_error_of_the_receiver_ends_the_rendering_without_a_failure_of_the_picture() {
     let source = Jpeg::new(640, 480).encode_rgb(|_, _| [200, 40, 40]);
     let mut calls = 0;
     let error = render(&source, &Recipe::Standard, &Limits::default(), &mut |_| {

@@ -1,4 +1,4 @@
-//! Where fuzzing starts: small valid pictures.
+//! The seeds of fuzzing: small valid pictures.
 
 use darkroom_model::{
     RenditionFormat,
@@ -9,7 +9,7 @@ use darkroom_test_pictures::{self as pictures, Av1, Avif, GifFrame, Jpeg, Tiff};
 use gif::{DisposalMethod, Repeat};
 use png::{BitDepth, ColorType};
 
-/// One of every kind that is read apart.
+/// One picture of every kind that has a code path of its own.
 pub(crate) fn pictures() -> Vec<Vec<u8>> {
     let samples: Vec<u8> = (0..24 * 16 * 4_u32).map(|i| u8::try_from(i * i % 251).unwrap()).collect();
     let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
@@ -56,7 +56,7 @@ pub(crate) fn pictures() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Baseline, with all frequencies and restart markers, of colours at half the resolution.
+/// A baseline JPEG with all AC coefficients, restart markers and 4:2:0 chroma subsampling.
 fn baseline(samples: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = jpeg_encoder::Encoder::new(&mut file, 90);
@@ -66,7 +66,7 @@ fn baseline(samples: &[u8]) -> Vec<u8> {
     file
 }
 
-/// One of the pipeline's own files.
+/// A file made by the pipeline.
 fn made(samples: &[u8], format: RenditionFormat) -> Vec<u8> {
     let source = pictures::png(24, 16, ColorType::Rgba, BitDepth::Eight, samples);
     let resize = Resize { format: Some(format), ..Resize::default() };

@@ -1,4 +1,4 @@
-//! AVIF: AV1 by rav1e, in Rust, and the container around it.
+//! AVIF from pixels: AV1 by rav1e, and the container around it.
 
 use darkroom_model::recipe::{Effort, Gamut, Quality};
 use rav1e::prelude::{
@@ -12,33 +12,33 @@ use darkroom_raster::{Channels, Raster};
 
 use crate::RenderError;
 
-/// rav1e's speed, 0 (small) to 10 (fast): 6 gains 2 % of the bytes for 1.4 times the time, 9 takes 6 % more for half of
-/// it.
+/// rav1e's speed, 0 (smallest) to 10 (fastest). Compared with 8, 6 saves 2 % of the bytes and takes 1.4 times as long; 9 makes
+/// 6 % more bytes in half of the time.
 const SPEED: u8 = 8;
 
-/// Above this many pixels a picture is encoded at [`FAST`].
+/// Above this many pixels, balanced effort uses [`FAST`].
 const LARGE: u64 = 6_000_000;
 const FAST: u8 = 9;
 const SMALL: u8 = 6;
 
-/// From this quantiser index on, the filters that smooth what coarse quantisation leaves are worth their time.
+/// From this quantiser index on, the loop filters (CDEF, loop restoration) are worth their time.
 const COARSE: u8 = 150;
 
-/// With colour at full resolution, which AV1 codes so well that files of equal SSIMULACRA2 are 3 to 5 % smaller than
-/// with half of it; in 8 bits, because ten take two to three times as long. Gray is coded without colour planes.
-pub(crate) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+/// In 4:4:4: at equal SSIMULACRA2, files are 3 to 5 % smaller than in 4:2:0. In 8 bits, because 10 bits take two to three times
+/// as long. Gray is coded in 4:0:0.
+pub(super) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let quantiser = quantiser(quality);
     let gray = picture.channels.without_alpha() == Channels::Gray;
     let coded = if picture.channels.has_alpha() {
-        av1(picture, &planes(&without_hidden_colours(picture)), quantiser, effort)?
+        encode_av1(picture, &planes(&without_hidden_colours(picture)), quantiser, effort)?
     } else {
-        av1(picture, &planes(picture), quantiser, effort)?
+        encode_av1(picture, &planes(picture), quantiser, effort)?
     };
     let alpha = if picture.channels.has_alpha() {
         let last = picture.channels.count() - 1;
         let plane = picture.pixels().map(|pixel| pixel[last]).collect();
-        // Its edges are seen: it is coded finer than the colours.
-        Some(av1(picture, &[plane], quantiser / 2, effort)?)
+        // Errors at the edges of alpha are more visible, so it gets the finer quantiser.
+        Some(encode_av1(picture, &[plane], quantiser / 2, effort)?)
     } else {
         None
     };
@@ -50,23 +50,22 @@ pub(crate) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> 
         gamut: Gamut::Srgb,
         exif: None,
     };
-    avif_container::write(&contents).map_err(RenderError::bug)
+    avif_container::write(&contents).map_err(RenderError::internal)
 }
 
-/// What AV1's quantiser index must be, for qualities in steps of ten from 0 to 100, so that the mean SSIMULACRA2 of
-/// photographs is that of a JPEG of the same quality. At 80 the file has 0.87 times the JPEG's bytes, at 60 0.85 times.
+/// AV1's quantiser index for qualities 0, 10, … 100 at which photographs have the same mean SSIMULACRA2 as a JPEG of that
+/// quality. At 80 the file has 0.87 times the JPEG's bytes, at 60 0.85 times.
 const QUANTISERS: [u8; 11] = [255, 225, 189, 171, 157, 146, 138, 126, 106, 60, 3];
 
 fn quantiser(quality: Quality) -> u8 {
     let (step, part) = (usize::from(quality.get() / 10), u32::from(quality.get() % 10));
     let [from, to] = [step, (step + 1).min(10)].map(|step| u32::from(QUANTISERS[step]));
-    // Between two bytes.
-    #[allow(clippy::cast_possible_truncation)]
+    #[expect(clippy::cast_possible_truncation, reason = "between two bytes")]
     let between = ((from * (10 - part) + to * part + 5) / 10) as u8;
     between
 }
 
-/// The colours of a picture as planes: one of gray, or luma and two of chroma.
+/// The colours of a picture as planes: gray alone, or luma, Cb and Cr.
 fn planes(picture: &Raster<u8>) -> Vec<Vec<u8>> {
     let plane = |index: usize| picture.pixels().map(|pixel| ycbcr(pixel)[index]).collect();
     match picture.channels.without_alpha() {
@@ -75,8 +74,8 @@ fn planes(picture: &Raster<u8>) -> Vec<Vec<u8>> {
     }
 }
 
-/// Planes of a picture's size, one or three, as AV1 data.
-fn av1(picture: &Raster<u8>, planes: &[Vec<u8>], quantiser: u8, effort: Effort) -> Result<Vec<u8>, RenderError> {
+/// Encodes one or three planes of the picture's size as an AV1 stream.
+fn encode_av1(picture: &Raster<u8>, planes: &[Vec<u8>], quantiser: u8, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let large = u64::from(picture.width) * u64::from(picture.height) > LARGE;
     let speed = match effort {
         Effort::Balanced if !large => SPEED,
@@ -99,17 +98,18 @@ fn av1(picture: &Raster<u8>, planes: &[Vec<u8>], quantiser: u8, effort: Effort) 
         max_key_frame_interval: 0,
         quantizer: quantiser.into(),
         min_quantizer: quantiser,
-        // One: tiles are only good for threads, and pictures are what is worked on side by side.
+        // Tiles only help threads, and parallelism is over pictures.
         tiles: 1,
         speed_settings: settings(speed, quantiser),
         ..EncoderConfig::default()
     };
-    let mut encoder: Context<u8> = Config::new().with_encoder_config(config).new_context().map_err(RenderError::bug)?;
+    let mut encoder: Context<u8> =
+        Config::new().with_encoder_config(config).new_context().map_err(RenderError::internal)?;
     let mut frame = encoder.new_frame();
     for (plane, samples) in frame.planes.iter_mut().zip(planes) {
         plane.copy_from_raw_u8(samples, picture.width as usize, 1);
     }
-    encoder.send_frame(frame).map_err(RenderError::bug)?;
+    encoder.send_frame(frame).map_err(RenderError::internal)?;
     encoder.flush();
     let mut data = Vec::new();
     loop {
@@ -117,13 +117,13 @@ fn av1(picture: &Raster<u8>, planes: &[Vec<u8>], quantiser: u8, effort: Effort) 
             Ok(mut packet) => data.append(&mut packet.data),
             Err(EncoderStatus::Encoded) => {}
             Err(EncoderStatus::LimitReached) => return Ok(data),
-            Err(error) => return Err(RenderError::bug(error)),
+            Err(error) => return Err(RenderError::internal(error)),
         }
     }
 }
 
-/// rav1e's presets are made for films; these are their changes for one picture, as in `ravif`: blocks of at most 16
-/// pixels, which halves the time for 2 % of the bytes, and no filter where it costs more than it gains.
+/// rav1e's presets are tuned for video. These changes for a single picture follow `ravif`: blocks of at most 16 pixels, which
+/// halve the time for 2 % more bytes, and no loop filters where they cost more than they gain.
 fn settings(speed: u8, quantiser: u8) -> SpeedSettings {
     let coarse = quantiser >= COARSE;
     let smallest = if speed > SPEED { BlockSize::BLOCK_16X16 } else { BlockSize::BLOCK_8X8 };
@@ -138,10 +138,10 @@ fn settings(speed: u8, quantiser: u8) -> SpeedSettings {
     settings
 }
 
-/// In full range with the weights of ITU-R BT.601, as in JPEG (JFIF 1.02).
+/// `Y'CbCr` in full range with the weights of ITU-R BT.601, as in JPEG (JFIF 1.02).
 fn ycbcr(pixel: &[u8]) -> [u8; 3] {
     let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(i32::from);
-    // In 65,536ths.
+    // Fixed point, in units of 1/65,536.
     let sums = [
         19_595 * r + 38_470 * g + 7_471 * b,
         (128 << 16) - 11_059 * r - 21_709 * g + 32_768 * b,
@@ -150,11 +150,11 @@ fn ycbcr(pixel: &[u8]) -> [u8; 3] {
     sums.map(|sum| u8::try_from((sum + 32_768) >> 16).unwrap_or(u8::MAX))
 }
 
-/// A side of the squares in which [`without_hidden_colours`] looks for a colour.
+/// Side of the squares for which [`without_hidden_colours`] takes a mean, in pixels.
 const SQUARE: usize = 16;
 
-/// The same picture with other colours where nothing is seen of them: the mean of what is seen around, which costs the
-/// fewest bytes and does not show at the edge of what is seen.
+/// Replaces the colours of fully transparent pixels by the mean of the visible ones around, which costs the fewest bytes and
+/// leaves no fringe at edges.
 fn without_hidden_colours(picture: &Raster<u8>) -> Raster<u8> {
     let count = picture.channels.count();
     let (row_length, width, height) = (picture.row_length(), picture.width as usize, picture.height as usize);
@@ -178,7 +178,7 @@ fn without_hidden_colours(picture: &Raster<u8>) -> Raster<u8> {
             if !hidden {
                 continue;
             }
-            // A square of which nothing is seen goes on with the colour of the one before.
+            // A fully transparent square takes the mean of the square before.
             if weight > 0 {
                 mean = sums.map(|sum| u8::try_from(sum / weight).unwrap_or(u8::MAX));
             }
@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_seen_has_the_colour_of_what_is() {
+    fn fully_transparent_pixels_take_the_mean_visible_colour() {
         let mut picture = Raster::new(40, 1, Channels::Rgba);
         picture.samples[..4].copy_from_slice(&[10, 20, 30, 255]);
         picture.samples[4..8].copy_from_slice(&[99, 99, 99, 0]);

@@ -1,4 +1,45 @@
-//! AVIF: AV1 by rav1d and rav1e.
+//! AVIF (AV1 Image File Format): AV1 by rav1d and rav1e.
 
-pub(crate) mod decode;
-pub(crate) mod encode;
+mod decode;
+mod encode;
+mod ycbcr;
+
+use darkroom_container::header::Header;
+use darkroom_model::recipe::{Effort, Quality};
+use darkroom_raster::Raster;
+
+use super::{
+    codec::{Codec, DecodeRequest, Decoded, Metadata},
+    features::{ColourSignal, OutputFeatures},
+};
+use crate::RenderError;
+
+/// Animations are not written: rav1e takes too long.
+pub(super) const FEATURES: OutputFeatures = OutputFeatures {
+    alpha: true,
+    animation: false,
+    lossless: false,
+    colour: ColourSignal::CodePoints,
+    exif: true,
+    bits: 8,
+};
+
+pub(super) struct AvifCodec;
+
+impl Codec for AvifCodec {
+    fn metadata(&self, file: &[u8], _: &Header) -> Result<Metadata, RenderError> {
+        decode::metadata(file)
+    }
+
+    fn exif(&self, file: &[u8], _: &Header) -> Option<Vec<u8>> {
+        decode::exif_block(file)
+    }
+
+    fn decode(&self, file: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
+        decode::decode(file, header).map(Decoded::from)
+    }
+
+    fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+        encode::encode(picture, quality, effort)
+    }
+}

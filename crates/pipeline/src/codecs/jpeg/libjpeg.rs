@@ -1,5 +1,5 @@
-//! libjpeg, for every JPEG there is.
-#![allow(unsafe_code)] // FFI
+//! Decoding by libjpeg (mozjpeg): every kind of JPEG, CMYK too.
+#![expect(unsafe_code, reason = "FFI")]
 
 use std::{ffi::c_long, mem::zeroed, ptr};
 
@@ -15,67 +15,70 @@ use darkroom_raster::{Channels, Raster};
 use crate::{
     RenderError,
     codecs::{
-        check_size,
-        jpeg::libjpeg_errors::{Errors, Fault, guard, throw_fault},
+        codec::check_size,
+        jpeg::libjpeg_errors::{ErrorManager, LibjpegError, catch, throw},
     },
     colour::CmykToSrgb,
 };
 
-/// Decodes at so many eighths of the size.
+/// Decodes at so many eighths of the size, 1, 2, 4 or 8. `profile` is used for CMYK alone. More than `max_scans` scans are
+/// refused while decoding.
 pub(super) fn decode(
     bytes: &[u8],
     header: &Header,
     profile: Option<&[u8]>,
     eighths: u32,
-    scans: u32,
+    max_scans: u32,
 ) -> Result<Raster<u8>, RenderError> {
-    let mut decompressor = Decompressor::new(scans);
-    let result = guard(|| decompressor.run(bytes, header, eighths, profile));
-    // SAFETY: nothing runs that could change it.
+    let mut decompressor = Decompressor::new(max_scans);
+    let result = catch(|| decompressor.run(bytes, header, eighths, profile));
+    // SAFETY: libjpeg is not running, so nothing else accesses it.
     let errors = unsafe { &*decompressor.errors };
     let raster = match result {
         Ok(raster) => raster?,
-        Err(Fault::Error(cause)) if errors.ended => return Err(RenderError::truncated("JPEG", cause)),
-        // libjpeg's word for it (JERR_OUT_OF_MEMORY): ours, not the picture's.
-        Err(Fault::Error(cause)) if cause.contains("Insufficient memory") => return Err(RenderError::bug(cause)),
-        Err(Fault::Error(cause)) => return Err(RenderError::broken("JPEG", cause)),
-        Err(Fault::Scans) => return Err(RenderError::too_large(Limit::Scans, scans.into())),
+        Err(LibjpegError::Error(cause)) if errors.premature_end => return Err(RenderError::truncated("JPEG", cause)),
+        // JERR_OUT_OF_MEMORY: not the file's fault.
+        Err(LibjpegError::Error(cause)) if cause.contains("Insufficient memory") => {
+            return Err(RenderError::internal(cause));
+        }
+        Err(LibjpegError::Error(cause)) => return Err(RenderError::damaged("JPEG", cause)),
+        Err(LibjpegError::Scans) => return Err(RenderError::limit_exceeded(Limit::Scans, max_scans.into())),
     };
-    // A file that only lacks its end marker is whole, but one in passes then lacks the last of them.
-    match (errors.ended, errors.corrupt) {
+    // A baseline file that only lacks its EOI marker is whole; a file of several scans may lack the last of them.
+    match (errors.premature_end, errors.corrupt) {
         (true, corrupt) if corrupt || header.scans > 1 => Err(RenderError::truncated("JPEG", "premature end")),
-        (_, true) => Err(RenderError::broken("JPEG", "corrupt data")),
+        (_, true) => Err(RenderError::damaged("JPEG", "corrupt data")),
         _ => Ok(raster),
     }
 }
 
-/// libjpeg's progress manager, and the limit that it watches.
+/// libjpeg's progress manager, and the limit of scans that its callback checks.
 #[repr(C)]
 struct Progress {
-    /// First, so that a pointer to it is a pointer to all.
+    /// First, so that libjpeg's pointer to it is a pointer to the whole struct.
     manager: jpeg_progress_mgr,
-    scans: u32,
+    max_scans: u32,
 }
 
 struct Decompressor {
     state: Box<jpeg_decompress_struct>,
-    errors: *mut Errors,
+    errors: *mut ErrorManager,
     progress: *mut Progress,
 }
 
 impl Decompressor {
-    fn new(scans: u32) -> Self {
+    fn new(max_scans: u32) -> Self {
         // SAFETY: zeroes are valid for all its fields; libjpeg fills it in.
         let mut state: Box<jpeg_decompress_struct> = Box::new(unsafe { zeroed() });
-        let errors = Errors::new();
+        let errors = ErrorManager::new();
         let manager = jpeg_progress_mgr {
-            progress_monitor: Some(watch),
+            progress_monitor: Some(check_scans),
             pass_counter: 0,
             pass_limit: 0 as c_long,
             completed_passes: 0,
             total_passes: 0,
         };
-        let progress = Box::into_raw(Box::new(Progress { manager, scans }));
+        let progress = Box::into_raw(Box::new(Progress { manager, max_scans }));
         state.common.err = errors.cast();
         // SAFETY: the error manager is in place, and all three live as long as this.
         unsafe { jpeg_create_decompress(&raw mut *state) };
@@ -83,7 +86,7 @@ impl Decompressor {
         Self { state, errors, progress }
     }
 
-    /// To be called in [`guard`].
+    /// Must be called inside [`catch`], because libjpeg's errors unwind.
     fn run(
         &mut self,
         bytes: &[u8],
@@ -108,7 +111,7 @@ impl Decompressor {
                 state.out_color_space = J_COLOR_SPACE::JCS_CMYK;
                 Channels::Rgb
             }
-            _ => return Err(RenderError::broken("JPEG", "unknown colour space")),
+            _ => return Err(RenderError::damaged("JPEG", "unknown colour space")),
         };
         state.scale_num = eighths;
         state.scale_denom = 8;
@@ -140,10 +143,10 @@ impl Drop for Decompressor {
     }
 }
 
-/// How many rows are read at a time.
+/// Rows read per call.
 const ROWS: usize = 16;
 
-/// Fills `rows`, of at most [`ROWS`] rows.
+/// Reads as many rows as `rows` has, at most [`ROWS`].
 fn read_rows(state: &mut jpeg_decompress_struct, rows: &mut [u8], row_length: usize) {
     debug_assert_eq!(row_length, state.output_width as usize * usize::try_from(state.output_components).unwrap_or(0));
     let mut pointers = [ptr::null_mut(); ROWS];
@@ -158,7 +161,7 @@ fn read_rows(state: &mut jpeg_decompress_struct, rows: &mut [u8], row_length: us
         // SAFETY: each pointer is to a row of the length that libjpeg writes.
         let read = unsafe { jpeg_read_scanlines(state, pointers[done..].as_mut_ptr(), left) };
         if read == 0 {
-            throw_fault(Fault::Error("no more rows".to_owned()));
+            throw(LibjpegError::Error("no more rows".to_owned()));
         }
         done += read as usize;
     }
@@ -180,13 +183,13 @@ fn read_cmyk(
     Ok(())
 }
 
-/// Called by libjpeg again and again while it works.
-unsafe extern "C-unwind" fn watch(common: &mut jpeg_common_struct) {
+/// libjpeg calls this repeatedly while it decodes.
+unsafe extern "C-unwind" fn check_scans(common: &mut jpeg_common_struct) {
     let progress = common.progress.cast::<Progress>();
     let state = ptr::from_mut(common).cast::<jpeg_decompress_struct>();
     // SAFETY: only ever installed in a decompressor, whose first field `common` is; and with a `Progress`.
-    let (scan, limit) = unsafe { (ptr::addr_of!((*state).input_scan_number).read(), (*progress).scans) };
+    let (scan, limit) = unsafe { (ptr::addr_of!((*state).input_scan_number).read(), (*progress).max_scans) };
     if u32::try_from(scan).unwrap_or(0) > limit {
-        throw_fault(Fault::Scans);
+        throw(LibjpegError::Scans);
     }
 }

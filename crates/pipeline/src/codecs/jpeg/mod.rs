@@ -1,62 +1,88 @@
-//! JPEG: a decoder of our own where it is made smaller, and libjpeg, which reads what the world's cameras and editors
-//! write.
+//! JPEG (ITU-T T.81): decoded by `darkroom_jpeg` where at most half of the size is needed, else by libjpeg (mozjpeg), which
+//! reads every kind; encoded by `darkroom_jpeg`.
 
 mod libjpeg;
 mod libjpeg_errors;
 #[cfg(test)]
 mod tests;
 
-use darkroom_container::header::Header;
-use darkroom_container::jpeg_segments;
+use darkroom_container::{exif, header::Header, jpeg_segments};
+use darkroom_model::{
+    RenditionFormat,
+    recipe::{Effort, Quality},
+};
+use darkroom_raster::{Orientation, Raster, Samples};
 
-use darkroom_container::exif;
-use darkroom_raster::{Orientation, Samples};
-
+use super::{
+    codec::{Codec, DecodeRequest, Decoded, Metadata},
+    features::{ColourSignal, OutputFeatures},
+};
 use crate::{
     RenderError,
-    codecs::{Metadata, Still},
-    colour::{MAX_PROFILE, Space},
+    colour::{ColourSpace, MAX_PROFILE},
 };
 
-/// By the first EXIF segment.
-pub(super) fn orientation(bytes: &[u8]) -> Orientation {
-    jpeg_segments::exif(bytes).map(exif::orientation).map(Orientation::from_tag).unwrap_or_default()
+pub(super) const FEATURES: OutputFeatures =
+    OutputFeatures { alpha: false, animation: false, lossless: false, colour: ColourSignal::Icc, exif: true, bits: 8 };
+
+pub(super) struct JpegCodec;
+
+impl Codec for JpegCodec {
+    /// The ICC profile may be split over segments (ICC.1:2022, annex B.4).
+    fn metadata(&self, file: &[u8], _: &Header) -> Result<Metadata, RenderError> {
+        let profile = jpeg_segments::icc_profile(file, MAX_PROFILE);
+        Ok(Metadata {
+            orientation: orientation(file),
+            colour_space: profile.map_or(ColourSpace::Srgb, ColourSpace::Icc),
+            lossy_format: Some(RenditionFormat::Jpeg),
+            has_block_artefacts: true,
+        })
+    }
+
+    fn quick_orientation(&self, file: &[u8]) -> Option<Orientation> {
+        Some(orientation(file))
+    }
+
+    fn exif(&self, file: &[u8], _: &Header) -> Option<Vec<u8>> {
+        jpeg_segments::exif(file).map(<[u8]>::to_vec)
+    }
+
+    /// Decodes at the smallest number of eighths of the size that is at least as large as requested.
+    fn decode(&self, file: &[u8], header: &Header, request: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
+        let extent = |eighths| (scaled(header.width, eighths), scaled(header.height, eighths));
+        let reduced_eighths = (1..=4).find(|eighths| {
+            let (width, height) = extent(*eighths);
+            width >= request.at_least.0 && height >= request.at_least.1
+        });
+        let reduced = reduced_eighths.and_then(|eighths| {
+            Some((darkroom_jpeg::decode_reduced(file, (header.width, header.height), eighths)?, eighths))
+        });
+        let (raster, eighths) = if let Some(reduced) = reduced {
+            reduced
+        } else {
+            // libjpeg has no SIMD code for three eighths: four are faster.
+            let eighths = reduced_eighths.map_or(8, u32::next_power_of_two);
+            let profile = if let ColourSpace::Icc(profile) = &request.metadata.colour_space {
+                Some(profile.as_slice())
+            } else {
+                None
+            };
+            (libjpeg::decode(file, header, profile, eighths, request.max_scans)?, eighths)
+        };
+        Ok(Decoded { samples: Samples::Eight(raster), extent: extent(eighths) })
+    }
+
+    fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+        darkroom_jpeg::encode(picture, quality, effort).map_err(RenderError::internal)
+    }
 }
 
-/// Reads the orientation and the ICC profile, which may be spread over segments (ICC.1:2022, annex B.4).
-pub(super) fn metadata(bytes: &[u8]) -> Metadata {
-    let profile = jpeg_segments::icc_profile(bytes, MAX_PROFILE);
-    Metadata { orientation: orientation(bytes), space: profile.map_or(Space::Srgb, Space::Icc), ..Metadata::default() }
+/// From the first EXIF segment.
+fn orientation(file: &[u8]) -> Orientation {
+    jpeg_segments::exif(file).map(exif::orientation).map(Orientation::from_tag).unwrap_or_default()
 }
 
-/// Decodes, at a few eighths of the size where that is still `at_least` so large.
-pub(super) fn decode(
-    bytes: &[u8],
-    header: &Header,
-    metadata: &Metadata,
-    at_least: (f64, f64),
-    scans: u32,
-) -> Result<Still, RenderError> {
-    let sides = |eighths| (side(header.width, eighths), side(header.height, eighths));
-    let few = (1..=4).find(|eighths| {
-        let (width, height) = sides(*eighths);
-        width >= at_least.0 && height >= at_least.1
-    });
-    let reduced = few.and_then(|eighths| {
-        Some((darkroom_jpeg::decode_reduced(bytes, (header.width, header.height), eighths)?, eighths))
-    });
-    let (raster, eighths) = if let Some(reduced) = reduced {
-        reduced
-    } else {
-        // It has no vector code for three.
-        let eighths = few.map_or(8, u32::next_power_of_two);
-        let profile = if let Space::Icc(profile) = &metadata.space { Some(profile.as_slice()) } else { None };
-        (libjpeg::decode(bytes, header, profile, eighths, scans)?, eighths)
-    };
-    Ok(Still { samples: Samples::Eight(raster), extent: sides(eighths) })
-}
-
-/// A side at so many eighths: exactly, where the last sample is of less than there is beside it.
-fn side(length: u32, eighths: u32) -> f64 {
+/// The exact length of a side at so many eighths of the size: the last sample may be partly covered.
+fn scaled(length: u32, eighths: u32) -> f64 {
     f64::from(length) * f64::from(eighths) / 8.0
 }

@@ -1,4 +1,4 @@
-#![allow(clippy::cast_possible_truncation)] // small numbers
+#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
 
 use std::io::Cursor;
 
@@ -17,18 +17,18 @@ fn reduced(file: &[u8], eighths: u32) -> Option<Raster<u8>> {
     darkroom_jpeg::decode_reduced(file, (header.width, header.height), eighths)
 }
 
-/// As bright as gray, so that nothing is cut off.
+/// Gray noise, far enough from black and white that nothing is clipped.
 fn noise(x: u32, y: u32) -> [u8; 3] {
     [100 + (mixed(x, y) >> 24) as u8 / 5; 3]
 }
 
-fn furthest(one: &Raster<u8>, other: &Raster<u8>) -> u8 {
+fn max_difference(one: &Raster<u8>, other: &Raster<u8>) -> u8 {
     assert_eq!((one.width, one.height, one.channels), (other.width, other.height, other.channels));
     one.samples.iter().zip(&other.samples).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
 #[test]
-fn all_of_the_noise_is_read_and_the_means_of_its_blocks_are_kept() {
+fn a_reduced_decode_keeps_the_mean_of_each_block() {
     for gray in [false, true] {
         let file = Baseline { gray, ..Baseline::new(160, 80) }.encode(noise);
         let means = libjpeg::decode(&file, &header_of(&file), None, 1, 9).unwrap();
@@ -53,5 +53,5 @@ fn gray_is_one_channel() {
     let file = Jpeg::new(40, 24).gray().encode(|_, x, y| (x + 3 * y) as u8);
     let raster = reduced(&file, 2).unwrap();
     assert_eq!((raster.width, raster.height, raster.channels), (10, 6, Channels::Gray));
-    assert!(furthest(&raster, &libjpeg::decode(&file, &header_of(&file), None, 2, 9).unwrap()) <= 1);
+    assert!(max_difference(&raster, &libjpeg::decode(&file, &header_of(&file), None, 2, 9).unwrap()) <= 1);
 }

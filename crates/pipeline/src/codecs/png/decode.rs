@@ -1,80 +1,76 @@
-//! PNG and APNG.
+//! PNG and APNG to pixels.
 
-use darkroom_raster::Orientation;
 use std::io::{Cursor, ErrorKind};
 
-use darkroom_container::header::Header;
+use darkroom_container::{exif, header::Header};
+use darkroom_raster::{Channels, Orientation, Raster, Samples};
 use moxcms::Chromaticity;
 use png::{
     BitDepth, BlendOp, ColorType, Decoder, DecodingError, DisposeOp, Info, Limits, Reader, SourceChromaticities,
     Transformations,
 };
 
-use darkroom_container::exif;
-use darkroom_raster::{Channels, Raster, Samples};
-
 use crate::{
     RenderError,
     codecs::{
-        Animation, Frame, Metadata,
-        canvas::{Canvas, Place},
-        check_size,
+        codec::{Animation, AnimationFrame, Metadata, check_size},
+        frame_canvas::{FrameCanvas, FrameRect},
     },
-    colour::{MAX_PROFILE, Space},
+    colour::{ColourSpace, MAX_PROFILE},
 };
 
-/// What the decoder may allocate beside the pixels: a profile unpacked, and a few rows. A chunk that would need more
-/// is passed over.
-const MAX_BYTES: usize = MAX_PROFILE + (8 << 20);
+/// Bytes that the decoder may allocate besides the pixels: a decompressed ICC profile and a few rows. Chunks that need more
+/// are skipped.
+const MAX_ALLOCATION: usize = MAX_PROFILE + (8 << 20);
 
-/// The value of gAMA, in hundred-thousandths, that stands for sRGB.
+/// The value of gAMA, in units of 1/100,000, that approximates sRGB's curve (W3C PNG, third edition, section 4.3).
 const SRGB_GAMMA: u32 = 45_455;
 
 type PngReader<'a> = Reader<Cursor<&'a [u8]>>;
 
 fn open(bytes: &[u8], transformations: Transformations) -> Result<PngReader<'_>, RenderError> {
-    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MAX_BYTES });
+    let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: MAX_ALLOCATION });
     decoder.set_ignore_text_chunk(true);
     decoder.set_transformations(transformations);
-    decoder.read_info().map_err(fault)
+    decoder.read_info().map_err(decode_error)
 }
 
-fn fault(error: DecodingError) -> RenderError {
+fn decode_error(error: DecodingError) -> RenderError {
     match error {
         DecodingError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => RenderError::truncated("PNG", io),
-        error => RenderError::broken("PNG", error),
+        error => RenderError::damaged("PNG", error),
     }
 }
 
-pub(crate) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
+pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
     let reader = open(bytes, Transformations::IDENTITY)?;
     let info = reader.info();
     let orientation =
         info.exif_metadata.as_deref().map(exif::orientation).map(Orientation::from_tag).unwrap_or_default();
-    Ok(Metadata { orientation, space: space(info), ..Metadata::default() })
+    Ok(Metadata { orientation, colour_space: colour_space(info), ..Metadata::default() })
 }
 
-pub(crate) fn exif_of(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn exif_block(bytes: &[u8]) -> Option<Vec<u8>> {
     let reader = open(bytes, Transformations::IDENTITY).ok()?;
     reader.info().exif_metadata.as_deref().map(<[u8]>::to_vec)
 }
 
 /// The order of precedence is the standard's (W3C PNG, third edition, section 4.3).
-fn space(info: &Info<'_>) -> Space {
+fn colour_space(info: &Info<'_>) -> ColourSpace {
     if let Some(cicp) = info.coding_independent_code_points {
-        return Space::from_code_points(cicp.color_primaries.into(), cicp.transfer_function.into());
+        return ColourSpace::from_code_points(cicp.color_primaries.into(), cicp.transfer_function.into());
     }
     if let Some(profile) = &info.icc_profile {
-        return Space::Icc(profile.to_vec());
+        return ColourSpace::Icc(profile.to_vec());
     }
     match (info.srgb, info.gama_chunk.map(png::ScaledFloat::into_scaled)) {
         (None, Some(gamma @ 1..)) if gamma.abs_diff(SRGB_GAMMA) > 50 || info.chrm_chunk.is_some() => {
-            // cHRM with sRGB's gamma is found to change nothing where it is sRGB's too.
+            // A cHRM that equals sRGB's primaries makes a conversion that changes nothing, which is found later.
             let exponent = if gamma.abs_diff(SRGB_GAMMA) > 50 { 100_000.0 / f64::from(gamma) } else { 2.2 };
-            #[allow(clippy::cast_possible_truncation)]
-            Space::Gamma(exponent as f32, info.chrm_chunk.as_ref().map(chromaticities))
+            #[expect(clippy::cast_possible_truncation, reason = "single precision suffices")]
+            ColourSpace::Gamma(exponent as f32, info.chrm_chunk.as_ref().map(chromaticities))
         }
-        _ => Space::Srgb,
+        _ => ColourSpace::Srgb,
     }
 }
 
@@ -88,18 +84,18 @@ fn channels(kind: ColorType) -> Result<Channels, RenderError> {
         ColorType::GrayscaleAlpha => Ok(Channels::GrayAlpha),
         ColorType::Rgb => Ok(Channels::Rgb),
         ColorType::Rgba => Ok(Channels::Rgba),
-        ColorType::Indexed => Err(RenderError::broken("PNG", "the palette was not expanded")),
+        ColorType::Indexed => Err(RenderError::damaged("PNG", "the palette was not expanded")),
     }
 }
 
-pub(crate) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
     let mut reader = open(bytes, Transformations::EXPAND)?;
     check_size(header, reader.info().size(), "PNG")?;
     let (kind, depth) = reader.output_color_type();
     let channels = channels(kind)?;
-    let size = reader.output_buffer_size().ok_or_else(|| RenderError::broken("PNG", "the picture has no size"))?;
+    let size = reader.output_buffer_size().ok_or_else(|| RenderError::damaged("PNG", "the picture has no size"))?;
     let mut samples = vec![0; size];
-    reader.next_frame(&mut samples).map_err(fault)?;
+    reader.next_frame(&mut samples).map_err(decode_error)?;
     let (width, height) = (header.width, header.height);
     Ok(if depth == BitDepth::Sixteen {
         let samples = samples.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
@@ -109,31 +105,35 @@ pub(crate) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     })
 }
 
-pub(crate) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+pub(super) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
     let wanted = Transformations::EXPAND | Transformations::STRIP_16 | Transformations::ALPHA;
     let mut reader = open(bytes, wanted)?;
     check_size(header, reader.info().size(), "PNG")?;
-    let control = reader.info().animation_control.ok_or_else(|| RenderError::broken("PNG", "no animation"))?;
-    let size = reader.output_buffer_size().ok_or_else(|| RenderError::broken("PNG", "the picture has no size"))?;
+    let control = reader.info().animation_control.ok_or_else(|| RenderError::damaged("PNG", "no animation"))?;
+    let size = reader.output_buffer_size().ok_or_else(|| RenderError::damaged("PNG", "the picture has no size"))?;
     let mut buffer = vec![0; size];
     if reader.info().frame_control.is_none() {
-        // The still picture for readers that know no animation.
-        reader.next_frame(&mut buffer).map_err(fault)?;
+        // The default image is not part of the animation.
+        reader.next_frame(&mut buffer).map_err(decode_error)?;
     }
-    let mut canvas = Canvas::new(header.width, header.height);
+    let mut canvas = FrameCanvas::new(header.width, header.height);
     let frames = (0..header.frames).map(move |_| next_frame(&mut reader, &mut buffer, &mut canvas));
     Ok(Animation { plays: control.num_plays, frames: Box::new(frames) })
 }
 
-fn next_frame(reader: &mut PngReader<'_>, buffer: &mut [u8], canvas: &mut Canvas) -> Result<Frame, RenderError> {
-    let frame = reader.next_frame(buffer).map_err(fault)?;
-    let control = *reader.info().frame_control().ok_or_else(|| RenderError::broken("PNG", "no frame control"))?;
+fn next_frame(
+    reader: &mut PngReader<'_>,
+    buffer: &mut [u8],
+    canvas: &mut FrameCanvas,
+) -> Result<AnimationFrame, RenderError> {
+    let frame = reader.next_frame(buffer).map_err(decode_error)?;
+    let control = *reader.info().frame_control().ok_or_else(|| RenderError::damaged("PNG", "no frame control"))?;
     let used = buffer.get(..frame.line_size * frame.height as usize).unwrap_or(buffer);
     let rgba = match frame.color_type {
         ColorType::GrayscaleAlpha => used.chunks_exact(2).flat_map(|p| [p[0], p[0], p[0], p[1]]).collect(),
         _ => used.to_vec(),
     };
-    let place = Place {
+    let rect = FrameRect {
         left: i64::from(control.x_offset),
         top: i64::from(control.y_offset),
         width: frame.width,
@@ -143,16 +143,16 @@ fn next_frame(reader: &mut PngReader<'_>, buffer: &mut [u8], canvas: &mut Canvas
         canvas.save();
     }
     match control.blend_op {
-        BlendOp::Source => canvas.replace(place, &rgba),
-        BlendOp::Over => canvas.blend(place, &rgba),
+        BlendOp::Source => canvas.replace(rect, &rgba),
+        BlendOp::Over => canvas.blend(rect, &rgba),
     }
     let picture = canvas.picture();
     match control.dispose_op {
         DisposeOp::None => {}
-        DisposeOp::Background => canvas.clear(place),
+        DisposeOp::Background => canvas.clear(rect),
         DisposeOp::Previous => canvas.restore(),
     }
-    // A denominator of 0 stands for 100.
+    // A denominator of 0 means 100 (section 11.3.6.2 of the specification: fcTL).
     let parts = if control.delay_den == 0 { 100 } else { u32::from(control.delay_den) };
-    Ok(Frame { picture, milliseconds: (u32::from(control.delay_num) * 1000 + parts / 2) / parts })
+    Ok(AnimationFrame { picture, milliseconds: (u32::from(control.delay_num) * 1000 + parts / 2) / parts })
 }

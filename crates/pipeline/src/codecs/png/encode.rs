@@ -1,4 +1,4 @@
-//! PNG: a palette where that looks the same, else lossless.
+//! PNG from pixels: with a palette where that looks the same, else without loss.
 
 use darkroom_model::recipe::{Effort, Quality};
 use imagequant::{Attributes, RGBA};
@@ -8,8 +8,8 @@ use darkroom_raster::{Channels, Raster};
 
 use crate::RenderError;
 
-/// imagequant's speed, 1 to 10, and libdeflate's level, 1 to 12, for a palette. 4 and 9 take a quarter more time than 6 and 7
-/// for 1 % of the bytes; from 7 on imagequant dithers without looking at the picture.
+/// imagequant's speed, 1 (best) to 10 (fastest), and libdeflate's level, 1 to 12, for a palette. 4 and 9 take a quarter more
+/// time than 6 and 7 and save 1 % of the bytes; from speed 7 on imagequant dithers without regard to the picture.
 const fn palette_effort(effort: Effort) -> (i32, u8) {
     match effort {
         Effort::Speed => (10, 6),
@@ -18,9 +18,9 @@ const fn palette_effort(effort: Effort) -> (i32, u8) {
     }
 }
 
-/// Encodes with a palette of as few colours as `quality` allows, or without loss where 256 are too few. 100 asks for
-/// lossless. 256 grays are all there are, so gray is lossless too, if it is transparent only where that is smaller.
-pub(crate) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+/// Encodes with a palette of as few colours as `quality` allows, or without loss where 256 colours are too few. Quality 100
+/// is lossless. So is gray, which has 256 levels at most; gray with transparency only where that makes the smaller file.
+pub(super) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let gray = picture.is_gray();
     if quality.get() == 100 || (gray && !picture.channels.has_alpha()) {
         return lossless(picture, effort);
@@ -33,41 +33,41 @@ pub(crate) fn encode(picture: &Raster<u8>, quality: Quality, effort: Effort) -> 
     Ok(png)
 }
 
-/// The worst palette that is taken, and the one that is aimed at, on imagequant's scale. The scale is stricter than
-/// JPEG's. At a quality of 80, graphics have a SSIMULACRA2 of 83 when 97 is aimed at; aiming at 95 takes 2 from it for 4 % of
-/// the bytes; lossless costs three times as many.
-const fn range(quality: Quality) -> (u8, u8) {
+/// The lowest quality of a palette that is accepted, and the target quality, on imagequant's scale, which is stricter than
+/// JPEG's. At quality 80 the target is 97, and graphics have an SSIMULACRA2 of 83. A target of 95 lowers it by 2 and saves 4 %
+/// of the bytes; lossless files are three times as large.
+const fn palette_quality(quality: Quality) -> (u8, u8) {
     let quality = quality.get();
     (quality / 4 * 3, 100 - (100 - quality) / 6)
 }
 
-/// How much of an error is handed on to the pixels around, of what imagequant holds right for each. All of it hides bands in
-/// gradients a little better, and takes 10 % more bytes for one point of SSIMULACRA2; none takes 15 % fewer, and shows them.
+/// The strength of error diffusion, 0 to 1, relative to imagequant's own choice for each pixel. 1 hides banding in gradients a
+/// little better: one point of SSIMULACRA2 for 10 % more bytes. 0 saves 15 % of the bytes, and banding is visible.
 const DITHERING: f32 = 0.5;
 
 fn palette(picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Option<Vec<u8>>, RenderError> {
-    let (worst, wanted) = range(quality);
+    let (worst, wanted) = palette_quality(quality);
     let (speed, compression) = palette_effort(effort);
     let mut attributes = Attributes::new();
-    attributes.set_speed(speed).map_err(RenderError::bug)?;
-    attributes.set_quality(worst, wanted).map_err(RenderError::bug)?;
+    attributes.set_speed(speed).map_err(RenderError::internal)?;
+    attributes.set_quality(worst, wanted).map_err(RenderError::internal)?;
     let rgba = picture.to_rgba();
     let pixels: Vec<RGBA> = rgba.chunks_exact(4).map(|p| RGBA::new(p[0], p[1], p[2], p[3])).collect();
     let (width, height) = (picture.width as usize, picture.height as usize);
-    let mut image = attributes.new_image(pixels, width, height, 0.0).map_err(RenderError::bug)?;
+    let mut image = attributes.new_image(pixels, width, height, 0.0).map_err(RenderError::internal)?;
     let mut result = match attributes.quantize(&mut image) {
         Ok(result) => result,
         Err(imagequant::Error::QualityTooLow) => return Ok(None),
-        Err(error) => return Err(RenderError::bug(error)),
+        Err(error) => return Err(RenderError::internal(error)),
     };
-    result.set_dithering_level(DITHERING).map_err(RenderError::bug)?;
-    let (palette, indices) = result.remapped(&mut image).map_err(RenderError::bug)?;
+    result.set_dithering_level(DITHERING).map_err(RenderError::internal)?;
+    let (palette, indices) = result.remapped(&mut image).map_err(RenderError::internal)?;
     let palette: Vec<RGBA8> = palette.into_iter().map(|c| RGBA8::new(c.r, c.g, c.b, c.a)).collect();
     let options = Options {
-        // Neighbours in a palette have nothing to do with each other, so a filter only makes noise of them.
+        // Neighbouring palette indices are unrelated, so filters do not help.
         filters: indexset! { FilterStrategy::NONE },
         deflater: Deflater::Libdeflater { compression },
-        // The palette is as small as it can be, and the one way to write it needs no trial.
+        // imagequant's palette is minimal already, so oxipng's reductions would only cost time.
         palette_reduction: false,
         color_type_reduction: false,
         grayscale_reduction: false,
@@ -86,14 +86,14 @@ fn lossless(picture: &Raster<u8>, effort: Effort) -> Result<Vec<u8>, RenderError
     };
     let written = |samples: Vec<u8>, filters, compression| {
         let deflater = Deflater::Libdeflater { compression };
-        // Gray stays gray, and is not made a palette of colours.
+        // Gray is not turned into a palette.
         let color_type_reduction = picture.channels != Channels::Gray;
         let options = Options { filters, deflater, optimize_alpha: true, color_type_reduction, ..base() };
-        let height = u32::try_from(samples.len() / picture.row_length()).map_err(RenderError::bug)?;
+        let height = u32::try_from(samples.len() / picture.row_length()).map_err(RenderError::internal)?;
         write((picture.width, height), kind.clone(), samples, &options)
     };
     let one = |compression| {
-        let bytes = |filter| written(bands(picture), indexset! { filter }, 1).map(|png| png.len());
+        let bytes = |filter| written(sample_rows(picture), indexset! { filter }, 1).map(|png| png.len());
         let plain = bytes(FilterStrategy::NONE)? <= bytes(FilterStrategy::MinSum)?;
         let filter = if plain { FilterStrategy::NONE } else { FilterStrategy::MinSum };
         written(picture.samples.clone(), indexset! { filter }, compression)
@@ -108,13 +108,14 @@ fn lossless(picture: &Raster<u8>, effort: Effort) -> Result<Vec<u8>, RenderError
     }
 }
 
-/// Of each so many rows, the first so many.
-const BAND: (usize, usize) = (64, 8);
+/// Of every 64 rows, the first 8 are sampled.
+const SAMPLED_ROWS: (usize, usize) = (64, 8);
 
-/// A part of the rows: the filter that makes less of them makes less of the whole, and is found in a tenth of the time.
-fn bands(picture: &Raster<u8>) -> Vec<u8> {
-    let [all, some] = [BAND.0, BAND.1].map(|rows| rows * picture.row_length());
-    picture.samples.chunks(all).flat_map(|rows| &rows[..some.min(rows.len())]).copied().collect()
+/// A sample of the rows. The filter that compresses them best is the best for the whole picture, and is found in a tenth of
+/// the time.
+fn sample_rows(picture: &Raster<u8>) -> Vec<u8> {
+    let [period, sampled] = [SAMPLED_ROWS.0, SAMPLED_ROWS.1].map(|rows| rows * picture.row_length());
+    picture.samples.chunks(period).flat_map(|rows| &rows[..sampled.min(rows.len())]).copied().collect()
 }
 
 fn base() -> Options {
@@ -127,6 +128,6 @@ fn write(
     data: Vec<u8>,
     options: &Options,
 ) -> Result<Vec<u8>, RenderError> {
-    let raw = RawImage::new(width, height, kind, BitDepth::Eight, data).map_err(RenderError::bug)?;
-    raw.create_optimized_png(options).map_err(RenderError::bug)
+    let raw = RawImage::new(width, height, kind, BitDepth::Eight, data).map_err(RenderError::internal)?;
+    raw.create_optimized_png(options).map_err(RenderError::internal)
 }

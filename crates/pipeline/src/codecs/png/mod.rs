@@ -1,4 +1,42 @@
 //! PNG and APNG (W3C PNG, third edition).
 
-pub(crate) mod decode;
-pub(crate) mod encode;
+mod decode;
+mod encode;
+
+use darkroom_container::header::Header;
+use darkroom_model::recipe::{Effort, Quality};
+use darkroom_raster::Raster;
+
+use super::{
+    codec::{Animation, Codec, DecodeRequest, Decoded, Metadata},
+    features::{ColourSignal, OutputFeatures},
+};
+use crate::RenderError;
+
+/// Animations are not written: WebP's are smaller.
+pub(super) const FEATURES: OutputFeatures =
+    OutputFeatures { alpha: true, animation: false, lossless: true, colour: ColourSignal::Icc, exif: true, bits: 8 };
+
+pub(super) struct PngCodec;
+
+impl Codec for PngCodec {
+    fn metadata(&self, file: &[u8], _: &Header) -> Result<Metadata, RenderError> {
+        decode::metadata(file)
+    }
+
+    fn exif(&self, file: &[u8], _: &Header) -> Option<Vec<u8>> {
+        decode::exif_block(file)
+    }
+
+    fn decode(&self, file: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
+        decode::decode(file, header).map(Decoded::from)
+    }
+
+    fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+        decode::animation(file, header)
+    }
+
+    fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+        encode::encode(picture, quality, effort)
+    }
+}

@@ -1,32 +1,29 @@
-//! WebP through libwebp.
-#![allow(unsafe_code)] // FFI
+//! WebP to pixels, through libwebp.
+#![expect(unsafe_code, reason = "FFI")]
 
-use darkroom_container::webp_chunks;
-use darkroom_raster::Orientation;
 use std::{mem::zeroed, ptr, slice};
 
-use darkroom_container::header::Header;
+use darkroom_container::{exif, header::Header, webp_chunks};
+use darkroom_model::RenditionFormat;
+use darkroom_raster::{Channels, Orientation, Raster, Samples};
 use libwebp_sys::{
     VP8StatusCode, WEBP_CSP_MODE, WebPAnimDecoder, WebPAnimDecoderDelete, WebPAnimDecoderGetInfo,
     WebPAnimDecoderGetNext, WebPAnimDecoderNew, WebPAnimDecoderOptions, WebPAnimDecoderOptionsInit, WebPAnimInfo,
     WebPData, WebPDecodeRGBAInto, WebPDecodeRGBInto, WebPGetFeatures,
 };
 
-use darkroom_container::exif;
-use darkroom_raster::{Channels, Raster, Samples};
-
 use crate::{
     RenderError,
-    codecs::{Animation, Frame, Metadata, check_size},
-    colour::{MAX_PROFILE, Space},
+    codecs::codec::{Animation, AnimationFrame, Metadata, check_size},
+    colour::{ColourSpace, MAX_PROFILE},
 };
 
-pub(crate) fn metadata(bytes: &[u8]) -> Metadata {
+pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     let mut metadata = Metadata::default();
     for (kind, body) in webp_chunks::chunks(bytes) {
         match kind {
-            b"ICCP" if body.len() <= MAX_PROFILE => metadata.space = Space::Icc(body.to_vec()),
-            b"VP8 " => metadata.lossy_webp = true,
+            b"ICCP" if body.len() <= MAX_PROFILE => metadata.colour_space = ColourSpace::Icc(body.to_vec()),
+            b"VP8 " => metadata.lossy_format = Some(RenditionFormat::Webp),
             b"EXIF" => metadata.orientation = Orientation::from_tag(exif::orientation(body)),
             _ => {}
         }
@@ -34,44 +31,44 @@ pub(crate) fn metadata(bytes: &[u8]) -> Metadata {
     metadata
 }
 
-pub(crate) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
+pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
     // SAFETY: zeroes are valid for a struct of integers.
     let mut features = unsafe { zeroed() };
     // SAFETY: pointer and length are of one slice.
     let status = unsafe { WebPGetFeatures(bytes.as_ptr(), bytes.len(), &raw mut features) };
     if status != VP8StatusCode::VP8_STATUS_OK {
-        return Err(RenderError::broken("WebP", "no features"));
+        return Err(RenderError::damaged("WebP", "no features"));
     }
     let size = (u32::try_from(features.width).unwrap_or(0), u32::try_from(features.height).unwrap_or(0));
     check_size(header, size, "WebP")?;
     let channels = if features.has_alpha == 0 { Channels::Rgb } else { Channels::Rgba };
     let mut raster = Raster::new(header.width, header.height, channels);
-    let stride = i32::try_from(raster.row_length()).map_err(RenderError::bug)?;
+    let stride = i32::try_from(raster.row_length()).map_err(RenderError::internal)?;
     let into = if channels == Channels::Rgb { WebPDecodeRGBInto } else { WebPDecodeRGBAInto };
     let (target, length) = (raster.samples.as_mut_ptr(), raster.samples.len());
     // SAFETY: the target has `length` bytes: a stride for each row of the checked size.
     let decoded = unsafe { into(bytes.as_ptr(), bytes.len(), target, length, stride) };
     if decoded.is_null() {
-        return Err(RenderError::broken("WebP", "cannot be decoded"));
+        return Err(RenderError::damaged("WebP", "cannot be decoded"));
     }
     Ok(Samples::Eight(raster))
 }
 
-pub(crate) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+pub(super) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
     let mut decoder = Decoder::new(bytes, header)?;
     let plays = decoder.plays;
     let frames = (0..header.frames).map(move |_| decoder.next());
     Ok(Animation { plays, frames: Box::new(frames) })
 }
 
-/// libwebp's decoder of animations, which composes the frames.
+/// libwebp's animation decoder, which composites the frames.
 struct Decoder<'a> {
     raw: *mut WebPAnimDecoder,
     size: (u32, u32),
     plays: u32,
     /// When the last frame ended, in milliseconds.
     elapsed: i32,
-    /// The decoder reads from it all its life.
+    /// The C decoder keeps a pointer into it.
     _bytes: &'a [u8],
 }
 
@@ -82,30 +79,30 @@ impl<'a> Decoder<'a> {
         let mut options: WebPAnimDecoderOptions = unsafe { zeroed() };
         // SAFETY: a valid pointer.
         if unsafe { WebPAnimDecoderOptionsInit(&raw mut options) } == 0 {
-            return Err(RenderError::bug("libwebp has another version"));
+            return Err(RenderError::internal("libwebp has another version"));
         }
         options.color_mode = WEBP_CSP_MODE::MODE_RGBA;
         // SAFETY: `data` is copied; the bytes it points to outlive the decoder.
         let raw = unsafe { WebPAnimDecoderNew(&raw const data, &raw const options) };
         if raw.is_null() {
-            return Err(RenderError::broken("WebP", "no animation"));
+            return Err(RenderError::damaged("WebP", "no animation"));
         }
         let mut decoder = Self { raw, size: (header.width, header.height), plays: 0, elapsed: 0, _bytes: bytes };
         let mut info = WebPAnimInfo::default();
         // SAFETY: valid pointers.
         if unsafe { WebPAnimDecoderGetInfo(raw, &raw mut info) } == 0 {
-            return Err(RenderError::broken("WebP", "no information"));
+            return Err(RenderError::damaged("WebP", "no information"));
         }
         check_size(header, (info.canvas_width, info.canvas_height), "WebP")?;
         decoder.plays = info.loop_count;
         Ok(decoder)
     }
 
-    fn next(&mut self) -> Result<Frame, RenderError> {
+    fn next(&mut self) -> Result<AnimationFrame, RenderError> {
         let (mut pixels, mut end) = (ptr::null_mut(), 0);
         // SAFETY: valid pointers; the decoder writes the address of its own canvas.
         if unsafe { WebPAnimDecoderGetNext(self.raw, &raw mut pixels, &raw mut end) } == 0 || pixels.is_null() {
-            return Err(RenderError::broken("WebP", "a frame cannot be decoded"));
+            return Err(RenderError::damaged("WebP", "a frame cannot be decoded"));
         }
         let (width, height) = self.size;
         let length = width as usize * height as usize * 4;
@@ -113,7 +110,7 @@ impl<'a> Decoder<'a> {
         let samples = unsafe { slice::from_raw_parts(pixels, length) }.to_vec();
         let milliseconds = u32::try_from(end.saturating_sub(self.elapsed)).unwrap_or(0);
         self.elapsed = end;
-        Ok(Frame { picture: Raster { width, height, channels: Channels::Rgba, samples }, milliseconds })
+        Ok(AnimationFrame { picture: Raster { width, height, channels: Channels::Rgba, samples }, milliseconds })
     }
 }
 

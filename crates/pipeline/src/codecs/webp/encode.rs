@@ -1,5 +1,5 @@
-//! WebP through libwebp, still and animated.
-#![allow(unsafe_code)] // FFI
+//! WebP from pixels, still and animated, through libwebp.
+#![expect(unsafe_code, reason = "FFI")]
 
 use std::{ffi::c_int, marker::PhantomData, mem::zeroed, ptr, slice};
 
@@ -14,10 +14,10 @@ use libwebp_sys::{
 use darkroom_raster::{Channels, Raster};
 
 use super::planes::Planes;
-use crate::RenderError;
+use crate::{RenderError, codecs::AnimationEncoder};
 
-/// libwebp's method, 0 (fast) to 6 (small): 2 takes 0.4 of the time of 4 for 5 % more bytes at equal SSIMULACRA2, 6 three
-/// times as long for 5 % fewer.
+/// libwebp's method, 0 (fastest) to 6 (smallest). At equal SSIMULACRA2, 2 takes 0.4 times as long as 4 and makes 5 % more
+/// bytes; 6 takes three times as long and makes 5 % fewer.
 const fn method(effort: Effort) -> c_int {
     match effort {
         Effort::Speed => 2,
@@ -26,29 +26,29 @@ const fn method(effort: Effort) -> c_int {
     }
 }
 
-/// The quality as libwebp counts it: 76 for 80, and no lower at both ends. Its own 80 makes files as large as other programs'
-/// only where those have blurred the picture before.
-fn scale(quality: Quality) -> f32 {
+/// Our quality on libwebp's scale: 80 becomes 76; both ends stay. libwebp's 80 would make files larger than other programs'
+/// at the same quality, because those resize to blurrier pictures.
+fn libwebp_quality(quality: Quality) -> f32 {
     let quality = f32::from(quality.get());
     quality - quality * (100.0 - quality) / 440.0
 }
 
-/// The longest a frame can be shown, in milliseconds: RFC 9649, section 2.7.1.1, has 24 bits for it.
-const LONGEST: u32 = (1 << 24) - 1;
+/// The longest a frame can be shown: four and a half hours, 24 bits of milliseconds (RFC 9649, section 2.7.1.1).
+const MAX_FRAME_MILLISECONDS: u32 = (1 << 24) - 1;
 
 fn config(quality: Quality, effort: Effort) -> Result<WebPConfig, RenderError> {
-    let mut config = WebPConfig::new().map_err(|()| RenderError::bug("libwebp has another version"))?;
-    config.quality = scale(quality);
+    let mut config = WebPConfig::new().map_err(|()| RenderError::internal("libwebp has another version"))?;
+    config.quality = libwebp_quality(quality);
     config.method = method(effort);
-    // Edges stay sharper than with libwebp's own 0, for the same bytes: 0.1 more of SSIMULACRA2.
+    // Sharper edges for the same bytes: 0.1 more SSIMULACRA2 than the default of 0.
     config.filter_sharpness = 3;
-    // Flat parts, where the eye sees steps first, get more of the bytes than with libwebp's own 50. With 60,
-    // Kodak's pictures lose 0.3 points of SSIMULACRA2.
+    // More bits for flat areas, where banding is most visible, than the default of 50. 60 costs Kodak's test pictures 0.3 points
+    // of SSIMULACRA2.
     config.sns_strength = 58;
     Ok(config)
 }
 
-/// A picture as libwebp takes it, in its own memory or in planes of ours.
+/// libwebp's input picture, in its own memory or borrowing our planes.
 struct Picture<'a> {
     raw: WebPPicture,
     planes: PhantomData<&'a mut Planes>,
@@ -56,22 +56,22 @@ struct Picture<'a> {
 
 impl<'a> Picture<'a> {
     fn empty(width: u32, height: u32) -> Result<Self, RenderError> {
-        let mut raw = WebPPicture::new().map_err(|()| RenderError::bug("libwebp has another version"))?;
-        raw.width = c_int::try_from(width).map_err(RenderError::bug)?;
-        raw.height = c_int::try_from(height).map_err(RenderError::bug)?;
+        let mut raw = WebPPicture::new().map_err(|()| RenderError::internal("libwebp has another version"))?;
+        raw.width = c_int::try_from(width).map_err(RenderError::internal)?;
+        raw.height = c_int::try_from(height).map_err(RenderError::internal)?;
         Ok(Self { raw, planes: PhantomData })
     }
 
-    /// What is coded with loss, as it is coded.
-    fn of(planes: &'a mut Planes) -> Result<Self, RenderError> {
+    /// Borrows planes that are already `Y'CbCr` 4:2:0, as lossy WebP codes them.
+    fn from_planes(planes: &'a mut Planes) -> Result<Self, RenderError> {
         let mut picture = Self::empty(planes.width, planes.height)?;
         let raw = &mut picture.raw;
         (raw.y_stride, raw.uv_stride) = (raw.width, (raw.width + 1) / 2);
-        (raw.y, raw.u, raw.v) = (planes.luma.as_mut_ptr(), planes.blue.as_mut_ptr(), planes.red.as_mut_ptr());
+        (raw.y, raw.u, raw.v) = (planes.luma.as_mut_ptr(), planes.cb.as_mut_ptr(), planes.cr.as_mut_ptr());
         Ok(picture)
     }
 
-    /// In libwebp's memory. An animation may code a frame without loss, and needs its colours exactly.
+    /// Copies the samples into libwebp's memory. `exact` keeps RGB: an animation may code a frame without loss.
     fn imported(raster: &Raster<u8>, exact: bool) -> Result<Self, RenderError> {
         let mut picture = Self::empty(raster.width, raster.height)?;
         picture.raw.use_argb = exact.into();
@@ -88,10 +88,10 @@ impl<'a> Picture<'a> {
                 (&expanded, WebPPictureImportRGBA)
             }
         };
-        let stride = c_int::try_from(samples.len() / raster.height as usize).map_err(RenderError::bug)?;
+        let stride = c_int::try_from(samples.len() / raster.height as usize).map_err(RenderError::internal)?;
         // SAFETY: the samples are a stride for each row, with the bytes a pixel that the function reads.
         if unsafe { import(&raw mut picture.raw, samples.as_ptr(), stride) } == 0 {
-            return Err(RenderError::bug("libwebp has no memory"));
+            return Err(RenderError::internal("libwebp has no memory"));
         }
         Ok(picture)
     }
@@ -104,18 +104,18 @@ impl Drop for Picture<'_> {
     }
 }
 
-/// Lossy, with alpha where the picture has it.
-pub(crate) fn encode(raster: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+/// Lossy; with alpha where the picture has it.
+pub(super) fn encode(raster: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
     let config = config(quality, effort)?;
     if raster.channels.has_alpha() {
         return write(Picture::imported(raster, false)?, &config);
     }
-    write(Picture::of(&mut Planes::of(raster))?, &config)
+    write(Picture::from_planes(&mut Planes::from_raster(raster))?, &config)
 }
 
-/// With every colour that is seen as it was.
-pub(crate) fn lossless(raster: &Raster<u8>) -> Result<Vec<u8>, RenderError> {
-    // Without loss, libwebp's quality is the effort that it makes.
+/// Without loss; only the colours of fully transparent pixels may change.
+pub(super) fn lossless(raster: &Raster<u8>) -> Result<Vec<u8>, RenderError> {
+    // In lossless mode, libwebp's quality means effort.
     let mut config = config(Quality::DEFAULT, Effort::Balanced)?;
     config.lossless = 1;
     write(Picture::imported(raster, true)?, &config)
@@ -131,7 +131,7 @@ fn write(mut picture: Picture<'_>, config: &WebPConfig) -> Result<Vec<u8>, Rende
     // SAFETY: the writer lives on the stack until after the call.
     let encoded = unsafe { WebPEncode(&raw const *config, &raw mut picture.raw) };
     let result = if encoded == 0 {
-        Err(RenderError::bug(format!("libwebp: {:?}", picture.raw.error_code)))
+        Err(RenderError::internal(format!("libwebp: {:?}", picture.raw.error_code)))
     } else {
         // SAFETY: libwebp has written `size` bytes there.
         Ok(unsafe { slice::from_raw_parts(writer.mem, writer.size) }.to_vec())
@@ -141,22 +141,21 @@ fn write(mut picture: Picture<'_>, config: &WebPConfig) -> Result<Vec<u8>, Rende
     result
 }
 
-/// An animation being written, frame by frame.
-pub(crate) struct Animation {
+/// libwebp's animation encoder.
+pub(super) struct WebpAnimation {
     raw: *mut WebPAnimEncoder,
     config: WebPConfig,
-    /// When the next frame begins, in milliseconds.
+    /// Start of the next frame, in milliseconds.
     elapsed: c_int,
 }
 
 // SAFETY: the encoder is this value's alone, and libwebp keeps nothing of a thread.
-unsafe impl Send for Animation {}
+unsafe impl Send for WebpAnimation {}
 
-impl Animation {
-    /// `plays`: how often it is shown; 0 means for ever.
-    pub(crate) fn new(
-        width: u32,
-        height: u32,
+impl WebpAnimation {
+    /// `plays`: how many times it is shown; 0 means forever.
+    pub(super) fn new(
+        (width, height): (u32, u32),
         plays: u32,
         quality: Quality,
         effort: Effort,
@@ -166,41 +165,43 @@ impl Animation {
         let mut options: WebPAnimEncoderOptions = unsafe { zeroed() };
         // SAFETY: a valid pointer.
         if unsafe { WebPAnimEncoderOptionsInitInternal(&raw mut options, version) } == 0 {
-            return Err(RenderError::bug("libwebp has another version"));
+            return Err(RenderError::internal("libwebp has another version"));
         }
-        // RFC 9649 has 16 bits for it.
-        options.anim_params.loop_count = plays.min(u16::MAX.into()).try_into().map_err(RenderError::bug)?;
-        // Flat frames are smaller without loss, photographs with it.
+        // The loop count has 16 bits (RFC 9649, section 2.7.1.1).
+        options.anim_params.loop_count = plays.min(u16::MAX.into()).try_into().map_err(RenderError::internal)?;
+        // Each frame is lossy or lossless, whichever is smaller: flat frames are smaller without loss.
         options.allow_mixed = 1;
-        let width = c_int::try_from(width).map_err(RenderError::bug)?;
-        let height = c_int::try_from(height).map_err(RenderError::bug)?;
+        let width = c_int::try_from(width).map_err(RenderError::internal)?;
+        let height = c_int::try_from(height).map_err(RenderError::internal)?;
         // SAFETY: valid pointers.
         let raw = unsafe { WebPAnimEncoderNewInternal(width, height, &raw const options, version) };
         if raw.is_null() {
-            return Err(RenderError::bug("libwebp has no memory"));
+            return Err(RenderError::internal("libwebp has no memory"));
         }
         Ok(Self { raw, config: config(quality, effort)?, elapsed: 0 })
     }
+}
 
-    /// Adds a frame of the animation's size, shown for this long, but for four and a half hours at most.
-    pub(crate) fn add(&mut self, raster: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError> {
+impl AnimationEncoder for WebpAnimation {
+    /// A duration above [`MAX_FRAME_MILLISECONDS`] is cut to it.
+    fn add(&mut self, raster: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError> {
         let mut picture = Picture::imported(raster, true)?;
         // SAFETY: valid pointers; the picture is copied.
         let added = unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.raw, self.elapsed, &raw const self.config) };
         if added == 0 {
-            return Err(RenderError::bug("libwebp refuses a frame"));
+            return Err(RenderError::internal("libwebp refuses a frame"));
         }
-        self.elapsed = self.elapsed.saturating_add_unsigned(milliseconds.min(LONGEST));
+        self.elapsed = self.elapsed.saturating_add_unsigned(milliseconds.min(MAX_FRAME_MILLISECONDS));
         Ok(())
     }
 
-    pub(crate) fn finish(self) -> Result<Vec<u8>, RenderError> {
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, RenderError> {
         let mut data = WebPData::default();
         // SAFETY: a null picture says when the last frame ends; `data` then holds memory of libwebp's.
         unsafe {
             let added = WebPAnimEncoderAdd(self.raw, ptr::null_mut(), self.elapsed, ptr::null());
             if added == 0 || WebPAnimEncoderAssemble(self.raw, &raw mut data) == 0 || data.bytes.is_null() {
-                return Err(RenderError::bug("libwebp cannot assemble the animation"));
+                return Err(RenderError::internal("libwebp cannot assemble the animation"));
             }
             let bytes = slice::from_raw_parts(data.bytes, data.size).to_vec();
             WebPDataClear(&mut data);
@@ -209,7 +210,7 @@ impl Animation {
     }
 }
 
-impl Drop for Animation {
+impl Drop for WebpAnimation {
     fn drop(&mut self) {
         // SAFETY: made by `WebPAnimEncoderNewInternal`, and not used again.
         unsafe { WebPAnimEncoderDelete(self.raw) };

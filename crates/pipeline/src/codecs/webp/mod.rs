@@ -1,5 +1,56 @@
 //! WebP (RFC 9649), through libwebp.
 
-pub(crate) mod decode;
-pub(crate) mod encode;
-pub(crate) mod planes;
+mod decode;
+mod encode;
+mod planes;
+
+use darkroom_container::{header::Header, webp_chunks};
+use darkroom_model::recipe::{Effort, Quality};
+use darkroom_raster::Raster;
+
+use super::{
+    codec::{Animation, AnimationEncoder, Codec, DecodeRequest, Decoded, Metadata},
+    features::{ColourSignal, OutputFeatures},
+};
+use crate::RenderError;
+
+pub(super) const FEATURES: OutputFeatures =
+    OutputFeatures { alpha: true, animation: true, lossless: true, colour: ColourSignal::Icc, exif: true, bits: 8 };
+
+pub(super) struct WebpCodec;
+
+impl Codec for WebpCodec {
+    fn metadata(&self, file: &[u8], _: &Header) -> Result<Metadata, RenderError> {
+        Ok(decode::metadata(file))
+    }
+
+    fn exif(&self, file: &[u8], _: &Header) -> Option<Vec<u8>> {
+        webp_chunks::exif(file).map(<[u8]>::to_vec)
+    }
+
+    fn decode(&self, file: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
+        decode::decode(file, header).map(Decoded::from)
+    }
+
+    fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+        decode::animation(file, header)
+    }
+
+    fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
+        encode::encode(picture, quality, effort)
+    }
+
+    fn encode_lossless(&self, picture: &Raster<u8>) -> Result<Option<Vec<u8>>, RenderError> {
+        encode::lossless(picture).map(Some)
+    }
+
+    fn start_animation(
+        &self,
+        size: (u32, u32),
+        plays: u32,
+        quality: Quality,
+        effort: Effort,
+    ) -> Result<Box<dyn AnimationEncoder>, RenderError> {
+        Ok(Box::new(encode::WebpAnimation::new(size, plays, quality, effort)?))
+    }
+}

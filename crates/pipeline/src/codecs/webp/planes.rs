@@ -1,55 +1,55 @@
-//! From pixels to what VP8 codes: a plane of luminance, and two of colour differences at half the resolution.
+//! RGB to the planes that VP8 codes: luma, and chroma (Cb, Cr) at half the resolution.
 //!
-//! ITU-R BT.601 in 8 bits: luminance from 16 to 235, differences from 16 to 240 (RFC 6386, section 9.2).
-#![allow(clippy::inline_always)] // what is inlined is compiled for the vectors of its caller
+//! ITU-R BT.601 in 8 bits, limited range: luma from 16 to 235, chroma from 16 to 240 (RFC 6386, section 9.2).
+#![expect(clippy::inline_always, reason = "an inlined function is compiled for the SIMD level of its caller")]
 
 use darkroom_raster::{
     Channels, Raster,
     simd::{SimdKernel, dispatch, round_to_u8},
 };
 
-/// The planes of a picture without alpha, nothing between rows. Of odd sides, the larger half is coded.
+/// The planes of a picture without alpha; rows are contiguous. Chroma planes of odd sizes are rounded up.
 pub(super) struct Planes {
     pub(super) width: u32,
     pub(super) height: u32,
     pub(super) luma: Vec<u8>,
-    pub(super) blue: Vec<u8>,
-    pub(super) red: Vec<u8>,
+    pub(super) cb: Vec<u8>,
+    pub(super) cr: Vec<u8>,
 }
 
 impl Planes {
-    pub(super) fn of(picture: &Raster<u8>) -> Self {
+    pub(super) fn from_raster(picture: &Raster<u8>) -> Self {
         let mut planes = Self::empty(picture);
-        dispatch(Fill { picture, planes: &mut planes });
+        dispatch(FillPlanes { picture, planes: &mut planes });
         planes
     }
 
     fn empty(picture: &Raster<u8>) -> Self {
         let (width, height) = (picture.width, picture.height);
         let luma = vec![0; width as usize * height as usize];
-        let [blue, red] = [(); 2].map(|()| vec![128; width.div_ceil(2) as usize * height.div_ceil(2) as usize]);
-        Self { width, height, luma, blue, red }
+        let [cb, cr] = [(); 2].map(|()| vec![128; width.div_ceil(2) as usize * height.div_ceil(2) as usize]);
+        Self { width, height, luma, cb, cr }
     }
 }
 
-/// Fills the planes from a picture.
-struct Fill<'a> {
+/// Converts a picture into the planes.
+struct FillPlanes<'a> {
     picture: &'a Raster<u8>,
     planes: &'a mut Planes,
 }
 
-/// Colour differences of a row, around zero; of an odd width, the last one twice.
-struct Differences {
-    blue: Vec<f32>,
-    red: Vec<f32>,
+/// Chroma of one row at full resolution, centred on zero; padded to an even width by repeating the last value.
+struct ChromaRow {
+    cb: Vec<f32>,
+    cr: Vec<f32>,
 }
 
-impl SimdKernel for Fill<'_> {
+impl SimdKernel for FillPlanes<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run(self) {
-        let Self { picture, planes: Planes { luma, blue, red, .. } } = self;
+        let Self { picture, planes: Planes { luma, cb, cr, .. } } = self;
         if picture.channels == Channels::Gray {
             for (gray, luma) in picture.samples.iter().zip(luma) {
                 *luma = round_to_u8(219.0 / 255.0 * f32::from(*gray) + 16.0);
@@ -58,38 +58,38 @@ impl SimdKernel for Fill<'_> {
         }
         let width = picture.width as usize;
         let half = width.div_ceil(2);
-        let mut rows = [(); 2].map(|()| Differences { blue: vec![0.0; half * 2], red: vec![0.0; half * 2] });
+        let mut rows = [(); 2].map(|()| ChromaRow { cb: vec![0.0; half * 2], cr: vec![0.0; half * 2] });
         let pairs = picture.samples.chunks(picture.row_length() * 2).zip(luma.chunks_mut(width * 2));
-        for ((pixels, luma), (blue, red)) in pairs.zip(blue.chunks_mut(half).zip(red.chunks_mut(half))) {
+        for ((pixels, luma), (cb, cr)) in pairs.zip(cb.chunks_mut(half).zip(cr.chunks_mut(half))) {
             let pair = pixels.chunks_exact(picture.row_length()).zip(luma.chunks_exact_mut(width));
             for ((pixels, luma), row) in pair.zip(&mut rows) {
-                split(pixels, luma, row);
+                convert_row(pixels, luma, row);
             }
-            // Of an odd height, the last row stands for the missing one.
+            // With an odd height, the last row is paired with itself.
             let lower = &rows[usize::from(luma.len() > width)];
-            halve(&rows[0].blue, &lower.blue, blue);
-            halve(&rows[0].red, &lower.red, red);
+            halve(&rows[0].cb, &lower.cb, cb);
+            halve(&rows[0].cr, &lower.cr, cr);
         }
     }
 }
 
 #[inline(always)]
-fn split(pixels: &[u8], luma: &mut [u8], differences: &mut Differences) {
-    let Differences { blue, red } = differences;
-    for (((pixel, luma), blue), red) in pixels.chunks_exact(3).zip(&mut *luma).zip(&mut *blue).zip(&mut *red) {
+fn convert_row(pixels: &[u8], luma: &mut [u8], chroma: &mut ChromaRow) {
+    let ChromaRow { cb, cr } = chroma;
+    for (((pixel, luma), cb), cr) in pixels.chunks_exact(3).zip(&mut *luma).zip(&mut *cb).zip(&mut *cr) {
         let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(f32::from);
         *luma = round_to_u8(0.256_788_2 * r + 0.504_129_4 * g + 0.097_905_9 * b + 16.0);
-        *blue = 0.439_215_7 * b - 0.148_222_9 * r - 0.290_992_8 * g;
-        *red = 0.439_215_7 * r - 0.367_788_3 * g - 0.071_427_4 * b;
+        *cb = 0.439_215_7 * b - 0.148_222_9 * r - 0.290_992_8 * g;
+        *cr = 0.439_215_7 * r - 0.367_788_3 * g - 0.071_427_4 * b;
     }
     let width = luma.len();
     if !width.is_multiple_of(2) {
-        blue[width] = blue[width - 1];
-        red[width] = red[width - 1];
+        cb[width] = cb[width - 1];
+        cr[width] = cr[width - 1];
     }
 }
 
-/// Means of two by two.
+/// Means of 2 × 2 samples.
 #[inline(always)]
 fn halve(upper: &[f32], lower: &[f32], half: &mut [u8]) {
     for ((half, upper), lower) in half.iter_mut().zip(upper.chunks_exact(2)).zip(lower.chunks_exact(2)) {
@@ -103,14 +103,14 @@ mod tests {
 
     fn filled(picture: &Raster<u8>) -> Planes {
         let mut planes = Planes::empty(picture);
-        Fill { picture, planes: &mut planes }.run();
+        FillPlanes { picture, planes: &mut planes }.run();
         planes
     }
 
     #[test]
     fn colours_have_the_values_of_bt_601() {
         // ITU-R BT.601-7, table 3: white, black, and the primaries.
-        for (colour, [luma, blue, red]) in [
+        for (colour, [luma, cb, cr]) in [
             ([255, 255, 255], [235, 128, 128]),
             ([0, 0, 0], [16, 128, 128]),
             ([255, 0, 0], [81, 90, 240]),
@@ -118,30 +118,30 @@ mod tests {
             ([0, 0, 255], [41, 240, 110]),
         ] {
             let picture = Raster { width: 3, height: 5, channels: Channels::Rgb, samples: colour.repeat(15) };
-            let planes = Planes::of(&picture);
-            assert_eq!((planes.luma, planes.blue, planes.red), (vec![luma; 15], vec![blue; 6], vec![red; 6]));
+            let planes = Planes::from_raster(&picture);
+            assert_eq!((planes.luma, planes.cb, planes.cr), (vec![luma; 15], vec![cb; 6], vec![cr; 6]));
         }
         let grays = Raster { width: 2, height: 1, channels: Channels::Gray, samples: vec![0, 255] };
-        let planes = Planes::of(&grays);
-        assert_eq!((planes.luma, planes.blue, planes.red), (vec![16, 235], vec![128], vec![128]));
+        let planes = Planes::from_raster(&grays);
+        assert_eq!((planes.luma, planes.cb, planes.cr), (vec![16, 235], vec![128], vec![128]));
     }
 
     #[test]
-    fn a_difference_is_the_mean_of_its_pixels() {
-        // Red beside black, both above black: a quarter of red, and of odd sides what there is.
+    fn chroma_is_the_mean_of_four_pixels() {
+        // One red pixel of four gives a quarter of red's chroma; at odd sizes, half or all of it.
         let samples = [[255, 0, 0], [0; 3], [255, 0, 0], [0; 3], [0; 3], [0; 3], [0; 3], [0; 3], [255, 0, 0]].concat();
-        let planes = Planes::of(&Raster { width: 3, height: 3, channels: Channels::Rgb, samples });
-        assert_eq!(planes.red, [156, 184, 128, 240]);
+        let planes = Planes::from_raster(&Raster { width: 3, height: 3, channels: Channels::Rgb, samples });
+        assert_eq!(planes.cr, [156, 184, 128, 240]);
     }
 
     #[test]
-    fn wide_vectors_make_the_same() {
+    fn wider_simd_makes_the_same_planes() {
         let samples: Vec<u8> = (0..61 * 47 * 3_u32).map(|i| u8::try_from(i * 7919 % 251).unwrap()).collect();
         for channels in [Channels::Rgb, Channels::Gray] {
             let samples = samples[..61 * 47 * channels.count()].to_vec();
             let picture = Raster { width: 61, height: 47, channels, samples };
-            let (wide, plain) = (Planes::of(&picture), filled(&picture));
-            assert_eq!((wide.luma, wide.blue, wide.red), (plain.luma, plain.blue, plain.red));
+            let (wide, plain) = (Planes::from_raster(&picture), filled(&picture));
+            assert_eq!((wide.luma, wide.cb, wide.cr), (plain.luma, plain.cb, plain.cr));
         }
     }
 }

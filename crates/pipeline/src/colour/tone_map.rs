@@ -1,31 +1,30 @@
-//! From high dynamic range to sRGB: the curves PQ and HLG (ITU-R BT.2100), and a simple tone map.
+//! High dynamic range to sRGB: the transfer functions PQ and HLG (ITU-R BT.2100), and a tone map.
 //!
-//! White is where a sheet of paper is: at 203 cd/m² (ITU-R BT.2408). What is darker than four fifths of that comes out as
-//! it is; what is brighter is pressed, by the brightest of its channels so that the hue stays, into the rest.
+//! Reference white is 203 cd/m² (ITU-R BT.2408). Light up to four fifths of it is kept; brighter light is compressed into the
+//! remaining fifth. The factor is that of the brightest channel, which keeps the hue.
 
 use darkroom_raster::Raster;
 
-/// cd/m² of paper white.
-const WHITE: f32 = 203.0;
+/// Reference white, in cd/m².
+const REFERENCE_WHITE: f32 = 203.0;
 
-/// From here on light is pressed.
+/// Light above this is compressed; 1 is reference white.
 const KNEE: f32 = 0.8;
 
-/// The two curves of ITU-R BT.2100.
+/// The transfer functions of ITU-R BT.2100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Curve {
-    /// The perceptual quantiser (SMPTE ST 2084): absolute, up to 10,000 cd/m².
+pub(crate) enum HdrCurve {
+    /// Perceptual quantiser (SMPTE ST 2084): absolute, up to 10,000 cd/m².
     Pq,
     /// Hybrid log-gamma, for a display of 1,000 cd/m².
     Hlg,
 }
 
-/// Turns coded values into sRGB's.
+/// Converts HDR coded values to sRGB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ToneMap {
-    pub(crate) curve: Curve,
-    /// Code point of the colour primaries in ITU-T H.273. 9 is BT.2020, 11 and 12 are P3; all others are taken for
-    /// sRGB's.
+    pub(crate) curve: HdrCurve,
+    /// Colour primaries, a code point of ITU-T H.273. 9 is BT.2020, 11 and 12 are P3; all others are taken for sRGB's.
     pub(crate) primaries: u16,
 }
 
@@ -38,17 +37,17 @@ impl ToneMap {
         let mut samples = coded.samples.clone();
         for pixel in samples.chunks_exact_mut(coded.channels.count()) {
             let mut light = [0, 1, 2].map(|i: usize| table[usize::from(pixel[i.min(colours - 1)])]);
-            if self.curve == Curve::Hlg {
-                // The display's own gamma of 1.2, over luminance.
+            if self.curve == HdrCurve::Hlg {
+                // The opto-optical transfer function: a gamma of 1.2 on luminance.
                 let luminance = 0.2627 * light[0] + 0.6780 * light[1] + 0.0593 * light[2];
-                let gain = luminance.max(1e-6).powf(0.2) * 1_000.0 / WHITE;
+                let gain = luminance.max(1e-6).powf(0.2) * 1_000.0 / REFERENCE_WHITE;
                 light = light.map(|value| value * gain);
             }
             if colours == 3 {
                 light = matrix.map(|row| row.iter().zip(light).map(|(a, b)| a * b).sum::<f32>().max(0.0));
             }
             let brightest = light[0].max(light[1]).max(light[2]);
-            let factor = press(brightest) / brightest.max(1e-6);
+            let factor = compress(brightest) / brightest.max(1e-6);
             for (sample, value) in pixel.iter_mut().zip(light).take(colours) {
                 *sample = coded_srgb(value * factor);
             }
@@ -56,26 +55,27 @@ impl ToneMap {
         coded.with_samples(coded.channels, samples)
     }
 
-    /// Light, 1 for paper white; of HLG the scene's, 1 for the brightest.
+    /// Linear light: for PQ the display's, 1 at reference white; for HLG the scene's, 1 at its peak.
     fn light(self, value: f32) -> f32 {
         match self.curve {
-            Curve::Pq => {
+            HdrCurve::Pq => {
                 let power = value.powf(1.0 / 78.843_75);
                 let ratio = (power - 0.835_937_5).max(0.0) / (18.851_563 - 18.6875 * power);
-                ratio.powf(1.0 / 0.159_301_76) * 10_000.0 / WHITE
+                ratio.powf(1.0 / 0.159_301_76) * 10_000.0 / REFERENCE_WHITE
             }
-            Curve::Hlg if value <= 0.5 => value * value / 3.0,
-            Curve::Hlg => (((value - 0.559_910_7) / 0.178_832_77).exp() + 0.284_668_92) / 12.0,
+            HdrCurve::Hlg if value <= 0.5 => value * value / 3.0,
+            HdrCurve::Hlg => (((value - 0.559_910_7) / 0.178_832_77).exp() + 0.284_668_92) / 12.0,
         }
     }
 }
 
-fn press(light: f32) -> f32 {
-    let room = 1.0 - KNEE;
-    if light <= KNEE { light } else { KNEE + room * (1.0 - (-(light - KNEE) / room).exp()) }
+/// The tone curve: identity up to [`KNEE`], then towards 1.
+fn compress(light: f32) -> f32 {
+    let range = 1.0 - KNEE;
+    if light <= KNEE { light } else { KNEE + range * (1.0 - (-(light - KNEE) / range).exp()) }
 }
 
-/// ITU-R BT.2087 for BT.2020; CSS Color 4 for P3.
+/// The matrix to sRGB's primaries: from ITU-R BT.2087 for BT.2020, from CSS Color 4 for P3.
 fn to_srgb_primaries(primaries: u16) -> [[f32; 3]; 3] {
     match primaries {
         9 => [[1.660_5, -0.587_6, -0.072_8], [-0.124_6, 1.132_9, -0.008_3], [-0.018_2, -0.100_6, 1.118_7]],
@@ -84,11 +84,10 @@ fn to_srgb_primaries(primaries: u16) -> [[f32; 3]; 3] {
     }
 }
 
-/// IEC 61966-2-1.
+/// sRGB's transfer function (IEC 61966-2-1).
 fn coded_srgb(light: f32) -> u16 {
     let coded = if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 };
-    // Between 0 and the largest value.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 65535")]
     let value = (coded.clamp(0.0, 1.0) * 65_535.0).round() as u16;
     value
 }
@@ -99,8 +98,8 @@ mod tests {
 
     use super::*;
 
-    fn mapped(curve: Curve, primaries: u16, pixel: [f64; 3]) -> [u8; 3] {
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    fn mapped(curve: HdrCurve, primaries: u16, pixel: [f64; 3]) -> [u8; 3] {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 65535")]
         let samples = pixel.map(|value| (value * 65_535.0).round() as u16).to_vec();
         let coded = Raster { width: 1, height: 1, channels: Channels::Rgb, samples };
         let srgb = ToneMap { curve, primaries }.apply(&coded).samples;
@@ -108,28 +107,28 @@ mod tests {
     }
 
     #[test]
-    fn a_gray_in_pq_keeps_its_light() {
+    fn a_gray_in_pq_keeps_its_luminance() {
         // 58 % of PQ is 203 cd/m²; 40.6 is a fifth of it, and 44 % of PQ.
-        assert_eq!(mapped(Curve::Pq, 9, [0.0; 3]), [0; 3]);
-        let [gray, ..] = mapped(Curve::Pq, 9, [0.424_7; 3]);
+        assert_eq!(mapped(HdrCurve::Pq, 9, [0.0; 3]), [0; 3]);
+        let [gray, ..] = mapped(HdrCurve::Pq, 9, [0.424_7; 3]);
         assert!(gray.abs_diff(124) <= 8, "{gray}");
-        let [white, ..] = mapped(Curve::Pq, 9, [0.58; 3]);
+        let [white, ..] = mapped(HdrCurve::Pq, 9, [0.58; 3]);
         assert!((240..=250).contains(&white), "{white}");
-        let [brightest, ..] = mapped(Curve::Pq, 9, [1.0; 3]);
+        let [brightest, ..] = mapped(HdrCurve::Pq, 9, [1.0; 3]);
         assert_eq!(brightest, 255);
     }
 
     #[test]
-    fn a_gray_in_hlg_keeps_its_light() {
+    fn a_gray_in_hlg_keeps_its_luminance() {
         // 75 % of HLG is 203 cd/m² on a display of 1,000.
-        let [white, ..] = mapped(Curve::Hlg, 9, [0.75; 3]);
+        let [white, ..] = mapped(HdrCurve::Hlg, 9, [0.75; 3]);
         assert!((240..=250).contains(&white), "{white}");
-        assert_eq!(mapped(Curve::Hlg, 9, [0.0; 3]), [0; 3]);
+        assert_eq!(mapped(HdrCurve::Hlg, 9, [0.0; 3]), [0; 3]);
     }
 
     #[test]
     fn a_bright_colour_keeps_its_hue() {
-        let [red, green, blue] = mapped(Curve::Pq, 1, [0.75, 0.4, 0.4]);
+        let [red, green, blue] = mapped(HdrCurve::Pq, 1, [0.75, 0.4, 0.4]);
         assert!(red >= 250 && green == blue && green < 100, "{red} {green} {blue}");
     }
 }

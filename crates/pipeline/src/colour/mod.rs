@@ -1,4 +1,9 @@
-//! From the colours a file means to sRGB, or to Display P3.
+//! Colour management: from a file's colour space to sRGB or Display P3.
+
+mod cmyk;
+mod tone_map;
+
+pub(crate) use cmyk::CmykToSrgb;
 
 use std::sync::Arc;
 
@@ -11,18 +16,16 @@ use moxcms::{
 
 use darkroom_raster::{Channels, Raster, Samples, linear};
 
-use crate::{
-    RenderError,
-    hdr::{Curve, ToneMap},
-};
+use crate::RenderError;
+use tone_map::{HdrCurve, ToneMap};
 
-/// The largest profile that is read, in bytes. CMYK profiles with tables have about half a megabyte.
+/// The largest ICC profile that is read, in bytes. CMYK profiles with tables have about half a megabyte.
 pub(crate) const MAX_PROFILE: usize = 8 << 20;
 
-/// What the coded values of a picture mean.
+/// The colour space of a picture's coded values.
 #[derive(Clone, Debug, Default)]
-pub(crate) enum Space {
-    /// sRGB, said or assumed.
+pub(crate) enum ColourSpace {
+    /// sRGB, declared or assumed.
     #[default]
     Srgb,
     /// An ICC profile.
@@ -31,17 +34,18 @@ pub(crate) enum Space {
     Cicp(CicpProfile),
     /// High dynamic range.
     Hdr(ToneMap),
-    /// PNG's gAMA chunk, as the exponent that leads to light, and its cHRM chunk: white, red, green, blue.
+    /// PNG's gAMA chunk, as the exponent from coded values to light, and its cHRM chunk: white, red, green, blue.
     Gamma(f32, Option<[Chromaticity; 4]>),
 }
 
-impl Space {
-    /// From code points of ITU-T H.273. Television's curve (BT.709, and 2020's like it) is taken for sRGB's, as in
-    /// browsers: its pictures were made on screens that show them so. What is unknown or not said is sRGB's.
+impl ColourSpace {
+    /// From code points of ITU-T H.273: colour primaries and transfer characteristics. The curves of BT.709 and BT.2020 are taken
+    /// for sRGB's, as in browsers, because pictures are made on displays that show them so. Unknown and unspecified code points are
+    /// taken for sRGB's.
     pub(crate) fn from_code_points(primaries: u16, transfer: u16) -> Self {
         match transfer {
-            16 => return Self::Hdr(ToneMap { curve: Curve::Pq, primaries }),
-            18 => return Self::Hdr(ToneMap { curve: Curve::Hlg, primaries }),
+            16 => return Self::Hdr(ToneMap { curve: HdrCurve::Pq, primaries }),
+            18 => return Self::Hdr(ToneMap { curve: HdrCurve::Hlg, primaries }),
             _ => {}
         }
         let known = |code: u16, otherwise: u8| u8::try_from(code).ok().filter(|code| *code > 2).unwrap_or(otherwise);
@@ -63,16 +67,17 @@ impl Space {
         })
     }
 
-    /// The colours that a picture in this space is to have: sRGB's where it has no others.
+    /// The gamut of a rendition: the wanted one where the conversion from this space to sRGB changes colours, else sRGB.
     pub(crate) fn gamut(&self, wanted: Gamut) -> Gamut {
-        let has_others = || matches!(ToGamut::new(self, Gamut::Srgb, Channels::Rgb).conversion, Conversion::Profile(_));
+        let differs_from_srgb =
+            || matches!(ToGamut::new(self, Gamut::Srgb, Channels::Rgb).conversion, Conversion::Profile(_));
         match wanted {
-            Gamut::P3 if has_others() => Gamut::P3,
+            Gamut::P3 if differs_from_srgb() => Gamut::P3,
             Gamut::P3 | Gamut::Srgb => Gamut::Srgb,
         }
     }
 
-    /// `None` for sRGB, and for a profile that cannot be used: then the picture counts as sRGB, as in browsers.
+    /// `None` for sRGB, and for a profile that cannot be used: the picture is then taken for sRGB, as in browsers.
     fn profile(&self, gray: bool) -> Option<ColorProfile> {
         let wanted = if gray { DataColorSpace::Gray } else { DataColorSpace::Rgb };
         match self {
@@ -106,8 +111,8 @@ fn parse(bytes: &[u8]) -> Option<ColorProfile> {
     ColorProfile::new_from_slice_with_options(bytes, options).ok()
 }
 
-/// What the values of a rendition mean. Display P3 has sRGB's curve.
-fn target(gamut: Gamut, gray: bool) -> ColorProfile {
+/// The profile of a rendition. Display P3 has sRGB's transfer function.
+fn target_profile(gamut: Gamut, gray: bool) -> ColorProfile {
     match gamut {
         _ if gray => {
             let mut gray = ColorProfile::new_gray_with_gamma(2.2);
@@ -119,27 +124,31 @@ fn target(gamut: Gamut, gray: bool) -> ColorProfile {
     }
 }
 
-/// The ICC profile of Display P3, always the same bytes.
+/// The ICC profile of Display P3; always the same bytes.
 pub(crate) fn p3_profile() -> Result<Vec<u8>, RenderError> {
     let mut profile = ColorProfile::new_display_p3();
-    // Says of the curve and the primaries what the profile says already.
+    // The cicp tag would repeat the curve and primaries.
     profile.cicp = None;
-    let mut bytes = profile.encode().map_err(RenderError::bug)?;
-    // When it was made (ICC.1:2022, section 7.2.10): the first of January 2026, not now.
+    let mut bytes = profile.encode().map_err(RenderError::internal)?;
+    // A fixed creation date (ICC.1:2022, section 7.2.10) keeps the bytes the same: 2026-01-01.
     if let Some(date) = bytes.get_mut(24..36) {
         date.copy_from_slice(&[0x07, 0xEA, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0]);
     }
     Ok(bytes)
 }
 
-/// An sRGB colour in the values of another gamut.
-pub(crate) fn srgb_in(gamut: Gamut, colour: [u8; 3]) -> [u8; 3] {
+/// Converts an sRGB colour to a gamut.
+pub(crate) fn srgb_colour_in(gamut: Gamut, colour: [u8; 3]) -> [u8; 3] {
     if gamut == Gamut::Srgb {
         return colour;
     }
     let options = TransformOptions::default();
-    let transform =
-        ColorProfile::new_srgb().create_transform_8bit(Layout::Rgb, &target(gamut, false), Layout::Rgb, options);
+    let transform = ColorProfile::new_srgb().create_transform_8bit(
+        Layout::Rgb,
+        &target_profile(gamut, false),
+        Layout::Rgb,
+        options,
+    );
     let mut converted = colour;
     match transform.map(|transform| transform.transform(&colour, &mut converted)) {
         Ok(Ok(())) => converted,
@@ -147,35 +156,35 @@ pub(crate) fn srgb_in(gamut: Gamut, colour: [u8; 3]) -> [u8; 3] {
     }
 }
 
-/// A picture in linear light and a gamut, in sRGB's values.
-pub(crate) fn in_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
+/// Converts a picture in linear light from a gamut to sRGB.
+pub(crate) fn gamut_to_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
     match gamut {
         Gamut::Srgb => picture,
         // The code points of Display P3 (ITU-T H.273).
-        Gamut::P3 => ToGamut::new(&Space::from_code_points(12, 13), Gamut::Srgb, picture.channels).apply(picture),
+        Gamut::P3 => ToGamut::new(&ColourSpace::from_code_points(12, 13), Gamut::Srgb, picture.channels).apply(picture),
     }
 }
 
-/// A picture in linear light and sRGB, in the values of a gamut.
-pub(crate) fn from_srgb(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
-    let srgb = Space::cicp(CicpColorPrimaries::Bt709, TransferCharacteristics::Srgb);
+/// Converts a picture in linear light from sRGB to a gamut.
+pub(crate) fn srgb_to_gamut(picture: Raster<u16>, gamut: Gamut) -> Raster<u16> {
+    let srgb = ColourSpace::cicp(CicpColorPrimaries::Bt709, TransferCharacteristics::Srgb);
     ToGamut::new(&srgb, gamut, picture.channels).apply(picture)
 }
 
-/// Turns the values of one space into those of a gamut. Made once per picture, used for every frame.
+/// Converts pictures from a colour space to a gamut. Made once per picture and used for every frame.
 pub(crate) struct ToGamut {
     conversion: Conversion,
 }
 
 enum Conversion {
-    /// Its values are the right ones already.
-    Nothing,
+    /// The values stay.
+    None,
     Profile(Arc<Transform16BitExecutor>),
     ToneMap(ToneMap),
 }
 
 impl ToGamut {
-    pub(crate) fn new(space: &Space, gamut: Gamut, channels: Channels) -> Self {
+    pub(crate) fn new(space: &ColourSpace, gamut: Gamut, channels: Channels) -> Self {
         let gray = channels.without_alpha() == Channels::Gray;
         let layout = match channels {
             Channels::Gray => Layout::Gray,
@@ -186,13 +195,15 @@ impl ToGamut {
         let transform = space
             .profile(gray)
             .and_then(|profile| {
-                profile.create_transform_16bit(layout, &target(gamut, gray), layout, TransformOptions::default()).ok()
+                profile
+                    .create_transform_16bit(layout, &target_profile(gamut, gray), layout, TransformOptions::default())
+                    .ok()
             })
-            .filter(|transform| !changes_nothing(transform, channels));
+            .filter(|transform| !is_identity(transform, channels));
         let conversion = match (space, transform) {
-            (Space::Hdr(tone_map), _) => Conversion::ToneMap(*tone_map),
+            (ColourSpace::Hdr(tone_map), _) => Conversion::ToneMap(*tone_map),
             (_, Some(transform)) => Conversion::Profile(transform),
-            (_, None) => Conversion::Nothing,
+            (_, None) => Conversion::None,
         };
         Self { conversion }
     }
@@ -201,7 +212,7 @@ impl ToGamut {
     #[tracing::instrument(level = "trace", name = "colour", skip_all)]
     pub(crate) fn apply(&self, picture: Raster<u16>) -> Raster<u16> {
         let transform = match &self.conversion {
-            Conversion::Nothing => return picture,
+            Conversion::None => return picture,
             Conversion::ToneMap(tone_map) => {
                 return linear::from_coded(&Samples::Sixteen(tone_map.apply(&linear::to_16(&picture))));
             }
@@ -211,15 +222,15 @@ impl ToGamut {
         let mut converted = vec![0; coded.samples.len()];
         match transform.transform(&coded.samples, &mut converted) {
             Ok(()) => linear::from_coded(&Samples::Sixteen(coded.with_samples(coded.channels, converted))),
-            // A profile that cannot be used, as in `Space::profile`.
+            // An unusable profile: taken for sRGB, as in `ColourSpace::profile`.
             Err(_) => picture,
         }
     }
 }
 
-/// Whether a transform moves no colour by half a step of 8 bits: many profiles are sRGB by another name, and their
-/// pictures should come out untouched.
-fn changes_nothing(transform: &Arc<Transform16BitExecutor>, channels: Channels) -> bool {
+/// Whether a transform changes no colour by more than half a step of 8 bits. Many profiles are sRGB under another name, and
+/// their pictures must stay unchanged.
+fn is_identity(transform: &Arc<Transform16BitExecutor>, channels: Channels) -> bool {
     const STEPS: u16 = 6;
     let level = |i: u16| u16::MAX / (STEPS - 1) * i;
     let mut probes = Vec::new();
@@ -233,38 +244,4 @@ fn changes_nothing(transform: &Arc<Transform16BitExecutor>, channels: Channels) 
     let mut converted = vec![0; probes.len()];
     transform.transform(&probes, &mut converted).is_ok()
         && probes.iter().zip(&converted).all(|(before, after)| before.abs_diff(*after) <= 128)
-}
-
-/// Converts rows of CMYK samples as JPEG stores them: inverted, 255 for no ink. Browsers take every CMYK JPEG so.
-pub(crate) struct CmykToSrgb {
-    transform: Option<Arc<moxcms::Transform8BitExecutor>>,
-}
-
-impl CmykToSrgb {
-    /// Through the profile; without a usable one by the plain product that browsers use.
-    pub(crate) fn new(icc: Option<&[u8]>) -> Self {
-        let transform =
-            icc.and_then(parse).filter(|profile| profile.color_space == DataColorSpace::Cmyk).and_then(|profile| {
-                let options = TransformOptions::default();
-                profile.create_transform_8bit(Layout::Rgba, &ColorProfile::new_srgb(), Layout::Rgb, options).ok()
-            });
-        Self { transform }
-    }
-
-    /// `cmyk` has four samples for each three of `rgb`. Uses `cmyk` as scratch.
-    pub(crate) fn convert(&self, cmyk: &mut [u8], rgb: &mut [u8]) -> Result<(), RenderError> {
-        if let Some(transform) = &self.transform {
-            for ink in cmyk.iter_mut() {
-                *ink = !*ink;
-            }
-            return transform.transform(cmyk, rgb).map_err(|error| RenderError::broken("JPEG", error));
-        }
-        for (ink, colour) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {
-            for (ink_sample, out) in ink.iter().zip(colour) {
-                let product = u32::from(*ink_sample) * u32::from(ink[3]);
-                *out = u8::try_from((product + 127) / 255).unwrap_or(u8::MAX);
-            }
-        }
-        Ok(())
-    }
 }

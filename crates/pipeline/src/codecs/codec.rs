@@ -1,0 +1,136 @@
+//! What a file format does for the pipeline.
+
+use darkroom_container::header::Header;
+use darkroom_model::{
+    RenditionFormat,
+    recipe::{Effort, Quality},
+};
+use darkroom_raster::{Orientation, Raster, Samples};
+
+use crate::{RenderError, colour::ColourSpace};
+
+/// One file format: reads it, and writes it where [`super::FORMATS`] lists it as an output. The file's header has passed
+/// its limits (`darkroom_container::header::read`) before any method is called.
+///
+/// The errors of reading are [`RenderError`]s with a failure for the uploader, except where memory or a library fails; those
+/// of writing are internal.
+pub(crate) trait Codec: Sync {
+    /// Reads what the pixels need to be shown right.
+    fn metadata(&self, file: &[u8], header: &Header) -> Result<Metadata, RenderError>;
+
+    /// The orientation, where it is found without parsing the whole file; `None` elsewhere.
+    fn quick_orientation(&self, _file: &[u8]) -> Option<Orientation> {
+        None
+    }
+
+    /// The file's EXIF block: a TIFF structure, unparsed. `None` where there is none, or none that can be read.
+    fn exif(&self, _file: &[u8], _header: &Header) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Decodes a still picture, or the first frame of an animation.
+    fn decode(&self, file: &[u8], header: &Header, request: &DecodeRequest<'_>) -> Result<Decoded, RenderError>;
+
+    /// Opens an animation. Frames are decoded when the iterator is advanced, and are composited.
+    fn open_animation<'a>(&self, _file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+        Err(RenderError::internal(format!("{} has no animations", header.format)))
+    }
+
+    /// Encodes a picture of coded values with straight alpha, without metadata. A format without alpha gets none.
+    fn encode(&self, _picture: &Raster<u8>, _quality: Quality, _effort: Effort) -> Result<Vec<u8>, RenderError> {
+        Err(RenderError::internal("this format is not written"))
+    }
+
+    /// Encodes without loss in a mode of its own. `None` where there is no such mode, or where quality 100 is it.
+    fn encode_lossless(&self, _picture: &Raster<u8>) -> Result<Option<Vec<u8>>, RenderError> {
+        Ok(None)
+    }
+
+    /// Starts an animation of `size`, shown `plays` times; 0 plays mean forever.
+    fn start_animation(
+        &self,
+        _size: (u32, u32),
+        _plays: u32,
+        _quality: Quality,
+        _effort: Effort,
+    ) -> Result<Box<dyn AnimationEncoder>, RenderError> {
+        Err(RenderError::internal("this format has no animations"))
+    }
+}
+
+/// What is read of a file's metadata: only what is needed to show its pixels right.
+#[derive(Debug, Default)]
+pub(crate) struct Metadata {
+    /// How the stored picture is turned to be upright.
+    pub(crate) orientation: Orientation,
+    /// The colour space of the decoded samples.
+    pub(crate) colour_space: ColourSpace,
+    /// The output format that a still, lossy file is stored in. Encoding it again in that format must not make it larger.
+    pub(crate) lossy_format: Option<RenditionFormat>,
+    /// Lossy coding left block artefacts: areas of one colour then do not mean that the picture is a graphic.
+    pub(crate) has_block_artefacts: bool,
+}
+
+/// How a picture is to be decoded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DecodeRequest<'a> {
+    pub(crate) metadata: &'a Metadata,
+    /// Width and height in pixels, before orientation: a decoder may scale down to these, not below, where that is cheaper
+    /// and costs no quality.
+    pub(crate) at_least: (f64, f64),
+    /// The most scans of a JPEG that are decoded.
+    pub(crate) max_scans: u32,
+}
+
+/// A decoded picture: coded values, straight alpha.
+pub(crate) struct Decoded {
+    pub(crate) samples: Samples,
+    /// Width and height of the picture in these samples. Less than the number of samples where the last column or row is
+    /// only partly covered: a JPEG of an odd size, decoded at a smaller scale.
+    pub(crate) extent: (f64, f64),
+}
+
+impl From<Samples> for Decoded {
+    fn from(samples: Samples) -> Self {
+        let (width, height) = samples.size();
+        Self { samples, extent: (width.into(), height.into()) }
+    }
+}
+
+/// One frame of an animation, composited: what is on screen while it is shown.
+pub(crate) struct AnimationFrame {
+    pub(crate) picture: Raster<u8>,
+    pub(crate) milliseconds: u32,
+}
+
+/// An animation that is decoded frame by frame.
+pub(crate) struct Animation<'a> {
+    /// How many times it is shown; 0 means forever.
+    pub(crate) plays: u32,
+    pub(crate) frames: Box<dyn Iterator<Item = Result<AnimationFrame, RenderError>> + 'a>,
+}
+
+/// Writes an animation frame by frame.
+pub(crate) trait AnimationEncoder: Send {
+    /// Adds a frame of the animation's size.
+    fn add(&mut self, picture: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError>;
+
+    /// The file, without metadata.
+    fn finish(self: Box<Self>) -> Result<Vec<u8>, RenderError>;
+}
+
+/// An encoded file.
+#[derive(Clone, Debug)]
+pub(crate) struct Encoded {
+    pub(crate) format: RenditionFormat,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// A decoder that finds another size than the header said would exceed the limits that were checked against the header.
+pub(super) fn check_size(header: &Header, found: (u32, u32), format: &'static str) -> Result<(), RenderError> {
+    if found == (header.width, header.height) {
+        Ok(())
+    } else {
+        Err(RenderError::damaged(format, "its header and its stream disagree about the size"))
+    }
+}

@@ -1,0 +1,83 @@
+//! A file, with everything that is known before its pixels are decoded.
+
+use std::{io::Cursor, iter};
+
+use darkroom_container::header::{self, Header};
+use darkroom_raster::{Orientation, Samples};
+
+use crate::{
+    Limits, RenderError,
+    codecs::{self, DecodeRequest, Decoded, Metadata},
+};
+
+/// A file whose header has passed its limits.
+pub(crate) struct Source<'a> {
+    pub(crate) file: &'a [u8],
+    pub(crate) header: Header,
+    pub(crate) metadata: Metadata,
+    /// The most scans of a JPEG that are decoded.
+    max_scans: u32,
+}
+
+/// The frames of a file, decoded one at a time; one for a still picture.
+pub(crate) struct SourceFrames<'a> {
+    /// How many times an animation is shown; 0 means forever.
+    pub(crate) plays: u32,
+    pub(crate) frames: Box<dyn Iterator<Item = Result<SourceFrame, RenderError>> + 'a>,
+}
+
+/// One decoded frame.
+pub(crate) struct SourceFrame {
+    pub(crate) decoded: Decoded,
+    /// How long it is shown; 0 for a still picture.
+    pub(crate) milliseconds: u32,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn open(file: &'a [u8], limits: &Limits) -> Result<Self, RenderError> {
+        let header = header::read(&mut Cursor::new(file), &limits.header)?;
+        let metadata = codecs::decoder(header.format).metadata(file, &header)?;
+        Ok(Self { file, header, metadata, max_scans: limits.header.scans })
+    }
+
+    /// Width and height in pixels after orientation.
+    pub(crate) fn upright_size(&self) -> (u32, u32) {
+        self.metadata.orientation.map_size((self.header.width, self.header.height))
+    }
+
+    pub(crate) fn is_animated(&self) -> bool {
+        self.header.is_animated()
+    }
+
+    /// The file's EXIF block, unparsed.
+    pub(crate) fn exif(&self) -> Option<Vec<u8>> {
+        codecs::decoder(self.header.format).exif(self.file, &self.header)
+    }
+
+    /// Decodes; a still picture at `at_least` this width and height, in pixels before orientation, where that is cheaper.
+    pub(crate) fn frames(&self, at_least: (f64, f64)) -> Result<SourceFrames<'a>, RenderError> {
+        if self.is_animated() {
+            let animation = codecs::decoder(self.header.format).open_animation(self.file, &self.header)?;
+            let frames = animation.frames.map(|frame| {
+                let frame = frame?;
+                Ok(SourceFrame { decoded: Samples::Eight(frame.picture).into(), milliseconds: frame.milliseconds })
+            });
+            return Ok(SourceFrames { plays: animation.plays, frames: Box::new(frames) });
+        }
+        let request = DecodeRequest { metadata: &self.metadata, at_least, max_scans: self.max_scans };
+        let decoded = codecs::decode(self.file, &self.header, &request)?;
+        let frames = Box::new(iter::once(Ok(SourceFrame { decoded, milliseconds: 0 })));
+        Ok(SourceFrames { plays: 1, frames })
+    }
+
+    /// The first frame, or the still picture.
+    pub(crate) fn first_frame(&self, at_least: (f64, f64)) -> Result<Decoded, RenderError> {
+        let frame = self.frames(at_least)?.frames.next().transpose()?;
+        Ok(frame.ok_or_else(|| RenderError::internal("a file without a frame passed its header's checks"))?.decoded)
+    }
+}
+
+/// The orientation, where it is found without parsing the whole file.
+pub(crate) fn quick_orientation(file: &[u8], header: &Header) -> Option<Orientation> {
+    codecs::decoder(header.format).quick_orientation(file)
+}
