@@ -140,7 +140,7 @@ impl Wish {
             }
             OVERLAY => {
                 let id = Uuid::try_parse(text).map_err(|_| "must be the id of an image".to_owned())?;
-                self.overlay = Some(ImageId(id));
+                self.overlay = Some(ImageId::from_uuid(id));
             }
             "overlay_position" => self.overlay_position = Some(word(text, &places())?),
             "overlay_scale" => self.overlay_scale = Some(number(text, Scale::new, &Scale::RANGE)?),

@@ -109,7 +109,7 @@ impl Images {
         /// The image's id.
         id: Path<Uuid>,
     ) -> Result<Found, ImageProblems> {
-        let id = ImageId(id.0);
+        let id = ImageId::from_uuid(id.0);
         let mut db = self.app.db.acquire().await?;
         let image = catalog::get(&mut db, id).await?.ok_or(NO_IMAGE)?;
         let stored = catalog::renditions(&mut db, id).await?;
@@ -135,7 +135,7 @@ impl Images {
         /// The rendition's name; for example `w800.webp`.
         name: Path<String>,
     ) -> Result<Redirected, RenditionProblems> {
-        let id = ImageId(id.0);
+        let id = ImageId::from_uuid(id.0);
         let mut db = self.app.db.acquire().await?;
         catalog::get(&mut db, id).await?.ok_or(NO_IMAGE)?;
         let renditions = catalog::renditions(&mut db, id).await?;
@@ -157,7 +157,7 @@ impl Images {
         /// The image's id.
         id: Path<Uuid>,
     ) -> Result<Deleted, ImageProblems> {
-        let image = ImageId(id.0);
+        let image = ImageId::from_uuid(id.0);
         let mut transaction = self.app.db.begin().await?;
         if !catalog::mark_deleting(&mut transaction, image).await? {
             return Err(NO_IMAGE.into());

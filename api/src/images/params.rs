@@ -49,13 +49,13 @@ impl Cursor {
             Some((&Self::VERSION, id)) => Uuid::from_slice(id).ok(),
             _ => None,
         }
-        .map(|id| Self(ImageId(id)))
+        .map(|id| Self(ImageId::from_uuid(id)))
         .ok_or_else(|| "must be the next_cursor of another page".to_owned())
     }
 
     pub(super) fn encode(self) -> String {
         let mut bytes = vec![Self::VERSION];
-        bytes.extend_from_slice(self.0.0.as_bytes());
+        bytes.extend_from_slice(self.0.as_uuid().as_bytes());
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 

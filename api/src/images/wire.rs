@@ -204,7 +204,7 @@ impl From<darkroom_model::Source> for Source {
 impl From<catalog::Image> for Image {
     fn from(image: catalog::Image) -> Self {
         Self {
-            id: image.id.0,
+            id: image.id.as_uuid(),
             title: image.title,
             status: image.status.into(),
             source: image.source.into(),
@@ -218,7 +218,7 @@ impl Image {
     /// An image that has just been accepted.
     pub(super) fn accepted(image: catalog::NewImage, created_at: DateTime<Utc>) -> Self {
         Self {
-            id: image.id.0,
+            id: image.id.as_uuid(),
             title: image.title.as_str().to_owned(),
             status: Status::Queued,
             source: image.source.into(),
@@ -288,7 +288,7 @@ impl Example for Image {
                 sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
             },
             created_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1_700_000_000),
-            links: Links { this: super::location(darkroom_model::ImageId(id)) },
+            links: Links { this: super::location(darkroom_model::ImageId::from_uuid(id)) },
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::harness::Api;
 
 /// Renders an image as a worker does, with one rendition of these bytes.
 pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
-    let image = ImageId(id.parse().unwrap());
+    let image = ImageId::from_uuid(id.parse().unwrap());
     let rendition = Rendition {
         name: "w320.webp".to_owned(),
         format: RenditionFormat::Webp,
@@ -65,7 +65,7 @@ async fn a_failed_image_says_why() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, ImageId(id.parse().unwrap())).await.unwrap().unwrap();
+    let processing = catalog::start(&mut db, ImageId::from_uuid(id.parse().unwrap())).await.unwrap().unwrap();
     let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
     assert!(catalog::save_failed(&mut db, &processing.failed(failure)).await.unwrap());
     let image = api.get(&format!("/v1/images/{id}")).await.json();

@@ -42,7 +42,7 @@ async fn an_accepted_upload_is_staged_under_its_id_and_has_a_job() {
     let answer = api.post(file(picture.clone())).await;
     let id = answer.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(api.staged(), std::slice::from_ref(&id), "the file, and no draft");
-    let image = darkroom_model::ImageId(id.parse().unwrap());
+    let image = darkroom_model::ImageId::from_uuid(id.parse().unwrap());
     assert_eq!(api.app.staging.read(image).await.unwrap(), picture);
     let jobs: Vec<serde_json::Value> =
         sqlx::query_scalar("SELECT convert_from(job, 'UTF8')::jsonb FROM apalis.jobs WHERE job_type = 'process-image'")
@@ -119,7 +119,7 @@ async fn an_overlay_is_an_image_that_is_ready() {
     let (ready, queued, failed) = (api.upload("ready").await, api.upload("queued").await, api.upload("failed").await);
     render(&api, &ready, b"webp").await;
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, ImageId(failed.parse().unwrap())).await.unwrap().unwrap();
+    let processing = catalog::start(&mut db, ImageId::from_uuid(failed.parse().unwrap())).await.unwrap().unwrap();
     let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
     assert!(catalog::save_failed(&mut db, &processing.failed(failure)).await.unwrap());
     drop(db);

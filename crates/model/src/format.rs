@@ -1,9 +1,9 @@
-//! File formats: of uploads and of renditions.
+//! File formats of uploads and of renditions.
 
 use crate::string_enum;
 
 string_enum! {
-    /// What kind of file an upload is, told from its first bytes.
+    /// The format of an upload, detected from its first bytes.
     SourceFormat, "source format" {
         /// JPEG (ITU-T T.81).
         Jpeg = "jpeg",
@@ -13,34 +13,49 @@ string_enum! {
         Webp = "webp",
         /// GIF 87a and 89a.
         Gif = "gif",
-        /// AVIF (AV1 Image File Format), a single still picture.
+        /// AVIF (AV1 Image File Format), a single still image.
         Avif = "avif",
         /// JPEG XL (ISO/IEC 18181), its first frame.
         Jxl = "jxl",
-        /// TIFF (revision 6.0), its first picture.
+        /// TIFF (revision 6.0), its first image.
         Tiff = "tiff",
         /// BMP (Windows bitmap).
         Bmp = "bmp",
     }
 }
 
+impl SourceFormat {
+    /// The name of the format for people, for example `JPEG XL`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Jpeg => "JPEG",
+            Self::Png => "PNG",
+            Self::Webp => "WebP",
+            Self::Gif => "GIF",
+            Self::Avif => "AVIF",
+            Self::Jxl => "JPEG XL",
+            Self::Tiff => "TIFF",
+            Self::Bmp => "BMP",
+        }
+    }
+}
+
 string_enum! {
-    /// What a rendition is encoded as.
+    /// The format of a rendition.
     RenditionFormat, "rendition format" {
-        /// Progressive or optimised JPEG, without transparency.
+        /// JPEG, progressive or with optimised Huffman tables, without transparency.
         Jpeg = "jpeg",
-        /// PNG, with a palette where it looks the same.
+        /// PNG, with a palette where the difference is invisible.
         Png = "png",
         /// Lossy WebP, with transparency where the source has it.
         Webp = "webp",
-        /// Lossy AVIF, with transparency where the source has it; a still picture.
+        /// Lossy AVIF, with transparency where the source has it; a still image.
         Avif = "avif",
     }
 }
 
 impl RenditionFormat {
-    /// The media type objects of this format are stored and served with.
-    #[must_use]
+    /// The media type of the format, as objects in the bucket have it.
     pub const fn content_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",

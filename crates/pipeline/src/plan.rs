@@ -136,13 +136,13 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
     let (width, height) = match (resize.fit, sides) {
         (Fit::Cover, (Some(width), Some(height))) => {
             let size = bounds.exactly((width, height));
-            region = largest_part(part, size, resize.position.shares());
+            region = largest_part(part, size, resize.position.anchor());
             size
         }
         (Fit::Fill, (Some(width), Some(height))) => bounds.exactly((width, height)),
         (Fit::Contain, (Some(width), Some(height))) => {
             let (width, height) = bounds.roomy((width.min(MAX_SIDE), height.min(MAX_SIDE)));
-            mat = Some(Mat { width, height, shares: resize.position.shares() });
+            mat = Some(Mat { width, height, shares: resize.position.anchor() });
             bounds.inside(Some(width), Some(height))
         }
         (_, (width, height)) => bounds.inside(width, height),
@@ -183,7 +183,7 @@ fn placement(overlay: &Overlay, sides: (u32, u32)) -> Placement {
         room: (room(sides.0), room(sides.1)),
         corner: (margin, margin),
         sides: (free(sides.0), free(sides.1)),
-        shares: overlay.position.shares(),
+        shares: overlay.position.anchor(),
         opacity: overlay.opacity.get(),
     }
 }
