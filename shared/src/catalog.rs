@@ -146,7 +146,7 @@ pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, 
         title_grams.as_deref(),
         title.as_deref(),
         filter.status.map(Status::as_str),
-        filter.before.map(|id| id.as_uuid()),
+        filter.before.map(ImageId::as_uuid),
         filter.limit,
     )
     .fetch_all(db)

@@ -1,4 +1,4 @@
-//! One image: looking at it, fetching its renditions, deleting it.
+//! One image: its state, its renditions, its deletion.
 
 use bytes::Bytes;
 use darkroom_model::{Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat};
@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::harness::Api;
 
-/// Renders an image as a worker does, with one rendition of these bytes.
+/// Marks an image as ready as a worker does, with one rendition of these bytes.
 pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
     let image = ImageId::from_uuid(id.parse().unwrap());
     let rendition = Rendition {
@@ -23,12 +23,12 @@ pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
     api.app.bucket.put(image, &rendition, Bytes::from_static(bytes)).await.unwrap();
     let mut db = api.db().acquire().await.unwrap();
     let processing = catalog::start(&mut db, image).await.unwrap().unwrap();
-    let facts = ImageAnalysis { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
-    assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], facts)).await.unwrap());
+    let analysis = ImageAnalysis { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
+    assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], analysis)).await.unwrap());
 }
 
 #[tokio::test]
-async fn an_image_shows_how_it_comes_along() {
+async fn an_image_shows_its_progress() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let path = format!("/v1/images/{id}");
@@ -61,7 +61,7 @@ async fn an_image_shows_how_it_comes_along() {
 }
 
 #[tokio::test]
-async fn a_failed_image_says_why() {
+async fn a_failed_image_has_its_reason() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let mut db = api.db().acquire().await.unwrap();
@@ -74,7 +74,7 @@ async fn a_failed_image_says_why() {
 }
 
 #[tokio::test]
-async fn a_rendition_has_a_lasting_address_that_leads_to_the_bucket() {
+async fn a_rendition_has_a_stable_url_that_redirects_to_the_bucket() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let path = format!("/v1/images/{id}/renditions/w320.webp");
@@ -100,7 +100,7 @@ async fn a_public_bucket_is_linked_without_signatures() {
 }
 
 #[tokio::test]
-async fn a_deleted_image_is_gone_at_once() {
+async fn a_deleted_image_is_gone_immediately() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     render(&api, &id, b"webp").await;
@@ -115,11 +115,11 @@ async fn a_deleted_image_is_gone_at_once() {
             .fetch_all(api.db())
             .await
             .unwrap();
-    assert_eq!(jobs, [json!({ "image": id })], "one job, however often it was asked for");
+    assert_eq!(jobs, [json!({ "image": id })], "one job for several requests");
 }
 
 #[tokio::test]
-async fn what_is_no_id_leads_nowhere() {
+async fn an_invalid_id_is_not_found() {
     let api = Api::start().await;
     for id in ["0", "not-an-id", "01890a5d-ac96-774b-bcce-b302099a8057", "%00", "..%2f"] {
         api.get(&format!("/v1/images/{id}")).await.problem(404, "/problems/not-found");

@@ -1,4 +1,4 @@
-//! Listing: the filter and the pages.
+//! The list of images: filters and pages.
 
 use serde_json::Value;
 
@@ -21,7 +21,7 @@ fn next(answer: &Answer) -> Option<String> {
 }
 
 #[tokio::test]
-async fn the_title_filter_takes_every_character_for_itself() {
+async fn the_title_filter_takes_every_character_literally() {
     let api = Api::start().await;
     for title in
         ["100% cotton", "snake_case", "it's \"quoted\"; --", "Ärger im Café", "東京タワー", "back\\slash", "a+b&c=d"]
@@ -90,7 +90,7 @@ async fn images_are_listed_by_status_newest_first() {
 }
 
 #[tokio::test]
-async fn a_full_last_page_has_no_next() {
+async fn a_full_last_page_has_no_next_page() {
     let api = Api::start().await;
     for _ in 0..4 {
         api.upload("x").await;
@@ -101,7 +101,7 @@ async fn a_full_last_page_has_no_next() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_not_valid_is_named() {
+async fn an_invalid_parameter_is_named() {
     let api = Api::start().await;
     let long = format!("title={}", "x".repeat(201));
     for (query, parameter) in [

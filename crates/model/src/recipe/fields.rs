@@ -30,8 +30,8 @@ recipe_fields! {
     struct Resize;
 
     width: Dimension, "1200",
-        "Width of the rendition in pixels. Any of this field and the following ones requests exactly one rendition, named \
-         `resized`; with none of them the standard set is rendered."
+        "Width of the rendition in pixels. This field and every field after it request exactly one rendition, named \
+         `resized`; without any of them the standard set is rendered."
         => Option<NonZeroU32>;
 
     height: Dimension, "800",

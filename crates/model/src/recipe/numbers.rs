@@ -23,7 +23,7 @@ impl FormValue for Dimension {
     type Value = NonZeroU32;
 
     fn schema() -> ValueSchema {
-        ValueSchema::Integer { min: 1, max: MAX_DIMENSION.into() }
+        ValueSchema::Integer { min: 1, max: MAX_DIMENSION.into(), bits: 32 }
     }
 
     fn parse(text: &str) -> Option<NonZeroU32> {
@@ -38,7 +38,7 @@ impl FormValue for MaxBytes {
     type Value = NonZeroU64;
 
     fn schema() -> ValueSchema {
-        ValueSchema::Integer { min: 1, max: MAX_MAX_BYTES }
+        ValueSchema::Integer { min: 1, max: MAX_MAX_BYTES, bits: 64 }
     }
 
     fn parse(text: &str) -> Option<NonZeroU64> {
@@ -94,7 +94,7 @@ impl FormValue for Quality {
     type Value = Self;
 
     fn schema() -> ValueSchema {
-        ValueSchema::Integer { min: Self::MIN.0.into(), max: Self::MAX.0.into() }
+        ValueSchema::Integer { min: Self::MIN.0.into(), max: Self::MAX.0.into(), bits: 32 }
     }
 
     fn parse(text: &str) -> Option<Self> {

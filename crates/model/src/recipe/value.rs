@@ -4,7 +4,6 @@ use std::fmt;
 
 /// The values that a form field takes. Independent of any schema language: the api translates it to `OpenAPI`.
 #[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
 pub enum ValueSchema {
     /// `true` or `false`.
     Boolean,
@@ -14,6 +13,8 @@ pub enum ValueSchema {
         min: u64,
         /// The largest value.
         max: u64,
+        /// The width of the integer type that clients should use: 32 or 64.
+        bits: u8,
     },
     /// A decimal number.
     Number {
@@ -40,7 +41,7 @@ impl fmt::Display for ValueSchema {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Boolean => f.write_str("true or false"),
-            Self::Integer { min, max } => write!(f, "a whole number from {min} to {max}"),
+            Self::Integer { min, max, .. } => write!(f, "a whole number from {min} to {max}"),
             Self::Number { min, max } => write!(f, "a number from {min} to {max}"),
             Self::OneOf(values) => write!(f, "one of {}", values.join(", ")),
             Self::Text { description, .. } => f.write_str(description),
