@@ -5,7 +5,7 @@
 //! | `images` | the resource `/v1/images`: operations, the upload form, wire types |
 //! | `health` | liveness and readiness probes |
 //! | `formats` | file formats as wire types |
-//! | `error` | [`ApiError`](error::ApiError), the one match from errors to status codes |
+//! | `error` | `ApiError`, the one match from errors to status codes |
 //! | `operation_error` | the errors of an operation, with their documentation |
 //! | `spec` | the `OpenAPI` document |
 //! | `http` | what every request and every response has; the server |

@@ -22,9 +22,9 @@ async fn a_wrong_method_is_answered_with_the_allowed_ones() {
         (Method::DELETE, "/healthz", "GET, HEAD"),
         (Method::POST, "/docs", "GET, HEAD"),
     ] {
-        let answer = api.ask(method, path).await;
-        answer.problem(405, "/problems/method-not-allowed");
-        assert_eq!(answer.header("allow"), Some(allow), "{path}");
+        let response = api.request(method, path).await;
+        response.problem(405, "/problems/method-not-allowed");
+        assert_eq!(response.header("allow"), Some(allow), "{path}");
     }
 }
 
@@ -48,12 +48,12 @@ async fn a_malformed_form_is_refused() {
     {
         let request = api.http.post(format!("{}/v1/images", api.url)).body(body.to_owned());
         let request = request.header(CONTENT_TYPE, "multipart/form-data; boundary=x");
-        let answer = api.send(request).await;
-        let kind = answer.json()["type"].as_str().unwrap().to_owned();
+        let response = api.send(request).await;
+        let problem_type = response.json()["type"].as_str().unwrap().to_owned();
         // A form whose part is complete fails at the file: three bytes are not a GIF.
         assert!(
-            ["/problems/invalid-form", "/problems/unsupported-format"].contains(&kind.as_str()),
-            "{body:.80}: {kind}"
+            ["/problems/invalid-form", "/problems/unsupported-format"].contains(&problem_type.as_str()),
+            "{body:.80}: {problem_type}"
         );
     }
     assert_eq!((api.images().await, api.staged().len()), (0, 0), "nothing remains");
@@ -65,8 +65,8 @@ async fn a_safe_request_id_is_kept_and_any_other_replaced() {
     let ask = |id: &str| api.send(api.http.get(format!("{}/nothing", api.url)).header("x-request-id", id));
     assert_eq!(ask("trace-1_A.b:c").await.header("x-request-id"), Some("trace-1_A.b:c"));
     for id in ["", "with space", "<script>", &"x".repeat(129), "ü"] {
-        let answer = ask(id).await;
-        let given = answer.header("x-request-id").unwrap();
+        let response = ask(id).await;
+        let given = response.header("x-request-id").unwrap();
         assert!(given != id && given.parse::<uuid::Uuid>().is_ok(), "{id} {given}");
     }
 }
@@ -76,10 +76,10 @@ async fn without_a_database_errors_reveal_no_internals() {
     let api = Api::start().await;
     api.db().close().await;
     let id = "/v1/images/01890a5d-ac96-774b-bcce-b302099a8057";
-    for answer in [api.get("/v1/images").await, api.get(id).await, api.ask(Method::DELETE, id).await] {
-        answer.problem(503, "/problems/unavailable");
-        assert!(answer.header("retry-after").is_some());
-        let text = answer.text.to_lowercase();
+    for response in [api.get("/v1/images").await, api.get(id).await, api.request(Method::DELETE, id).await] {
+        response.problem(503, "/problems/unavailable");
+        assert!(response.header("retry-after").is_some());
+        let text = response.text.to_lowercase();
         assert!(!["pool", "sqlx", "postgres", "127.0.0.1"].iter().any(|word| text.contains(word)), "{text}");
     }
     api.post(file(png(1, 1))).await.problem(503, "/problems/unavailable");
@@ -90,7 +90,7 @@ async fn without_a_database_errors_reveal_no_internals() {
 #[tokio::test]
 async fn problem_types_are_described() {
     let api = Api::start().await;
-    let answer = api.get("/problems/upload-too-large").await;
-    assert_eq!(answer.status, 200);
-    assert!(answer.text.contains("413"), "{}", answer.text);
+    let response = api.get("/problems/upload-too-large").await;
+    assert_eq!(response.status, 200);
+    assert!(response.text.contains("413"), "{}", response.text);
 }

@@ -36,7 +36,7 @@ pub(crate) struct Api {
 
 /// A response with its whole body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
@@ -90,31 +90,31 @@ impl Api {
         self.served.await.unwrap();
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.ask(Method::GET, path).await
+    pub(crate) async fn get(&self, path: &str) -> ApiResponse {
+        self.request(Method::GET, path).await
     }
 
-    pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn request(&self, method: Method, path: &str) -> ApiResponse {
         self.send(self.http.request(method, format!("{}{path}", self.url))).await
     }
 
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
         let request = request.build().unwrap();
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
-        let answer = Answer::read(self.http.execute(request).await.unwrap()).await;
-        answer.check(&method, &path);
-        answer
+        let response = ApiResponse::read(self.http.execute(request).await.unwrap()).await;
+        response.check(&method, &path);
+        response
     }
 
-    pub(crate) async fn post(&self, form: Form) -> Answer {
+    pub(crate) async fn post(&self, form: Form) -> ApiResponse {
         self.send(self.http.post(format!("{}/v1/images", self.url)).multipart(form)).await
     }
 
     /// Uploads an image and returns its id.
     pub(crate) async fn upload(&self, title: &str) -> String {
-        let answer = self.post(file(png(3, 2)).text("title", title.to_owned())).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        answer.json()["id"].as_str().unwrap().to_owned()
+        let response = self.post(file(png(3, 2)).text("title", title.to_owned())).await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        response.json()["id"].as_str().unwrap().to_owned()
     }
 
     /// The names of all staged files, including drafts.
@@ -157,7 +157,7 @@ fn read_settings(database: &str, bucket: &testing::Bucket, more: &[(&str, &str)]
     Settings::read(&|name| more.get(name).map(|value| (*value).to_owned()).or_else(|| env.get(name).cloned())).unwrap()
 }
 
-impl Answer {
+impl ApiResponse {
     async fn read(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         Self { status, headers, text: response.text().await.unwrap() }
@@ -205,7 +205,10 @@ fn documented(method: &Method, path: &str) -> Option<Value> {
     static SPEC: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(&darkroom_api::spec_json()).unwrap());
     let matches = |pattern: &str| {
         pattern.split('/').count() == path.split('/').count()
-            && pattern.split('/').zip(path.split('/')).all(|(known, asked)| known.starts_with('{') || known == asked)
+            && pattern
+                .split('/')
+                .zip(path.split('/'))
+                .all(|(known, segment)| known.starts_with('{') || known == segment)
     };
     let (_, operations) = SPEC["paths"].as_object().unwrap().iter().find(|(pattern, _)| matches(pattern))?;
     operations.get(method.as_str().to_lowercase()).map(|operation| operation["responses"].clone())

@@ -19,8 +19,8 @@ async fn failed_checks_are_named() {
     let api = Api::start().await;
     sqlx::query("UPDATE _sqlx_migrations SET success = false").execute(api.db()).await.unwrap();
     std::fs::remove_dir_all(api.bucket.dir.path().join(".staging")).unwrap();
-    let answer = api.get("/readyz").await;
-    let problem = answer.problem(503, "/problems/unavailable");
+    let response = api.get("/readyz").await;
+    let problem = response.problem(503, "/problems/unavailable");
     assert_eq!(problem["detail"], "Not ready: migrations, staging.");
     let checks = problem["checks"].as_array().unwrap();
     let failed: Vec<_> = checks.iter().filter(|check| check["ok"] == false).map(|check| &check["name"]).collect();

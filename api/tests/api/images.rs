@@ -80,9 +80,9 @@ async fn a_rendition_has_a_stable_url_that_redirects_to_the_bucket() {
     let path = format!("/v1/images/{id}/renditions/w320.webp");
     api.get(&path).await.problem(404, "/problems/not-found");
     render(&api, &id, b"webp").await;
-    let answer = api.get(&path).await;
-    assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (307, Some("private, max-age=1800")));
-    let file = reqwest::get(answer.header("location").unwrap()).await.unwrap();
+    let response = api.get(&path).await;
+    assert_eq!((response.status.as_u16(), response.header("cache-control")), (307, Some("private, max-age=1800")));
+    let file = reqwest::get(response.header("location").unwrap()).await.unwrap();
     assert_eq!(file.headers()["content-type"], "image/webp");
     assert_eq!(file.headers()["cache-control"], "public, max-age=31536000, immutable");
     assert_eq!(file.text().await.unwrap(), "webp");
@@ -105,8 +105,8 @@ async fn a_deleted_image_is_gone_immediately() {
     let id = api.upload("x").await;
     render(&api, &id, b"webp").await;
     let path = format!("/v1/images/{id}");
-    assert_eq!(api.ask(Method::DELETE, &path).await.status, 202);
-    api.ask(Method::DELETE, &path).await.problem(404, "/problems/not-found");
+    assert_eq!(api.request(Method::DELETE, &path).await.status, 202);
+    api.request(Method::DELETE, &path).await.problem(404, "/problems/not-found");
     api.get(&path).await.problem(404, "/problems/not-found");
     api.get(&format!("{path}/renditions/w320.webp")).await.problem(404, "/problems/not-found");
     assert_eq!(api.get("/v1/images").await.json()["items"], json!([]));
@@ -123,6 +123,6 @@ async fn an_invalid_id_is_not_found() {
     let api = Api::start().await;
     for id in ["0", "not-an-id", "01890a5d-ac96-774b-bcce-b302099a8057", "%00", "..%2f"] {
         api.get(&format!("/v1/images/{id}")).await.problem(404, "/problems/not-found");
-        api.ask(Method::DELETE, &format!("/v1/images/{id}")).await.problem(404, "/problems/not-found");
+        api.request(Method::DELETE, &format!("/v1/images/{id}")).await.problem(404, "/problems/not-found");
     }
 }

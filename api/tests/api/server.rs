@@ -24,7 +24,7 @@ async fn connect(api: &Api) -> TcpStream {
 }
 
 /// Reads the first response and returns its status and the part of its body that has arrived.
-async fn answer(stream: &mut TcpStream) -> (u16, String) {
+async fn response(stream: &mut TcpStream) -> (u16, String) {
     let mut read = Vec::new();
     loop {
         let mut buffer = [0; 4096];
@@ -36,7 +36,7 @@ async fn answer(stream: &mut TcpStream) -> (u16, String) {
         {
             return (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned());
         }
-        assert!(length > 0, "closed without an answer: {text}");
+        assert!(length > 0, "closed without a response: {text}");
     }
 }
 
@@ -50,7 +50,7 @@ async fn a_content_length_over_the_limit_is_refused_before_the_body_is_sent() {
     let mut stream = connect(&api).await;
     let head = head("Content-Length: 99000000\r\nExpect: 100-continue");
     stream.write_all(head.as_bytes()).await.unwrap();
-    assert_eq!(answer(&mut stream).await.0, 413, "instead of 100 Continue");
+    assert_eq!(response(&mut stream).await.0, 413, "instead of 100 Continue");
 }
 
 #[tokio::test]
@@ -83,7 +83,7 @@ async fn a_client_that_sends_everything_before_it_reads_receives_the_error() {
     let body = [PART.as_bytes(), &png_of(1, 1, 20_000_000), END.as_bytes()].concat();
     stream.write_all(head(&format!("Content-Length: {}", body.len())).as_bytes()).await.unwrap();
     stream.write_all(&body).await.unwrap();
-    let (status, text) = answer(&mut stream).await;
+    let (status, text) = response(&mut stream).await;
     assert_eq!(status, 413);
     assert!(text.contains("\"limit_bytes\":1000000"), "{text}");
     assert!(api.staged().is_empty());
@@ -96,7 +96,7 @@ async fn an_unsupported_file_is_refused_while_it_is_being_sent() {
     stream.write_all(head("Content-Length: 900000").as_bytes()).await.unwrap();
     stream.write_all(PART.as_bytes()).await.unwrap();
     stream.write_all(&[b'x'; 1000]).await.unwrap();
-    assert_eq!(answer(&mut stream).await.0, 415, "before most of it is sent");
+    assert_eq!(response(&mut stream).await.0, 415, "before most of it is sent");
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn a_stalled_upload_times_out() {
     let mut stream = connect(&api).await;
     stream.write_all(head("Content-Length: 900000").as_bytes()).await.unwrap();
     stream.write_all(&[PART.as_bytes(), &png_of(1, 1, 1000)].concat()).await.unwrap();
-    let (status, text) = answer(&mut stream).await;
+    let (status, text) = response(&mut stream).await;
     assert_eq!(status, 408, "{text}");
     assert!(text.contains("/problems/request-timeout") && api.staged().is_empty(), "{text}");
     assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0, "the connection is closed");
@@ -150,7 +150,7 @@ async fn shutting_down_lets_a_running_upload_finish() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     stream.write_all(&body[300_000..]).await.unwrap();
-    assert_eq!(answer(&mut stream).await.0, 202);
+    assert_eq!(response(&mut stream).await.0, 202);
     assert_eq!(api.images().await, 1);
     api.stopped().await;
 }

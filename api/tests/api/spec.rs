@@ -23,8 +23,8 @@ fn every_operation_parameter_field_and_response_is_described() {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 assert!(described(parameter), "{at}: {parameter}");
             }
-            for (status, answer) in operation["responses"].as_object().unwrap() {
-                assert!(described(answer), "{at}: {status}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(described(response), "{at}: {status}");
             }
             let form = &operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"];
             for (name, field) in form.as_object().into_iter().flatten() {

@@ -17,17 +17,17 @@ use crate::{
 #[tokio::test]
 async fn an_accepted_upload_shows_its_properties() {
     let api = Api::start().await;
-    let picture = png(640, 480);
-    let answer = api.post(file(picture.clone())).await;
-    assert_eq!(answer.status, 202);
-    let image = answer.json();
+    let content = png(640, 480);
+    let response = api.post(file(content.clone())).await;
+    assert_eq!(response.status, 202);
+    let image = response.json();
     let id = image["id"].as_str().unwrap();
-    assert_eq!(answer.header("location"), Some(format!("/v1/images/{id}").as_str()));
-    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("location"), Some(format!("/v1/images/{id}").as_str()));
+    assert_eq!(response.header("content-type"), Some("application/json"));
     assert_eq!((&image["title"], &image["status"]), (&json!("picture.png"), &json!("queued")));
-    let sha256 = hex::encode(Sha256::digest(&picture));
+    let sha256 = hex::encode(Sha256::digest(&content));
     let source = json!({
-        "format": "png", "width": 640, "height": 480, "frames": 1, "bytes": picture.len(), "sha256": sha256,
+        "format": "png", "width": 640, "height": 480, "frames": 1, "bytes": content.len(), "sha256": sha256,
     });
     assert_eq!(image["source"], source);
     assert_eq!(image["links"], json!({ "self": format!("/v1/images/{id}") }));
@@ -38,12 +38,12 @@ async fn an_accepted_upload_shows_its_properties() {
 #[tokio::test]
 async fn an_accepted_upload_is_staged_under_its_id_and_has_a_job() {
     let api = Api::start().await;
-    let picture = png_of(3, 2, 300_000);
-    let answer = api.post(file(picture.clone())).await;
-    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let content = png_of(3, 2, 300_000);
+    let response = api.post(file(content.clone())).await;
+    let id = response.json()["id"].as_str().unwrap().to_owned();
     assert_eq!(api.staged(), std::slice::from_ref(&id), "the file and no draft");
     let image = darkroom_model::ImageId::from_uuid(id.parse().unwrap());
-    assert_eq!(api.app.staging.read(image).await.unwrap(), picture);
+    assert_eq!(api.app.staging.read(image).await.unwrap(), content);
     let jobs: Vec<serde_json::Value> =
         sqlx::query_scalar("SELECT convert_from(job, 'UTF8')::jsonb FROM apalis.jobs WHERE job_type = 'process-image'")
             .fetch_all(api.db())
@@ -144,7 +144,7 @@ async fn an_overlay_must_be_a_ready_image() {
         let problem = api.post(form).await.problem(422, "/problems/invalid-field");
         assert_eq!((&problem["field"], &problem["detail"]), (&json!("overlay"), &json!(detail)));
     }
-    assert_eq!(api.ask(Method::DELETE, &format!("/v1/images/{ready}")).await.status, 202);
+    assert_eq!(api.request(Method::DELETE, &format!("/v1/images/{ready}")).await.status, 202);
     let form = file(png(9, 9)).text("overlay", ready);
     assert_eq!(api.post(form).await.problem(422, "/problems/invalid-field")["field"], "overlay");
     assert_eq!((api.images().await, api.staged().len()), before, "nothing remains of the refused uploads");
@@ -187,8 +187,8 @@ async fn an_invalid_field_is_named() {
         ("format", "bmp".to_owned()),
         ("quality", "101".to_owned()),
     ] {
-        let answer = api.post(file(png(1, 1)).text(field, value.clone())).await;
-        assert_eq!(answer.problem(422, "/problems/invalid-field")["field"], field, "{value}");
+        let response = api.post(file(png(1, 1)).text(field, value.clone())).await;
+        assert_eq!(response.problem(422, "/problems/invalid-field")["field"], field, "{value}");
     }
     let empty = api.post(file(Vec::new())).await;
     assert_eq!(empty.problem(422, "/problems/invalid-field")["field"], "file");

@@ -1,6 +1,6 @@
 //! The documentation of recipes is generated from the table of fields.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use darkroom_model::recipe::{FIELDS, Field, ValueSchema};
 
