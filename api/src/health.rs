@@ -67,7 +67,7 @@ impl Health {
     /// Liveness
     ///
     /// Responds as long as the process runs. For liveness probes: a process that does not respond should be restarted.
-    #[allow(clippy::unused_async, reason = "the macro takes only async functions")]
+    #[expect(clippy::unused_async, reason = "the macro takes only async functions")]
     #[oai(path = "/healthz", method = "get", operation_id = "healthz")]
     async fn healthz(&self) -> AliveResponse {
         AliveResponse::Alive(Json(Alive { version: env!("CARGO_PKG_VERSION").to_owned() }))
