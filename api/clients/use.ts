@@ -4,13 +4,13 @@ import type { paths } from "./schema.js";
 
 const darkroom = createClient<paths>({ baseUrl: "http://127.0.0.1:8000" });
 
-/** Uploads a picture, and resolves to its id. */
-export async function upload(picture: Blob, title: string): Promise<string> {
+/** Uploads an image and resolves to its id. */
+export async function upload(image: Blob, title: string): Promise<string> {
   const { data, error } = await darkroom.POST("/v1/images", {
     body: { file: "", title },
     bodySerializer: () => {
       const form = new FormData();
-      form.append("file", picture);
+      form.append("file", image);
       form.append("title", title);
       return form;
     },

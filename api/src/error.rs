@@ -1,79 +1,66 @@
-//! What can go wrong in a request, and what the client is told: the only place that knows status codes.
+//! Why a request fails, and which problem document (RFC 9457) the client receives. The match in
+//! [`ApiError::problem_type`] is the only place that chooses a status code for an error.
 //!
-//! Every error is answered with a problem document (RFC 9457). Its texts are short and hold nothing internal; the
-//! cause goes to the log, under the same request id.
+//! The detail that clients see is short and has no internals; the cause is logged under the same request id.
 
-use std::{error::Error as StdError, marker::PhantomData};
+use std::error::Error as StdError;
 
 use darkroom_container::header::{HeaderError, Limit};
-use darkroom_model::SourceFormat;
+use darkroom_model::{SourceFormat, recipe::InvalidField};
 use darkroom_queue::QueueError;
 use darkroom_shared::{bucket::BucketError, catalog::CatalogError, database::is_passing, staging::StagingError};
-use poem::http::StatusCode;
-use poem_openapi::{
-    ApiResponse, ResponseContent as _,
-    registry::{MetaResponse, MetaResponses, Registry},
+use poem::{
+    error::{MethodNotAllowedError, NotFoundError, ResponseError},
+    http::{Method, StatusCode},
 };
+use poem_openapi::error::{ParseParamError, ParsePathError};
 
-use crate::problem::{Problem, ProblemBody};
+use crate::http::problem::{self, Check, Problem, ProblemType};
 
 type Cause = Box<dyn StdError + Send + Sync>;
 
-/// A kind of problem. Its `type` in a problem document is `/problems/<slug>`, where the api explains it.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Kind {
-    pub(crate) slug: &'static str,
-    pub(crate) status: StatusCode,
-    pub(crate) title: &'static str,
-}
-
-macro_rules! kinds {
-    ($($id:ident = $status:ident $slug:literal $title:literal;)+) => {
-        $(pub(crate) const $id: Kind = Kind { slug: $slug, status: StatusCode::$status, title: $title };)+
-        /// All of them.
-        pub(crate) const KINDS: &[&Kind] = &[$(&$id),+];
-    };
-}
-
-kinds! {
-    MALFORMED = BAD_REQUEST "malformed-request" "The request cannot be understood";
-    PARAMETER = BAD_REQUEST "invalid-parameter" "A parameter of the URL is not valid";
-    FORM = BAD_REQUEST "invalid-form" "The form is incomplete, or has what it should not have";
-    NOT_FOUND = NOT_FOUND "not-found" "There is nothing at this address";
-    METHOD = METHOD_NOT_ALLOWED "method-not-allowed" "This method does not work at this address";
-    TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request was not sent within the time allowed";
-    TOO_LARGE = PAYLOAD_TOO_LARGE "upload-too-large" "The file has more bytes than are accepted";
-    MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The request's body is not of a type read here";
-    FORMAT = UNSUPPORTED_MEDIA_TYPE "unsupported-format" "The file is not a picture in a format read here";
-    FIELD = UNPROCESSABLE_ENTITY "invalid-field" "A field of the form is not valid";
-    BROKEN = UNPROCESSABLE_ENTITY "broken-image" "The picture is damaged or cut short";
-    PICTURE_TOO_LARGE = UNPROCESSABLE_ENTITY "image-too-large" "The picture has more pixels or frames than are accepted";
-    INTERNAL = INTERNAL_SERVER_ERROR "internal-error" "Something went wrong here";
-    UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The service cannot do this at the moment";
-}
-
-/// Why a request was not served.
+/// Why a request failed. `Display` is the detail for the client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// The address stands for nothing, or no longer does.
+    /// The request does not parse as what the framework expects.
+    #[error("The request is malformed.")]
+    Malformed,
+    /// No resource has this path.
+    #[error("There is nothing at {path}.")]
+    NoRoute {
+        /// The path of the request.
+        path: String,
+    },
+    /// The resource at this path does not support the method.
+    #[error("{path} does not support {method}.")]
+    MethodNotAllowed {
+        /// The method of the request.
+        method: Method,
+        /// The path of the request.
+        path: String,
+    },
+    /// A query parameter is invalid.
+    #[error("{name}: {reason}.")]
+    Parameter {
+        /// The name of the parameter.
+        name: &'static str,
+        /// What is expected, without a full stop.
+        reason: String,
+    },
+    /// The image or the rendition does not exist, or no longer.
     #[error("There is no such {0}.")]
     NotFound(&'static str),
     /// The body is not `multipart/form-data`.
-    #[error("Send the form as multipart/form-data with a boundary.")]
+    #[error("The body must be multipart/form-data with a boundary.")]
     NotMultipart,
-    /// The form breaks the multipart syntax, lacks a field, or has one twice or too many.
+    /// The form violates the multipart syntax, or lacks a field, or repeats one, or has an unknown one.
     #[error("{0}")]
     Form(String),
-    /// A field's value is out of range.
-    #[error("{field}: {reason}")]
-    Field {
-        /// The field's name.
-        field: &'static str,
-        /// What is expected.
-        reason: String,
-    },
-    /// The client fell silent within its request, or took far too long.
-    #[error("The rest of the request did not arrive in time.")]
+    /// The value of a form field is invalid.
+    #[error(transparent)]
+    Field(#[from] InvalidField),
+    /// The client sent nothing for too long, or the request took too long as a whole.
+    #[error("The rest of the request was not received in time.")]
     Timeout,
     /// The file has more bytes than the limit.
     #[error("The file has more than {limit} bytes.")]
@@ -81,48 +68,69 @@ pub(crate) enum ApiError {
         /// Bytes.
         limit: u64,
     },
-    /// The file is refused for what it is.
-    #[error(transparent)]
-    Picture(HeaderError),
-    /// Postgres, the bucket or staging is away or full. It may be back when the client asks again.
-    #[error("The service is short of something it needs. Try again later.")]
+    /// The file is not in one of the supported formats.
+    #[error("{0}")]
+    UnsupportedFormat(String),
+    /// The file is truncated or violates its format.
+    #[error("{0}")]
+    BrokenImage(String),
+    /// The image exceeds a limit other than the file's size.
+    #[error("{detail}")]
+    ImageTooLarge {
+        /// The limit.
+        limit: Limit,
+        /// Its value.
+        max: u64,
+        /// For the client.
+        detail: String,
+    },
+    /// A readiness check failed.
+    #[error("Not ready: {}.", failed(.0))]
+    NotReady(Vec<Check>),
+    /// Postgres, the bucket or staging cannot be reached or is full. A later attempt may succeed.
+    #[error("The service is temporarily unavailable. Try again later.")]
     Unavailable(#[source] Cause),
-    /// A mistake of ours.
-    #[error("This is a fault of the service. It has been logged.")]
+    /// A bug, or a state that should not exist.
+    #[error("An internal error occurred. It has been logged.")]
     Internal(#[source] Cause),
-    /// A mistake of ours that unwound.
-    #[error("This is a fault of the service. It has been logged.")]
+    /// A bug that panicked.
+    #[error("An internal error occurred. It has been logged.")]
     Panicked,
 }
 
 impl ApiError {
-    fn kind(&self) -> &'static Kind {
+    /// The problem type, which has the status code.
+    fn problem_type(&self) -> &'static ProblemType {
         match self {
-            Self::NotFound(_) => &NOT_FOUND,
-            Self::NotMultipart => &MEDIA_TYPE,
-            Self::Form(_) => &FORM,
-            Self::Field { .. } => &FIELD,
-            Self::Timeout => &TIMEOUT,
-            Self::UploadTooLarge { .. } => &TOO_LARGE,
-            Self::Picture(HeaderError::Unsupported { .. }) => &FORMAT,
-            Self::Picture(HeaderError::Truncated { .. } | HeaderError::Broken(_)) => &BROKEN,
-            Self::Picture(HeaderError::TooLarge { .. }) => &PICTURE_TOO_LARGE,
-            Self::Unavailable(_) => &UNAVAILABLE,
-            Self::Internal(_) | Self::Panicked | Self::Picture(HeaderError::Io(_)) => &INTERNAL,
+            Self::Malformed => &problem::MALFORMED_REQUEST,
+            Self::NoRoute { .. } | Self::NotFound(_) => &problem::NOT_FOUND,
+            Self::MethodNotAllowed { .. } => &problem::METHOD_NOT_ALLOWED,
+            Self::Parameter { .. } => &problem::INVALID_PARAMETER,
+            Self::NotMultipart => &problem::UNSUPPORTED_MEDIA_TYPE,
+            Self::Form(_) => &problem::INVALID_FORM,
+            Self::Field(_) => &problem::INVALID_FIELD,
+            Self::Timeout => &problem::REQUEST_TIMEOUT,
+            Self::UploadTooLarge { .. } => &problem::UPLOAD_TOO_LARGE,
+            Self::UnsupportedFormat(_) => &problem::UNSUPPORTED_FORMAT,
+            Self::BrokenImage(_) => &problem::BROKEN_IMAGE,
+            Self::ImageTooLarge { .. } => &problem::IMAGE_TOO_LARGE,
+            Self::NotReady(_) | Self::Unavailable(_) => &problem::UNAVAILABLE,
+            Self::Internal(_) | Self::Panicked => &problem::INTERNAL_ERROR,
         }
     }
 
-    /// The document for the client, with the members that its kind has.
-    fn problem(&self) -> Problem {
-        let problem = Problem::new(self.kind(), self.to_string());
+    /// The problem document, with the members of its type. Lacks the request id.
+    pub(crate) fn problem(&self) -> Problem {
+        let problem = Problem::new(self.problem_type(), self.to_string());
         match self {
-            Self::Field { field, .. } => Problem { field: Some((*field).to_owned()), ..problem },
+            Self::Parameter { name, .. } => Problem { parameter: Some((*name).to_owned()), ..problem },
+            Self::Field(invalid) => Problem { field: Some(invalid.field.to_owned()), ..problem },
             Self::UploadTooLarge { limit } => Problem { limit_bytes: Some(*limit), ..problem },
-            Self::Picture(HeaderError::Unsupported { .. }) => {
+            Self::UnsupportedFormat(_) => {
                 let formats = SourceFormat::ALL.iter().map(|&format| format.into()).collect();
                 Problem { supported_formats: Some(formats), ..problem }
             }
-            Self::Picture(HeaderError::TooLarge { limit, max, .. }) => {
+            Self::ImageTooLarge { limit, max, .. } => {
                 let max = Some(*max);
                 match limit {
                     Limit::Width => Problem { max_width: max, ..problem },
@@ -132,25 +140,53 @@ impl ApiError {
                     Limit::Scans => Problem { max_scans: max, ..problem },
                 }
             }
+            Self::NotReady(checks) => Problem { checks: Some(checks.clone()), ..problem },
             _ => problem,
         }
     }
-}
 
-impl From<ApiError> for poem::Error {
-    /// Logs the cause, and carries the problem to where its document is written ([`crate::problem::document`]).
-    fn from(error: ApiError) -> Self {
-        let status = error.kind().status;
-        if let Some(cause) = error.source() {
-            tracing::error!(%status, "{}", chain(cause));
+    /// An error that an endpoint or the framework returned for a request with this method and path.
+    pub(crate) fn from_poem(error: poem::Error, method: &Method, path: &str) -> Self {
+        let error = match error.downcast::<Self>() {
+            Ok(error) => return error,
+            Err(error) => error,
+        };
+        if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
+            // The framework puts the name of its own type before the reason, in quotes.
+            let reason = reason.rsplit_once("\": ").map_or(reason.as_str(), |(_, reason)| reason);
+            return Self::Parameter { name, reason: reason.trim_end_matches('.').to_owned() };
         }
-        let mut answer = Self::from_status(status);
-        answer.set_data(error.problem());
-        answer
+        // A path segment that is not a UUID cannot be the id of an image.
+        if error.is::<NotFoundError>() || error.is::<ParsePathError>() {
+            return Self::NoRoute { path: path.to_owned() };
+        }
+        if error.is::<MethodNotAllowedError>() {
+            return Self::MethodNotAllowed { method: method.clone(), path: path.to_owned() };
+        }
+        if error.status().is_client_error() { Self::Malformed } else { Self::Internal(error.to_string().into()) }
+    }
+
+    /// Logs the cause, which the client does not see.
+    pub(crate) fn log_cause(&self) {
+        if let Some(cause) = self.source() {
+            tracing::error!(status = %self.status(), "{}", chain(cause));
+        }
     }
 }
 
-/// An error and what it came from, in one line.
+impl ResponseError for ApiError {
+    fn status(&self) -> StatusCode {
+        self.problem_type().status
+    }
+}
+
+/// The names of the failed checks.
+fn failed(checks: &[Check]) -> String {
+    let failed = checks.iter().filter(|check| !check.ok);
+    failed.map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// An error and its causes in one line.
 fn chain(error: &(dyn StdError + 'static)) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
@@ -167,9 +203,13 @@ fn chain(error: &(dyn StdError + 'static)) -> String {
 
 impl From<HeaderError> for ApiError {
     fn from(error: HeaderError) -> Self {
+        let detail = error.to_string();
         match error {
+            HeaderError::Unsupported { .. } => Self::UnsupportedFormat(detail),
+            HeaderError::Truncated { .. } | HeaderError::Broken(_) => Self::BrokenImage(detail),
+            HeaderError::TooLarge { limit, max, .. } => Self::ImageTooLarge { limit, max, detail },
+            // The staged file cannot be read, which says nothing about its contents.
             HeaderError::Io(error) => Self::Unavailable(error.into()),
-            error => Self::Picture(error),
         }
     }
 }
@@ -207,47 +247,5 @@ impl From<QueueError> for ApiError {
             QueueError::Sql(error) => error.into(),
             error => Self::Internal(error.into()),
         }
-    }
-}
-
-/// The problems an operation documents, as status and description; for example
-/// `const LIST: &[(u16, &str)] = &[(404, "There is no such image.")]`.
-pub(crate) trait Problems: Send + Sync + 'static {
-    const LIST: &'static [(u16, &'static str)];
-}
-
-/// An [`ApiError`] of an operation that documents the problems `P`.
-pub(crate) struct Refusal<P>(ApiError, PhantomData<P>);
-
-/// What an operation returns.
-pub(crate) type Result<T, P> = std::result::Result<T, Refusal<P>>;
-
-impl<P, E: Into<ApiError>> From<E> for Refusal<P> {
-    fn from(error: E) -> Self {
-        Self(error.into(), PhantomData)
-    }
-}
-
-impl<P: Problems> From<Refusal<P>> for poem::Error {
-    fn from(refusal: Refusal<P>) -> Self {
-        refusal.0.into()
-    }
-}
-
-impl<P: Problems> ApiResponse for Refusal<P> {
-    fn meta() -> MetaResponses {
-        const EVERYWHERE: &[(u16, &str)] = &[(500, "A fault of the service, which has been logged.")];
-        let response = |&(status, description): &(u16, &'static str)| MetaResponse {
-            description,
-            status: Some(status),
-            status_range: None,
-            content: ProblemBody::media_types(),
-            headers: Vec::new(),
-        };
-        MetaResponses { responses: P::LIST.iter().chain(EVERYWHERE).map(response).collect() }
-    }
-
-    fn register(registry: &mut Registry) {
-        ProblemBody::register(registry);
     }
 }

@@ -1,26 +1,22 @@
-//! Darkroom's HTTP API. The map:
+//! Darkroom's HTTP API: accepts images, lists them, serves their state and their renditions.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | `images` | upload, list, look at and delete images; their wire types |
-//! | `health` | liveness and readiness |
-//! | `docs` | the spec, Swagger UI, the explanations of problems |
-//! | `error`, `problem` | what went wrong, and how the client is told |
-//! | `edge` | what every request and every answer has |
-//! | `body` | a request's body under guard |
-//! | `routes` | which paths there are, and which methods work there |
-//! | `spec` | the spec, put in order for tools |
-//! | [`serve`] | the HTTP server |
+//! | `images` | the resource `/v1/images`: operations, the upload form, wire types |
+//! | `health` | liveness and readiness probes |
+//! | `formats` | file formats as wire types |
+//! | `error` | `ApiError`, the one match from errors to status codes |
+//! | `operation_error` | the errors of an operation, with their documentation |
+//! | `spec` | the `OpenAPI` document |
+//! | `http` | what every request and every response has; the server |
+#![forbid(unsafe_code)]
 
-mod body;
-mod docs;
-mod edge;
 mod error;
+mod formats;
 mod health;
+mod http;
 mod images;
-mod problem;
-mod routes;
-pub mod serve;
+mod operation_error;
 mod spec;
 
 use std::{sync::Arc, time::Duration};
@@ -31,32 +27,40 @@ use darkroom_shared::{
     staging::{Staging, StagingError},
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
-use poem_openapi::{OpenApiService, Tags};
+use poem_openapi::{OpenApi as _, OpenApiService, Tags};
 use sqlx::PgPool;
 
-use crate::{health::Health, images::Images};
+use crate::{
+    health::Health,
+    http::{body, docs, middleware, routes::Routes},
+    images::Images,
+};
+pub use crate::{
+    http::server::serve,
+    spec::{json as spec_json, yaml as spec_yaml},
+};
 
-/// What requests are served with. Cheap to clone.
+/// The connections and limits that requests are served with. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct App {
-    /// The catalog and the queue.
+    /// The database of the catalog and the queue.
     pub db: PgPool,
-    /// Where renditions lie.
+    /// The bucket of the renditions.
     pub bucket: Bucket,
-    /// Where uploads wait.
+    /// The directory or bucket where uploads wait for a worker.
     pub staging: Staging,
-    /// What is accepted.
+    /// The limits of uploads.
     pub limits: Limits,
-    /// How long a presigned URL works.
+    /// The lifetime of presigned URLs.
     pub presigned: Duration,
-    /// How long a client may send nothing within a request.
-    pub patience: Duration,
+    /// How long a client may send nothing within a request's body.
+    pub idle_timeout: Duration,
 }
 
-/// Why an [`App`] cannot be made.
+/// Why an [`App`] cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
-    /// The bucket's settings do not fit together.
+    /// The bucket's settings contradict each other.
     #[error(transparent)]
     Bucket(#[from] BucketError),
     /// Staging cannot be opened.
@@ -65,7 +69,7 @@ pub enum AppError {
 }
 
 impl App {
-    /// Opens what the settings name, over a pool that is connected already.
+    /// Opens the bucket and staging of these settings. `db` is connected already.
     pub async fn open(db: PgPool, settings: &Settings) -> Result<Self, AppError> {
         Ok(Self {
             db,
@@ -73,38 +77,30 @@ impl App {
             staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
             limits: settings.limits,
             presigned: settings.bucket.presigned,
-            patience: body::PATIENCE,
+            idle_timeout: body::IDLE_TIMEOUT,
         })
     }
 }
 
 #[derive(Tags)]
 enum Tag {
-    /// Upload pictures, follow their rendering, fetch the renditions.
+    /// Upload images, follow their rendering, download the renditions.
     Images,
-    /// For whatever runs this service.
+    /// For operators and orchestrators of this service.
     Service,
 }
 
-/// Everything documented and routed.
+/// The documented resources.
 type Apis = (Images, Health);
 
-/// The spec in JSON.
-pub fn spec_json() -> String {
-    spec::documented().spec() + "\n"
-}
-
-/// The spec in YAML, as `openapi.yaml` has it.
-pub fn spec_yaml() -> String {
-    spec::documented().spec_yaml()
-}
-
-/// Everything the api serves, for [`serve::serve`].
+/// Everything that the api serves, for [`serve`].
 pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
     let apis = (Images::new(app.clone()), Health::new(app.clone()));
     let service = Arc::new(OpenApiService::new(apis, "", "").into_endpoint());
-    // Path by path and not as a whole below `/`, which would hide what else is there.
-    let routes = routes::patterns().fold(Route::new(), |route, path| route.at(path, Arc::clone(&service)));
-    let patience = app.patience;
-    docs::add(routes).around(move |routes, request| edge::serve(routes, request, patience))
+    let routes = Arc::new(Routes::new(Apis::meta()));
+    // Path by path, because a service nested at `/` would also match the documentation's paths.
+    let router = routes.patterns().fold(Route::new(), |router, path| router.at(path, Arc::clone(&service)));
+    let idle_timeout = app.idle_timeout;
+    docs::add(router)
+        .around(move |router, request| middleware::handle(router, Arc::clone(&routes), request, idle_timeout))
 }

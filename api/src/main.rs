@@ -1,10 +1,10 @@
-//! The api: settings, connections, serve.
+//! The binary `darkroom-api`: reads the settings, connects, serves.
 
 use std::{io::Write as _, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use darkroom_api::{App, endpoint, serve::serve, spec_json, spec_yaml};
+use darkroom_api::{App, endpoint, serve, spec_json, spec_yaml};
 use darkroom_shared::{
     config::{self, Settings},
     database, telemetry,
@@ -15,10 +15,10 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Threads for reading and writing files. Enough to keep a disk busy; tokio's own 512 cost memory, and gain nothing.
-const FILE_THREADS: usize = 64;
+/// Maximum number of threads for file I/O: enough to saturate a disk. Tokio's default of 512 only costs memory.
+const FILE_IO_THREADS: usize = 64;
 
-/// Darkroom's api: accepts images, lists them, serves their state.
+/// Darkroom's HTTP API: accepts images, lists them, serves their state and their renditions.
 #[derive(Parser)]
 #[command(version, after_help = config::help())]
 struct Arguments {
@@ -28,15 +28,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Serves (the default).
+    /// Serves the API (the default).
     Serve,
-    /// Brings the database to this version's schema.
+    /// Migrates the database to this version's schema.
     Migrate,
-    /// Prints the settings in force, secrets hidden.
+    /// Prints the effective settings without secrets.
     Config,
-    /// Prints the `OpenAPI` spec.
+    /// Prints the `OpenAPI` document.
     Openapi {
-        /// In JSON, not in YAML.
+        /// Prints JSON instead of YAML.
         #[arg(long)]
         json: bool,
     },
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, with the causes in it and without a backtrace.
+            // One line with the causes, without a backtrace.
             eprintln!("darkroom-api: {error:#}");
             ExitCode::FAILURE
         }
@@ -62,14 +62,14 @@ fn main() -> ExitCode {
 fn with_settings<F: Future<Output = anyhow::Result<()>>>(work: fn(Settings) -> F) -> anyhow::Result<()> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
-    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(FILE_THREADS).build()?;
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(FILE_IO_THREADS).build()?;
     runtime.block_on(work(settings))
 }
 
 async fn migrate(settings: Settings) -> anyhow::Result<()> {
     anyhow::ensure!(
         !settings.database.pooler,
-        "migrations go straight to Postgres: give its own DATABASE_URL, without DATABASE_POOLER"
+        "migrations need a direct connection to Postgres: set DATABASE_URL to it and unset DATABASE_POOLER"
     );
     let db = database::connect(&settings.database).await?;
     database::migrate(&db).await?;
@@ -88,7 +88,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         TcpListener::bind(settings.bind).await.with_context(|| format!("cannot listen on {}", settings.bind))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     serve(listener, endpoint(&app), stop, settings.worker.drain).await;
-    // Connections to Postgres are closed in good order, but not waited for where it is away.
+    // Closing sends a message to Postgres; the timeout is for a Postgres that does not respond.
     let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
     tracing::info!("stopped");
     Ok(())
@@ -106,8 +106,8 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
 }
 
 fn print_config() -> anyhow::Result<()> {
-    let in_force = Settings::in_force(&|name| std::env::var(name).ok());
-    let lines = in_force.iter().fold(String::new(), |lines, (name, value)| lines + name + "=" + value + "\n");
+    let settings = Settings::in_force(&|name| std::env::var(name).ok());
+    let lines = settings.iter().fold(String::new(), |lines, (name, value)| lines + name + "=" + value + "\n");
     print(&lines)?;
     Settings::from_env()?;
     Ok(())
@@ -115,7 +115,7 @@ fn print_config() -> anyhow::Result<()> {
 
 fn print(text: &str) -> anyhow::Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        // The reader has seen enough: `darkroom-api openapi | head`.
+        // The reader closed the pipe, as in `darkroom-api openapi | head`.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         written => written.context("cannot write"),
     }

@@ -1,4 +1,4 @@
-//! The spec: what the code says of itself, in the words that tools understand best.
+//! The `OpenAPI` document, generated from the code and adjusted for client generators and Swagger UI.
 
 use std::collections::HashMap;
 
@@ -12,42 +12,44 @@ use poem_openapi::{
 use crate::Apis;
 
 const DESCRIPTION: &str = "\
-`POST /v1/images` takes a picture and answers `202` at once. A worker then makes small, correct, fast-loading \
-renditions of it in an S3 bucket; `GET /v1/images/{id}` tells when it is done and where they are.
+`POST /v1/images` accepts an image and responds with `202` at once. A worker then renders small, correct, fast-loading \
+renditions of it into an S3 bucket; `GET /v1/images/{id}` has their state and their URLs.
 
-Every error is a problem document (RFC 9457, `application/problem+json`). A request may carry an `X-Request-Id`; the \
-answer does.";
+Every error response is a problem document (RFC 9457, `application/problem+json`). A request may have an `X-Request-Id`; \
+every response has one.";
 
-/// What [`Apis`] document, without the state that serving them takes; for programs, or for the page that people use.
-pub(crate) struct Documented<const PAGE: bool>;
-
-/// The spec.
-pub(crate) fn documented() -> OpenApiService<Documented<false>, ()> {
-    describe(Documented)
+/// The `OpenAPI` document in JSON.
+pub fn json() -> String {
+    service(Document).spec() + "\n"
 }
 
-/// The spec as Swagger UI is to have it.
-pub(crate) fn for_the_page() -> OpenApiService<Documented<true>, ()> {
-    describe(Documented)
+/// The `OpenAPI` document in YAML, as in `openapi.yaml`.
+pub fn yaml() -> String {
+    service(Document).spec_yaml()
 }
 
-fn describe<T: OpenApi>(apis: T) -> OpenApiService<T, ()> {
+/// Swagger UI as an HTML page that loads nothing else.
+pub(crate) fn swagger_ui_html() -> String {
+    service(SwaggerUiDocument).swagger_ui_html()
+}
+
+fn service<T: OpenApi>(apis: T) -> OpenApiService<T, ()> {
     OpenApiService::new(apis, "Darkroom", env!("CARGO_PKG_VERSION"))
         .description(DESCRIPTION)
         .license(LicenseObject::new("GPL-3.0-or-later").url("https://www.gnu.org/licenses/gpl-3.0.html"))
         .server(ServerObject::new("/").description("This server"))
 }
 
-impl<const PAGE: bool> OpenApi for Documented<PAGE> {
+/// The documentation of [`Apis`], without the state that their handlers need.
+struct Document;
+
+impl OpenApi for Document {
     fn meta() -> Vec<MetaApi> {
         let mut apis = Apis::meta();
         for operation in apis.iter_mut().flat_map(|api| &mut api.paths).flat_map(|path| &mut path.operations) {
             let responses = &mut operation.responses.responses;
             responses.sort_by_key(|response| response.status);
             responses.iter_mut().for_each(complete_headers);
-            if PAGE {
-                operation.request.iter_mut().flat_map(|request| &mut request.content).for_each(leave_fields_empty);
-            }
         }
         apis
     }
@@ -55,29 +57,48 @@ impl<const PAGE: bool> OpenApi for Documented<PAGE> {
     fn register(registry: &mut Registry) {
         Apis::register(registry);
         let properties = registry.schemas.values_mut().flat_map(|schema| &mut schema.properties);
-        properties.for_each(|(_, schema)| unwrap_description(schema));
+        properties.for_each(|(_, schema)| remove_untyped_schema(schema));
     }
 
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-/// Adds the header that every answer has, and writes all names as they are usually written.
+/// [`Document`] with empty examples for optional form fields.
+struct SwaggerUiDocument;
+
+impl OpenApi for SwaggerUiDocument {
+    fn meta() -> Vec<MetaApi> {
+        let mut apis = Document::meta();
+        for operation in apis.iter_mut().flat_map(|api| &mut api.paths).flat_map(|path| &mut path.operations) {
+            operation.request.iter_mut().flat_map(|request| &mut request.content).for_each(empty_optional_fields);
+        }
+        apis
+    }
+
+    fn register(registry: &mut Registry) {
+        Document::register(registry);
+    }
+
+    fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
+}
+
+/// Adds the header that the middleware sets, and writes header names in their usual case.
 fn complete_headers(response: &mut MetaResponse) {
     for header in &mut response.headers {
         header.name = header.name.split('-').map(capitalised).collect::<Vec<_>>().join("-");
     }
     response.headers.push(MetaHeader {
         name: "X-Request-Id".to_owned(),
-        description: Some("Names this request in the logs: yours, or a new one.".to_owned()),
+        description: Some("Identifies this request in the logs: the client's id or a new one.".to_owned()),
         required: true,
         deprecated: false,
         schema: String::schema_ref(),
     });
 }
 
-/// Swagger UI fills a form with examples, and makes them up where there are none. Sent along, they would ask for a
-/// rendition that nobody meant to ask for.
-fn leave_fields_empty(form: &mut MetaMediaType) {
+/// Swagger UI fills a form with the examples, or with values of its own where there are none. Submitting these would request
+/// a rendition by mistake.
+fn empty_optional_fields(form: &mut MetaMediaType) {
     let MetaSchemaRef::Inline(form) = &mut form.schema else { return };
     for (name, field) in &mut form.properties {
         if let MetaSchemaRef::Inline(field) = field
@@ -93,12 +114,12 @@ fn capitalised(word: &str) -> String {
     first.to_uppercase() + &rest.to_lowercase()
 }
 
-/// A field whose type is a named schema has its description beside an `allOf` of that schema. The framework puts it
-/// inside as well, as a second schema without a type, at which some client generators give up.
-fn unwrap_description(schema: &mut MetaSchemaRef) {
+/// A property with a named schema has its description beside an `allOf` of that schema. The framework adds the description
+/// to the `allOf` as a second schema without a type, which some client generators reject.
+fn remove_untyped_schema(schema: &mut MetaSchemaRef) {
     if let MetaSchemaRef::Inline(schema) = schema
-        && let [MetaSchemaRef::Reference(_), MetaSchemaRef::Inline(more)] = schema.all_of.as_slice()
-        && more.ty.is_empty()
+        && let [MetaSchemaRef::Reference(_), MetaSchemaRef::Inline(second)] = schema.all_of.as_slice()
+        && second.ty.is_empty()
     {
         schema.all_of.truncate(1);
     }

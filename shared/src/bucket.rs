@@ -51,7 +51,7 @@ impl ObjectKey {
     #[must_use]
     pub fn image(&self) -> Option<ImageId> {
         let (image, _) = self.0.strip_prefix("images/")?.split_once('/')?;
-        Uuid::try_parse(image).ok().map(ImageId)
+        Uuid::try_parse(image).ok().map(ImageId::from_uuid)
     }
 
     /// The key as text, for logs.

@@ -95,7 +95,7 @@ pub async fn insert(db: &mut PgConnection, image: &NewImage) -> Result<DateTime<
                              source_frames, source_bytes, source_sha256)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
          RETURNING created_at",
-        image.id.0,
+        image.id.as_uuid(),
         image.title.as_str(),
         folded,
         &grams(&folded),
@@ -120,7 +120,7 @@ pub async fn get(db: &mut PgConnection, id: ImageId) -> Result<Option<Image>, Ca
                 source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
                 created_at, started_at, finished_at
          FROM images WHERE id = $1 AND status <> 'deleting'",
-        id.0
+        id.as_uuid()
     )
     .fetch_optional(db)
     .await?;
@@ -146,7 +146,7 @@ pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, 
         title_grams.as_deref(),
         title.as_deref(),
         filter.status.map(Status::as_str),
-        filter.before.map(|id| id.0),
+        filter.before.map(ImageId::as_uuid),
         filter.limit,
     )
     .fetch_all(db)
@@ -159,7 +159,7 @@ pub async fn renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendit
     let rows = sqlx::query!(
         "SELECT name, format, width, height, bytes, sha256 FROM renditions WHERE image_id = $1
          ORDER BY width DESC, name",
-        id.0
+        id.as_uuid()
     )
     .fetch_all(db)
     .await?;
@@ -183,7 +183,7 @@ pub async fn start(db: &mut PgConnection, id: ImageId) -> Result<Option<Processi
         r#"UPDATE images SET status = 'processing', started_at = clock_timestamp(), attempts = attempts + 1
            WHERE id = $1 AND status IN ('queued', 'processing')
            RETURNING recipe AS "recipe: Json<Recipe>""#,
-        id.0
+        id.as_uuid()
     )
     .fetch_optional(db)
     .await?;
@@ -192,7 +192,8 @@ pub async fn start(db: &mut PgConnection, id: ImageId) -> Result<Option<Processi
 
 /// Puts an image back to `queued` after a transient fault. `false`: it was not `processing`.
 pub async fn requeue(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
-    let done = sqlx::query!("UPDATE images SET status = 'queued' WHERE id = $1 AND status = 'processing'", id.0);
+    let done =
+        sqlx::query!("UPDATE images SET status = 'queued' WHERE id = $1 AND status = 'processing'", id.as_uuid());
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
@@ -201,7 +202,7 @@ pub async fn revive(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogE
     let done = sqlx::query!(
         "UPDATE images SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL
          WHERE id = $1 AND status = 'failed'",
-        id.0
+        id.as_uuid()
     );
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
@@ -215,7 +216,7 @@ pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, Ca
         "UPDATE images SET status = 'ready', placeholder = $2, dominant_colour = $3, perceptual_hash = $4,
                 finished_at = clock_timestamp()
          WHERE id = $1 AND status IN ('queued', 'processing')",
-        ready.id.0,
+        ready.id.as_uuid(),
         ready.facts.placeholder,
         &ready.facts.dominant_colour,
         // The same bits; Postgres has no unsigned integers.
@@ -228,7 +229,7 @@ pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, Ca
         sqlx::query!(
             "INSERT INTO renditions (image_id, name, format, width, height, bytes, sha256)
              VALUES ($1, $2, $3, $4, $5, $6, $7)",
-            ready.id.0,
+            ready.id.as_uuid(),
             rendition.name,
             rendition.format.as_str(),
             integer(rendition.width)?,
@@ -247,7 +248,7 @@ pub async fn save_failed(db: &mut PgConnection, failed: &Failed) -> Result<bool,
     let done = sqlx::query!(
         "UPDATE images SET status = 'failed', failure_code = $2, failure_detail = $3, finished_at = clock_timestamp()
          WHERE id = $1 AND status IN ('queued', 'processing')",
-        failed.id.0,
+        failed.id.as_uuid(),
         failed.failure.code.as_str(),
         failed.failure.detail,
     );
@@ -266,32 +267,33 @@ pub async fn unavailable(
         since,
         limit,
     );
-    Ok(ids.fetch_all(db).await?.into_iter().map(ImageId).collect())
+    Ok(ids.fetch_all(db).await?.into_iter().map(ImageId::from_uuid).collect())
 }
 
 /// Hides an image, to be removed by a job. `false`: there is none, or it is hidden already.
 pub async fn mark_deleting(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
-    let done = sqlx::query!("UPDATE images SET status = 'deleting' WHERE id = $1 AND status <> 'deleting'", id.0);
+    let done =
+        sqlx::query!("UPDATE images SET status = 'deleting' WHERE id = $1 AND status <> 'deleting'", id.as_uuid());
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
 /// Removes a hidden image's row and its renditions' rows. That there is none counts as done.
 pub async fn forget(db: &mut PgConnection, id: ImageId) -> Result<(), CatalogError> {
-    sqlx::query!("DELETE FROM images WHERE id = $1 AND status = 'deleting'", id.0).execute(db).await?;
+    sqlx::query!("DELETE FROM images WHERE id = $1 AND status = 'deleting'", id.as_uuid()).execute(db).await?;
     Ok(())
 }
 
 /// Those of `ids` whose staged file is still wanted.
 pub async fn waiting(db: &mut PgConnection, ids: &[ImageId]) -> Result<Vec<ImageId>, CatalogError> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
     let waiting =
         sqlx::query_scalar!("SELECT id FROM images WHERE id = ANY($1) AND status IN ('queued', 'processing')", &ids);
-    Ok(waiting.fetch_all(db).await?.into_iter().map(ImageId).collect())
+    Ok(waiting.fetch_all(db).await?.into_iter().map(ImageId::from_uuid).collect())
 }
 
 /// Locks an image until the transaction ends, and says where it stands. No attempt begins or ends meanwhile.
 pub async fn lock(db: &mut PgConnection, id: ImageId) -> Result<Option<Status>, CatalogError> {
-    let status = sqlx::query_scalar!("SELECT status FROM images WHERE id = $1 FOR UPDATE", id.0);
+    let status = sqlx::query_scalar!("SELECT status FROM images WHERE id = $1 FOR UPDATE", id.as_uuid());
     status.fetch_optional(db).await?.as_deref().map(word).transpose()
 }
 
@@ -325,7 +327,7 @@ impl TryFrom<Row> for Image {
             _ => None,
         };
         Ok(Self {
-            id: ImageId(row.id),
+            id: ImageId::from_uuid(row.id),
             title: row.title,
             status: word(&row.status)?,
             source: Source {

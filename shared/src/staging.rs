@@ -202,7 +202,7 @@ impl Staging {
                 .map_err(store)
                 .try_filter_map(|meta| {
                     let name = meta.location.filename().unwrap_or_default().to_owned();
-                    let image = Uuid::try_parse(&name).ok().map(ImageId);
+                    let image = Uuid::try_parse(&name).ok().map(ImageId::from_uuid);
                     let staged = image.map(|image| Staged { image: Some(image), modified: meta.last_modified, name });
                     futures::future::ok(staged)
                 })
@@ -232,7 +232,10 @@ async fn list_directory(directory: PathBuf) -> Result<BoxStream<'static, Result<
             let Ok(id) = Uuid::try_parse(&name) else { continue };
             // A file may go while we look.
             let Ok(modified) = entry.metadata().await.and_then(|meta| meta.modified()) else { continue };
-            return Ok(Some((Staged { image: Some(ImageId(id)), modified: modified.into(), name }, entries)));
+            return Ok(Some((
+                Staged { image: Some(ImageId::from_uuid(id)), modified: modified.into(), name },
+                entries,
+            )));
         }
         Ok(None)
     });

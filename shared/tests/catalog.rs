@@ -142,7 +142,7 @@ async fn the_schema_repeats_the_law() {
         ("title = ''", "images_title_length"),
     ] {
         let sql = sqlx::AssertSqlSafe(format!("UPDATE images SET {update} WHERE id = $1"));
-        let error = sqlx::query(sql).bind(id.0).execute(&pool).await.unwrap_err();
+        let error = sqlx::query(sql).bind(id.as_uuid()).execute(&pool).await.unwrap_err();
         assert_eq!(error.as_database_error().and_then(|error| error.constraint()), Some(constraint), "{update}");
     }
 }

@@ -1,5 +1,5 @@
-//! The upload form, as a stream: one part after the other, in whatever order the client sends them, and never more
-//! in memory than a few chunks.
+//! The upload form as a stream of parts (RFC 7578), in the order in which the client sends them. At most a few chunks are in
+//! memory.
 
 use std::{
     io,
@@ -23,37 +23,39 @@ use poem_openapi::{
     registry::{MetaMediaType, MetaRequest},
 };
 
-use crate::{error::ApiError, images::fields};
+use super::schema;
+use crate::error::ApiError;
 
-/// Bytes of a text field at most: a title of 200 characters has at most 800.
+/// Maximum size of a text field in bytes; a title of 200 characters has at most 800.
 const TEXT_MAX: usize = 4 << 10;
-/// What may come in without a part beginning or going on: the headers of a part, or what stands before the first.
-const UNREAD_MAX: usize = 256 << 10;
+/// Maximum number of bytes outside the content of parts: the headers of one part, or the preamble.
+const UNPARSED_MAX: usize = 256 << 10;
 
-/// A `multipart/form-data` body (RFC 7578) that has not been read yet.
+/// A `multipart/form-data` body (RFC 7578) that is read part by part.
 pub(super) struct Form {
     parts: Multipart<'static>,
-    unread: Arc<AtomicUsize>,
+    /// Bytes received since the parser last returned something; shared with [`Chunks`].
+    unparsed: Arc<AtomicUsize>,
     length: Option<u64>,
 }
 
 /// One part of a form: a field.
 pub(super) struct Part<'a> {
     field: Field<'static>,
-    unread: &'a AtomicUsize,
+    unparsed: &'a AtomicUsize,
 }
 
 impl Form {
-    /// How long the whole body says it is, in bytes. Nothing need be said, and nothing said need be true.
-    pub(super) fn length(&self) -> Option<u64> {
+    /// The `Content-Length` of the body, in bytes. `None` if the client sent none.
+    pub(super) fn content_length(&self) -> Option<u64> {
         self.length
     }
 
     /// The next part; `None` after the last.
     pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>, ApiError> {
         let field = self.parts.next_field().await?;
-        self.unread.store(0, Ordering::Relaxed);
-        Ok(field.map(|field| Part { field, unread: &self.unread }))
+        self.unparsed.store(0, Ordering::Relaxed);
+        Ok(field.map(|field| Part { field, unparsed: &self.unparsed }))
     }
 
     fn open(request: &Request, body: &mut RequestBody) -> Result<Self, ApiError> {
@@ -61,15 +63,15 @@ impl Form {
         let content_type = header(CONTENT_TYPE).unwrap_or_default();
         let boundary = multer::parse_boundary(content_type).map_err(|_| ApiError::NotMultipart)?;
         let body = body.take().map_err(|error| ApiError::Internal(error.into()))?;
-        let unread = Arc::new(AtomicUsize::new(0));
-        let chunks = Chunks { stream: body.into_bytes_stream().boxed(), unread: Arc::clone(&unread), pause: false };
+        let unparsed = Arc::new(AtomicUsize::new(0));
+        let chunks = Chunks { stream: body.into_bytes_stream().boxed(), unparsed: Arc::clone(&unparsed), pause: false };
         let length = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
-        Ok(Self { parts: Multipart::new(chunks, boundary), unread, length })
+        Ok(Self { parts: Multipart::new(chunks, boundary), unparsed, length })
     }
 }
 
 impl Part<'_> {
-    /// The field's name; empty if it has none.
+    /// The field's name, from the client; empty if it has none.
     pub(super) fn name(&self) -> &str {
         self.field.name().unwrap_or_default()
     }
@@ -82,7 +84,7 @@ impl Part<'_> {
     /// The next bytes; `None` after the last.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, ApiError> {
         let chunk = self.field.chunk().await?;
-        self.unread.store(0, Ordering::Relaxed);
+        self.unparsed.store(0, Ordering::Relaxed);
         Ok(chunk)
     }
 
@@ -91,25 +93,26 @@ impl Part<'_> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             if bytes.len() + chunk.len() > TEXT_MAX {
-                return Err(ApiError::Form(format!("{} has more than {TEXT_MAX} bytes.", self.name())));
+                return Err(ApiError::Form(format!("The field {} has more than {TEXT_MAX} bytes.", self.name())));
             }
             bytes.extend_from_slice(&chunk);
         }
-        String::from_utf8(bytes).map_err(|_| ApiError::Form(format!("{} is not text in UTF-8.", self.name())))
+        String::from_utf8(bytes).map_err(|_| ApiError::Form(format!("The field {} is not text in UTF-8.", self.name())))
     }
 }
 
-/// A body's chunks, one at a time. Left to itself, multer takes all that is there into its buffer, and searches
-/// without limit for the end of a part's headers.
+/// A body's chunks, one at a time. Without it multer would buffer every chunk that is available, and would search without limit
+/// for the end of a part's headers.
 struct Chunks {
     stream: BoxStream<'static, io::Result<Bytes>>,
-    unread: Arc<AtomicUsize>,
+    unparsed: Arc<AtomicUsize>,
+    /// Whether the next poll returns `Pending`, so that multer parses the last chunk first.
     pause: bool,
 }
 
-/// The reason why reading broke off in [`Chunks`].
+/// More than [`UNPARSED_MAX`] bytes outside the content of parts.
 #[derive(Debug, thiserror::Error)]
-#[error("no part of the form begins within {UNREAD_MAX} bytes")]
+#[error("no part of the form begins within {UNPARSED_MAX} bytes")]
 struct NoPart;
 
 impl Stream for Chunks {
@@ -123,7 +126,7 @@ impl Stream for Chunks {
         let next = self.stream.poll_next_unpin(context);
         if let Poll::Ready(Some(Ok(chunk))) = &next {
             self.pause = true;
-            if self.unread.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len() > UNREAD_MAX {
+            if self.unparsed.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len() > UNPARSED_MAX {
                 return Poll::Ready(Some(Err(io::Error::other(NoPart))));
             }
         }
@@ -138,7 +141,7 @@ impl From<multer::Error> for ApiError {
         {
             return Self::Timeout;
         }
-        Self::Form("The form is cut short, or breaks the rules of multipart/form-data.".to_owned())
+        Self::Form("The form is truncated or violates the syntax of multipart/form-data.".to_owned())
     }
 }
 
@@ -149,8 +152,8 @@ impl<'a> ApiExtractor<'a> for Form {
 
     fn request_meta() -> Option<MetaRequest> {
         Some(MetaRequest {
-            description: Some("The picture, and what to make of it."),
-            content: vec![MetaMediaType { content_type: "multipart/form-data", schema: fields::schema() }],
+            description: Some("The image, and what to render of it."),
+            content: vec![MetaMediaType { content_type: "multipart/form-data", schema: schema::form() }],
             required: true,
         })
     }

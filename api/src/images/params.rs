@@ -1,4 +1,4 @@
-//! What stands in the URLs: parsed once, here.
+//! The parameters of URLs, parsed into types.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use poem_openapi::{
 };
 use uuid::Uuid;
 
-/// How many images a page has at most.
+/// The maximum number of images on a page: 1 to 100.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageSize(pub(super) u8);
 
@@ -35,12 +35,12 @@ impl PageSize {
     }
 }
 
-/// Where a page begins: behind this image. Opaque to clients, so that it can change.
+/// The position of a page in the list: after this image. Opaque to clients, so that its encoding can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor(pub(super) ImageId);
 
 impl Cursor {
-    /// Distinguishes this form of cursors from those to come.
+    /// The first byte; identifies the encoding.
     const VERSION: u8 = 1;
 
     fn parse(text: &str) -> Result<Self, String> {
@@ -49,13 +49,13 @@ impl Cursor {
             Some((&Self::VERSION, id)) => Uuid::from_slice(id).ok(),
             _ => None,
         }
-        .map(|id| Self(ImageId(id)))
-        .ok_or_else(|| "must be the next_cursor of another page".to_owned())
+        .map(|id| Self(ImageId::from_uuid(id)))
+        .ok_or_else(|| "must be the next_cursor of a page".to_owned())
     }
 
     pub(super) fn encode(self) -> String {
         let mut bytes = vec![Self::VERSION];
-        bytes.extend_from_slice(self.0.0.as_bytes());
+        bytes.extend_from_slice(self.0.as_uuid().as_bytes());
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -64,7 +64,7 @@ impl Cursor {
     }
 }
 
-/// A part of titles to look for.
+/// Text to search for in titles.
 #[derive(Clone, Debug)]
 pub(super) struct TitlePart(pub(super) String);
 
@@ -73,9 +73,9 @@ impl TitlePart {
         if text.chars().count() > Title::MAX_CHARS {
             return Err(format!("must have at most {} characters", Title::MAX_CHARS));
         }
-        // No title has one, and Postgres takes no NUL.
+        // No title has control characters, and Postgres refuses NUL.
         if text.chars().any(char::is_control) {
-            return Err("must have no control characters".to_owned());
+            return Err("must not have control characters".to_owned());
         }
         Ok(Self(text.to_owned()))
     }
@@ -85,7 +85,7 @@ impl TitlePart {
     }
 }
 
-/// Makes a type with `parse` and `schema` usable as a parameter.
+/// Implements the framework's parameter traits for types with `parse` and `schema`.
 macro_rules! parameter {
     ($($name:ident)+) => {$(
         impl Type for $name {
@@ -125,13 +125,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_comes_back_as_it_went() {
+    fn a_cursor_survives_a_round_trip() {
         let cursor = Cursor(ImageId::now());
         assert_eq!(Cursor::parse(&cursor.encode()), Ok(cursor));
     }
 
     #[test]
-    fn a_cursor_from_elsewhere_is_refused() {
+    fn an_invalid_cursor_is_refused() {
         let id = Uuid::now_v7();
         let other_version = BASE64_URL_SAFE_NO_PAD.encode([&[2], id.as_bytes().as_slice()].concat());
         for text in ["", "x", "AQ", &id.to_string(), &other_version, "ü"] {

@@ -1,10 +1,13 @@
-//! From the first byte of an upload to the commit that accepts it.
+//! Receiving an upload and accepting it: from the first byte to the commit.
 
 use std::io::{BufReader, Cursor};
 
 use chrono::{DateTime, Utc};
 use darkroom_container::header::{self, Header, HeaderError, HeaderLimits};
-use darkroom_model::{ImageId, Source, Status, Title, recipe::Recipe};
+use darkroom_model::{
+    ImageId, Source, Status, Title,
+    recipe::{InvalidField, Recipe},
+};
 use darkroom_shared::{
     catalog::{self, NewImage},
     config::Limits,
@@ -13,53 +16,54 @@ use darkroom_shared::{
 };
 
 use super::{
-    fields::{FILE, Fields, OVERLAY},
+    fields::{FILE, FormField, FormValues},
     form::{Form, Part},
 };
 use crate::{App, error::ApiError};
 
-/// What a form may have beside the bytes of its file.
-const FRAMING: u64 = 64 << 10;
-/// Buffer for reading a header, in bytes.
+/// Maximum size of a form without its file, in bytes.
+const FORM_OVERHEAD: u64 = 64 << 10;
+/// Size of the buffer for reading a header, in bytes.
 const HEADER_BUFFER: usize = 16 << 10;
-/// A first chunk from this length on is judged at once; a shorter one may end within the magic bytes.
-const TELLING: usize = 64;
+/// Minimum length of a first chunk whose header is checked at once, in bytes; a shorter one may end within the magic bytes.
+const EARLY_CHECK_MIN: usize = 64;
 
-/// A whole upload that may be accepted. Not durable yet.
+/// A complete, valid upload. Not durable yet.
 pub(super) struct Upload {
     file: File,
-    fields: Fields,
+    values: FormValues,
     recipe: Recipe,
 }
 
 struct File {
     received: Received,
     header: Header,
+    /// The file's name on the client's machine.
     name: Option<String>,
 }
 
-/// Reads a form into staging, and refuses it as early as can be told.
+/// Reads a form into staging. Refuses it as early as possible, before the rest is received.
 pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiError> {
     let limit = app.limits.bytes;
-    if form.length().is_some_and(|length| length > limit + FRAMING) {
+    if form.content_length().is_some_and(|length| length > limit + FORM_OVERHEAD) {
         return Err(ApiError::UploadTooLarge { limit });
     }
-    let (mut file, mut fields) = (None, Fields::default());
+    let (mut file, mut values) = (None, FormValues::default());
     while let Some(part) = form.next().await? {
-        match fields.expect(part.name())? {
-            FILE => file = Some(receive_file(part, &app.staging, &app.limits).await?),
-            name => fields.set(name, &part.text().await?)?,
+        match values.expect(part.name())? {
+            FormField::File => file = Some(receive_file(part, &app.staging, &app.limits).await?),
+            FormField::Text(field) => values.set(field, &part.text().await?)?,
         }
     }
     let file = file.ok_or_else(|| ApiError::Form(format!("The field {FILE} is missing.")))?;
-    let recipe = fields.recipe()?;
+    let recipe = values.recipe()?;
     if let Some(overlay) = recipe.overlay() {
         check_overlay(overlay.image, app).await?;
     }
-    Ok(Upload { file, fields, recipe })
+    Ok(Upload { file, values, recipe })
 }
 
-/// Refuses an overlay that could not be laid on. It may be deleted later, which the worker finds.
+/// Refuses an overlay that is not a ready image. It may still be deleted before the worker reads it.
 async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
     let found = catalog::get(&mut *app.db.acquire().await?, image).await?;
     let reason = match found.map(|image| image.status) {
@@ -67,7 +71,7 @@ async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
         Some(status) => format!("must be an image that is ready; this one is {status}."),
         None => "There is no such image.".to_owned(),
     };
-    Err(ApiError::Field { field: OVERLAY, reason })
+    Err(InvalidField { field: "overlay", reason }.into())
 }
 
 async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) -> Result<File, ApiError> {
@@ -76,7 +80,7 @@ async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) ->
     let mut draft = staging.draft().await?;
     while let Some(chunk) = part.chunk().await? {
         if draft.bytes() == 0 {
-            judge_beginning(&chunk, &header_limits)?;
+            check_header_early(&chunk, &header_limits)?;
         }
         if draft.bytes() + chunk.len() as u64 > limits.bytes {
             return Err(ApiError::UploadTooLarge { limit: limits.bytes });
@@ -84,7 +88,7 @@ async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) ->
         draft.write(&chunk).await?;
     }
     if draft.bytes() == 0 {
-        return Err(ApiError::Field { field: FILE, reason: "The file is empty.".to_owned() });
+        return Err(InvalidField { field: FILE, reason: "The file is empty.".to_owned() }.into());
     }
     let received = draft.finish().await?;
     let read = move |file| header::read(&mut BufReader::with_capacity(HEADER_BUFFER, file), &header_limits);
@@ -92,23 +96,25 @@ async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) ->
     Ok(File { received, header, name })
 }
 
-/// Refuses what the first chunk shows to be no picture, or to be too large a one, before the rest has come.
-fn judge_beginning(chunk: &[u8], limits: &HeaderLimits) -> Result<(), ApiError> {
+/// Refuses an unsupported format or a too large image by its first chunk, before the rest is received.
+fn check_header_early(chunk: &[u8], limits: &HeaderLimits) -> Result<(), ApiError> {
     match header::read(&mut Cursor::new(chunk), limits) {
-        Err(error @ (HeaderError::Unsupported { .. } | HeaderError::TooLarge { .. })) if chunk.len() >= TELLING => {
+        Err(error @ (HeaderError::Unsupported { .. } | HeaderError::TooLarge { .. }))
+            if chunk.len() >= EARLY_CHECK_MIN =>
+        {
             Err(error.into())
         }
-        // All else needs the whole file.
+        // Other errors may only mean that the header continues in the next chunk.
         _ => Ok(()),
     }
 }
 
-/// Accepts an upload: makes it durable, then the image and its job true in one transaction.
+/// Accepts an upload: makes the staged file durable, then inserts the image and its job in one transaction.
 ///
-/// A crash in between, or a commit of unknown outcome, leaves a staged file that perhaps no image claims. It is not
-/// removed here, because perhaps one does; the sweep knows.
+/// A crash in between, or a commit with an unknown outcome, leaves a staged file that may not belong to an image. The sweep
+/// deletes it if it does not.
 pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
-    let Upload { file: File { received, header, name }, fields, recipe } = upload;
+    let Upload { file: File { received, header, name }, values, recipe } = upload;
     let source = Source {
         format: header.format,
         width: header.width,
@@ -118,8 +124,8 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
         sha256: received.sha256,
     };
     let id = ImageId::now();
-    let lane = fields.lane;
-    let title = fields.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
+    let lane = values.lane;
+    let title = values.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
     let image = NewImage { id, title, recipe, source };
 
     app.staging.keep(received, id).await?;

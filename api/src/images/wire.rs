@@ -1,17 +1,24 @@
-//! Images as clients see them: the JSON of requests and answers.
+//! Images in JSON, as clients see them.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
-use darkroom_model::{self, FailureCode};
+use darkroom_model::{ImageId, recipe::Colour};
 use darkroom_shared::catalog;
 use poem_openapi::{Enum, Object, types::Example};
 use url::Url;
 use uuid::{Uuid, uuid};
 
-/// Where an image stands.
+use crate::formats::{RenditionFormat, SourceFormat};
+
+/// The path of an image.
+pub(super) fn location(id: ImageId) -> String {
+    format!("/v1/images/{id}")
+}
+
+/// The state of an image.
 ///
-/// `queued`: accepted and safe, waits for a worker. `processing`: being rendered. `ready`: every rendition can be
-/// fetched. `failed`: it will not be rendered, and `error` says why.
+/// `queued`: accepted and durable, waits for a worker. `processing`: being rendered. `ready`: every rendition can be
+/// downloaded. `failed`: it will not be rendered; `error` has the reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub(crate) enum Status {
@@ -21,52 +28,28 @@ pub(crate) enum Status {
     Failed,
 }
 
-/// What kind of file was uploaded, told from its first bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(remote = "darkroom_model::SourceFormat", rename_all = "lowercase")]
-pub(crate) enum SourceFormat {
-    Jpeg,
-    Png,
-    Webp,
-    Gif,
-    Avif,
-    Jxl,
-    Tiff,
-    Bmp,
-}
-
-/// What a rendition is encoded as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
-#[oai(remote = "darkroom_model::RenditionFormat", rename_all = "lowercase")]
-pub(crate) enum RenditionFormat {
-    Jpeg,
-    Png,
-    Webp,
-    Avif,
-}
-
 /// The uploaded file.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct Source {
-    /// Told from its first bytes, whatever its name or its declared type said.
+    /// The format, detected from the content; name and media type are ignored.
     format: SourceFormat,
-    /// Pixels, as stored: before the orientation in its metadata is applied.
+    /// Width in pixels as stored, before the orientation in its metadata is applied.
     width: u32,
-    /// Pixels, as stored: before the orientation in its metadata is applied.
+    /// Height in pixels as stored, before the orientation in its metadata is applied.
     height: u32,
-    /// Frames of an animation; 1 for a still picture.
+    /// Frames of an animation; 1 for a still image.
     frames: u32,
-    /// Length of the file.
+    /// Size of the file in bytes.
     bytes: u64,
     /// SHA-256 of the file, in hexadecimal.
     #[oai(validator(pattern = "^[0-9a-f]{64}$"))]
     sha256: String,
 }
 
-/// Addresses that belong to an image.
+/// Paths of related resources.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct Links {
-    /// This image, with its renditions once it is ready.
+    /// The image, with its renditions once it is ready.
     #[oai(rename = "self")]
     this: String,
 }
@@ -75,35 +58,35 @@ pub(crate) struct Links {
 #[derive(Clone, Debug, Object)]
 #[oai(example)]
 pub(crate) struct Image {
-    /// A `UUIDv7`: ids sort by the time of upload.
+    /// A `UUIDv7` (RFC 9562): ids sort by the time of upload.
     id: Uuid,
-    /// What a person calls it: 1 to 200 characters.
+    /// The title: 1 to 200 characters.
     title: String,
-    /// Where it stands.
+    /// The state of the image.
     status: Status,
     /// The uploaded file.
     source: Source,
-    /// When it was accepted.
+    /// The time at which the upload was accepted.
     created_at: DateTime<Utc>,
-    /// Where to go from here.
+    /// Paths of related resources.
     links: Links,
 }
 
-/// A picture made from the image, in the bucket.
+/// A rendition of the image: a file in the bucket.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct Rendition {
-    /// Unique within the image; for example `w800.webp`.
+    /// The name, unique within the image; for example `w800.webp`.
     name: String,
-    /// What it is encoded as.
+    /// The file format.
     format: RenditionFormat,
-    /// Pixels.
+    /// Width in pixels.
     width: u32,
-    /// Pixels.
+    /// Height in pixels.
     height: u32,
-    /// Length of the file.
+    /// Size of the file in bytes.
     bytes: u64,
-    /// Where to fetch it. Unless the bucket is public this is a presigned URL and expires; for a lasting address use
-    /// `/v1/images/{id}/renditions/{name}`.
+    /// The URL of the file. Unless the bucket is public it is presigned and expires; `/v1/images/{id}/renditions/{name}` does
+    /// not expire.
     url: String,
     /// SHA-256 of the file, in hexadecimal.
     #[oai(validator(pattern = "^[0-9a-f]{64}$"))]
@@ -113,55 +96,46 @@ pub(crate) struct Rendition {
 /// Why an image failed.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct Failure {
-    /// For programs. More codes may come: treat one you do not know as "it failed".
+    /// The reason for programs. New codes may be added; treat an unknown code as a failure.
     code: String,
-    /// For people: a sentence.
+    /// The reason for people: one sentence.
     detail: String,
 }
 
-/// An image with everything known of it.
+/// An image with its renditions and its analysis.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none, example)]
 pub(crate) struct ImageDetail {
-    /// A `UUIDv7`: ids sort by the time of upload.
-    id: Uuid,
-    /// What a person calls it: 1 to 200 characters.
-    title: String,
-    /// Where it stands.
-    status: Status,
-    /// The uploaded file.
-    source: Source,
-    /// When it was accepted.
-    created_at: DateTime<Utc>,
-    /// Where to go from here.
-    links: Links,
-    /// What can be fetched; empty until the image is ready.
+    #[oai(flatten)]
+    image: Image,
+    /// The renditions; empty until the image is ready.
     renditions: Vec<Rendition>,
-    /// Once ready: a `ThumbHash` (<https://evanw.github.io/thumbhash/>) in base64, to show while a rendition loads.
+    /// Once ready: a `ThumbHash` (<https://evanw.github.io/thumbhash/>) in base64, a blurred preview to show while a rendition
+    /// loads.
     placeholder: Option<String>,
-    /// Once ready: the colour that most of the picture has, as `#rrggbb` in sRGB; a background for where it will appear.
+    /// Once ready: the most frequent colour as `#rrggbb` in sRGB, for example as a background while a rendition loads.
     #[oai(validator(pattern = "^#[0-9a-f]{6}$"))]
     dominant_colour: Option<String>,
-    /// Once ready: a difference hash (dHash) of 64 bits, in hexadecimal. The number of bits in which two differ says how
-    /// unlike their pictures are: 0 for copies, up to about 10 for the same picture resized or compressed, about 32 for
-    /// pictures that have nothing in common.
+    /// Once ready: a difference hash (dHash) of 64 bits in hexadecimal. The Hamming distance of two hashes measures how
+    /// different their images are: 0 for copies, up to about 10 for the same image resized or compressed, about 32 for
+    /// unrelated images.
     #[oai(validator(pattern = "^[0-9a-f]{16}$"))]
     perceptual_hash: Option<String>,
-    /// How often a worker has begun to render it.
+    /// The number of attempts to render it.
     attempts: u32,
-    /// Once failed: why.
+    /// Once failed: the reason.
     error: Option<Failure>,
-    /// Once ready or failed: how long the last attempt took, in milliseconds.
+    /// Once ready or failed: the duration of the last attempt in milliseconds.
     processing_ms: Option<u64>,
 }
 
-/// Some images, newest first.
+/// A page of images, newest first.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Page {
     /// The images.
     items: Vec<Image>,
-    /// Where the next page begins, for the parameter `cursor`. Missing on the last page.
+    /// The `cursor` of the next page. Absent on the last page.
     next_cursor: Option<String>,
 }
 
@@ -188,7 +162,7 @@ impl From<darkroom_model::Status> for Status {
             darkroom_model::Status::Queued => Self::Queued,
             darkroom_model::Status::Processing => Self::Processing,
             darkroom_model::Status::Ready => Self::Ready,
-            // An image that is being deleted is no longer shown; it would end up like this.
+            // The catalog returns no image that is being deleted.
             darkroom_model::Status::Failed | darkroom_model::Status::Deleting => Self::Failed,
         }
     }
@@ -204,12 +178,12 @@ impl From<darkroom_model::Source> for Source {
 impl From<catalog::Image> for Image {
     fn from(image: catalog::Image) -> Self {
         Self {
-            id: image.id.0,
+            id: image.id.as_uuid(),
             title: image.title,
             status: image.status.into(),
             source: image.source.into(),
             created_at: image.created_at,
-            links: Links { this: super::location(image.id) },
+            links: Links { this: location(image.id) },
         }
     }
 }
@@ -218,12 +192,12 @@ impl Image {
     /// An image that has just been accepted.
     pub(super) fn accepted(image: catalog::NewImage, created_at: DateTime<Utc>) -> Self {
         Self {
-            id: image.id.0,
+            id: image.id.as_uuid(),
             title: image.title.as_str().to_owned(),
             status: Status::Queued,
             source: image.source.into(),
             created_at,
-            links: Links { this: super::location(image.id) },
+            links: Links { this: location(image.id) },
         }
     }
 }
@@ -237,39 +211,29 @@ impl Rendition {
 
 impl ImageDetail {
     pub(super) fn new(image: catalog::Image, renditions: Vec<Rendition>) -> Self {
-        let took = image.started_at.zip(image.finished_at).map(|(from, to)| (to - from).num_milliseconds());
-        let placeholder = image.placeholder.as_ref().map(|hash| BASE64_STANDARD.encode(hash));
-        let dominant_colour = image.dominant_colour.map(|colour| darkroom_model::recipe::Colour(colour).to_string());
-        let perceptual_hash = image.perceptual_hash.map(|hash| format!("{hash:016x}"));
-        let error = image.failure.clone().map(|failure| Failure { code: code(failure.code), detail: failure.detail });
-        let attempts = image.attempts;
-        let Image { id, title, status, source, created_at, links } = image.into();
-        let processing_ms = took.and_then(|ms| ms.try_into().ok());
+        let duration = image.started_at.zip(image.finished_at).map(|(start, end)| (end - start).num_milliseconds());
         Self {
-            id,
-            title,
-            status,
-            source,
-            created_at,
-            links,
             renditions,
-            placeholder,
-            dominant_colour,
-            perceptual_hash,
-            attempts,
-            error,
-            processing_ms,
+            placeholder: image.placeholder.as_ref().map(|hash| BASE64_STANDARD.encode(hash)),
+            dominant_colour: image.dominant_colour.map(|colour| Colour(colour).to_string()),
+            perceptual_hash: image.perceptual_hash.map(|hash| format!("{hash:016x}")),
+            attempts: image.attempts,
+            error: image.failure.clone().map(Failure::from),
+            processing_ms: duration.and_then(|ms| ms.try_into().ok()),
+            image: image.into(),
         }
     }
 
-    /// Whether another look will show something else.
+    /// Whether the image is still going to change.
     pub(super) fn is_pending(&self) -> bool {
-        matches!(self.status, Status::Queued | Status::Processing)
+        matches!(self.image.status, Status::Queued | Status::Processing)
     }
 }
 
-fn code(code: FailureCode) -> String {
-    code.as_str().to_owned()
+impl From<darkroom_model::Failure> for Failure {
+    fn from(failure: darkroom_model::Failure) -> Self {
+        Self { code: failure.code.as_str().to_owned(), detail: failure.detail }
+    }
 }
 
 impl Example for Image {
@@ -280,7 +244,7 @@ impl Example for Image {
             title: "Harbour at dawn".to_owned(),
             status: Status::Queued,
             source: Source {
-                format: SourceFormat::Jpeg,
+                format: darkroom_model::SourceFormat::Jpeg.into(),
                 width: 4000,
                 height: 3000,
                 frames: 1,
@@ -288,25 +252,20 @@ impl Example for Image {
                 sha256: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
             },
             created_at: DateTime::UNIX_EPOCH + chrono::TimeDelta::seconds(1_700_000_000),
-            links: Links { this: super::location(darkroom_model::ImageId(id)) },
+            links: Links { this: location(ImageId::from_uuid(id)) },
         }
     }
 }
 
 impl Example for ImageDetail {
     fn example() -> Self {
-        let Image { id, title, source, created_at, links, .. } = Image::example();
-        let url = format!("https://pictures.example/images/{id}/w800-0a1b2c3d4e5f6071.webp");
+        let image = Image { status: Status::Ready, ..Image::example() };
+        let url = format!("https://pictures.example/images/{}/w800-0a1b2c3d4e5f6071.webp", image.id);
         Self {
-            id,
-            title,
-            status: Status::Ready,
-            source,
-            created_at,
-            links,
+            image,
             renditions: vec![Rendition {
                 name: "w800.webp".to_owned(),
-                format: RenditionFormat::Webp,
+                format: darkroom_model::RenditionFormat::Webp.into(),
                 width: 800,
                 height: 600,
                 bytes: 51_234,

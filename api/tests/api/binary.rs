@@ -1,4 +1,4 @@
-//! The binary: what it prints, how it ends.
+//! The binary: its output and its exit codes.
 
 use std::{
     io::{BufRead as _, BufReader},
@@ -39,56 +39,56 @@ fn the_spec_is_printed_without_any_setting() {
 }
 
 #[test]
-fn missing_settings_are_all_told_without_a_backtrace() {
-    let (code, _, told) = run(darkroom_api().env("RUST_BACKTRACE", "1"));
+fn all_missing_settings_are_reported_without_a_backtrace() {
+    let (code, _, stderr) = run(darkroom_api().env("RUST_BACKTRACE", "1"));
     assert_eq!(code, Some(1));
-    assert!(told.contains("DATABASE_URL is not set") && told.contains("BUCKET_URL is not set"), "{told}");
-    assert!(!told.contains("backtrace") && !told.contains("panicked"), "{told}");
+    assert!(stderr.contains("DATABASE_URL is not set") && stderr.contains("BUCKET_URL is not set"), "{stderr}");
+    assert!(!stderr.contains("backtrace") && !stderr.contains("panicked"), "{stderr}");
 }
 
 #[tokio::test]
-async fn settings_in_force_are_printed_without_secrets() {
+async fn effective_settings_are_printed_without_secrets() {
     let api = Api::start().await;
     let mut command = darkroom_api();
     command.arg("config").envs(api.env()).env("DATABASE_URL", "postgres://me:hunter2@localhost/x");
-    let (code, told, _) = run(&mut command);
+    let (code, stdout, _) = run(&mut command);
     assert_eq!(code, Some(0));
-    assert!(told.contains("DATABASE_URL=postgres://me:***@localhost/x\n"), "{told}");
-    assert!(told.contains("AWS_SECRET_ACCESS_KEY=***\n") && !told.contains(api.bucket.server.secret()), "{told}");
+    assert!(stdout.contains("DATABASE_URL=postgres://me:***@localhost/x\n"), "{stdout}");
+    assert!(stdout.contains("AWS_SECRET_ACCESS_KEY=***\n") && !stdout.contains(api.bucket.server.secret()), "{stdout}");
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_waited_for() {
+async fn start_waits_for_an_unreachable_database() {
     let api = Api::start().await;
     let mut command = darkroom_api();
     command.envs(api.env()).env("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:9/x").stderr(Stdio::piped());
     let ended = tokio::task::spawn_blocking(move || {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
-        let told = lines.find(|line| line.contains("cannot connect to Postgres")).unwrap();
+        let stderr = lines.find(|line| line.contains("cannot connect to Postgres")).unwrap();
         assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
-        (child.wait().unwrap().code(), told)
+        (child.wait().unwrap().code(), stderr)
     });
-    let (code, told) = ended.await.unwrap();
-    assert!(told.contains("trying again") && !told.contains("hunter2"), "{told}");
-    assert_eq!(code, Some(0), "told to stop, it stops");
+    let (code, stderr) = ended.await.unwrap();
+    assert!(stderr.contains("trying again") && !stderr.contains("hunter2"), "{stderr}");
+    assert_eq!(code, Some(0), "it stops on SIGTERM");
 }
 
 #[tokio::test]
-async fn a_database_that_does_not_exist_is_one_clear_line() {
+async fn a_missing_database_is_reported_in_one_line() {
     let api = Api::start().await;
     let env = api.env();
     let url = &env["DATABASE_URL"];
     let mut command = darkroom_api();
     command.envs(api.env()).env("DATABASE_URL", format!("{url}_not"));
-    let (code, _, told) = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
+    let (code, _, stderr) = tokio::task::spawn_blocking(move || run(&mut command)).await.unwrap();
     assert_eq!(code, Some(1));
-    assert!(told.contains("cannot connect to Postgres") && told.contains("does not exist"), "{told}");
-    assert_eq!(told.lines().count(), 1, "{told}");
+    assert!(stderr.contains("cannot connect to Postgres") && stderr.contains("does not exist"), "{stderr}");
+    assert_eq!(stderr.lines().count(), 1, "{stderr}");
 }
 
 #[tokio::test]
-async fn sigterm_ends_it_cleanly() {
+async fn sigterm_shuts_down_gracefully() {
     let api = Api::start().await;
     let mut command = darkroom_api();
     let mut child = command.envs(api.env()).stderr(Stdio::piped()).spawn().unwrap();

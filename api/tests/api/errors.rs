@@ -1,11 +1,11 @@
-//! Errors that the framework makes, request ids, and what clients must not learn.
+//! Errors of the framework, request ids, and errors without internals.
 
 use reqwest::{Method, header::CONTENT_TYPE};
 
 use crate::harness::{Api, file, png};
 
 #[tokio::test]
-async fn an_unknown_address_is_a_problem() {
+async fn an_unknown_path_is_not_found() {
     let api = Api::start().await;
     for path in ["/nothing", "/v1", "/v1/", "/v1/imagesx", "/v1/images/a/b", "/docs/x", "/problems/none"] {
         api.get(path).await.problem(404, "/problems/not-found");
@@ -13,7 +13,7 @@ async fn an_unknown_address_is_a_problem() {
 }
 
 #[tokio::test]
-async fn a_wrong_method_is_told_the_right_ones() {
+async fn a_wrong_method_is_answered_with_the_allowed_ones() {
     let api = Api::start().await;
     let id = "/v1/images/01890a5d-ac96-774b-bcce-b302099a8057";
     for (method, path, allow) in [
@@ -22,14 +22,14 @@ async fn a_wrong_method_is_told_the_right_ones() {
         (Method::DELETE, "/healthz", "GET, HEAD"),
         (Method::POST, "/docs", "GET, HEAD"),
     ] {
-        let answer = api.ask(method, path).await;
-        answer.problem(405, "/problems/method-not-allowed");
-        assert_eq!(answer.header("allow"), Some(allow), "{path}");
+        let response = api.request(method, path).await;
+        response.problem(405, "/problems/method-not-allowed");
+        assert_eq!(response.header("allow"), Some(allow), "{path}");
     }
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_form_is_refused() {
+async fn a_body_that_is_not_a_form_is_refused() {
     let api = Api::start().await;
     for content_type in ["application/json", "multipart/form-data", "image/png", "multipart/mixed; boundary=x", ""] {
         let request = api.http.post(format!("{}/v1/images", api.url)).body("{}");
@@ -39,7 +39,7 @@ async fn a_body_that_is_no_form_is_refused() {
 }
 
 #[tokio::test]
-async fn a_form_that_breaks_the_syntax_is_refused() {
+async fn a_malformed_form_is_refused() {
     let api = Api::start().await;
     let head = "--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n";
     let endless = format!("--x\r\n{}", "a".repeat(1 << 20));
@@ -48,49 +48,49 @@ async fn a_form_that_breaks_the_syntax_is_refused() {
     {
         let request = api.http.post(format!("{}/v1/images", api.url)).body(body.to_owned());
         let request = request.header(CONTENT_TYPE, "multipart/form-data; boundary=x");
-        let answer = api.send(request).await;
-        let kind = answer.json()["type"].as_str().unwrap().to_owned();
-        // Three bytes are no GIF, if it comes to that.
+        let response = api.send(request).await;
+        let problem_type = response.json()["type"].as_str().unwrap().to_owned();
+        // A form whose part is complete fails at the file: three bytes are not a GIF.
         assert!(
-            ["/problems/invalid-form", "/problems/unsupported-format"].contains(&kind.as_str()),
-            "{body:.80}: {kind}"
+            ["/problems/invalid-form", "/problems/unsupported-format"].contains(&problem_type.as_str()),
+            "{body:.80}: {problem_type}"
         );
     }
     assert_eq!((api.images().await, api.staged().len()), (0, 0), "nothing remains");
 }
 
 #[tokio::test]
-async fn a_sane_request_id_comes_back_and_another_is_replaced() {
+async fn a_safe_request_id_is_kept_and_any_other_replaced() {
     let api = Api::start().await;
     let ask = |id: &str| api.send(api.http.get(format!("{}/nothing", api.url)).header("x-request-id", id));
     assert_eq!(ask("trace-1_A.b:c").await.header("x-request-id"), Some("trace-1_A.b:c"));
     for id in ["", "with space", "<script>", &"x".repeat(129), "ü"] {
-        let answer = ask(id).await;
-        let given = answer.header("x-request-id").unwrap();
+        let response = ask(id).await;
+        let given = response.header("x-request-id").unwrap();
         assert!(given != id && given.parse::<uuid::Uuid>().is_ok(), "{id} {given}");
     }
 }
 
 #[tokio::test]
-async fn without_a_database_nothing_internal_is_told() {
+async fn without_a_database_errors_reveal_no_internals() {
     let api = Api::start().await;
     api.db().close().await;
     let id = "/v1/images/01890a5d-ac96-774b-bcce-b302099a8057";
-    for answer in [api.get("/v1/images").await, api.get(id).await, api.ask(Method::DELETE, id).await] {
-        answer.problem(503, "/problems/unavailable");
-        assert!(answer.header("retry-after").is_some());
-        let told = answer.text.to_lowercase();
-        assert!(!["pool", "sqlx", "postgres", "127.0.0.1"].iter().any(|word| told.contains(word)), "{told}");
+    for response in [api.get("/v1/images").await, api.get(id).await, api.request(Method::DELETE, id).await] {
+        response.problem(503, "/problems/unavailable");
+        assert!(response.header("retry-after").is_some());
+        let text = response.text.to_lowercase();
+        assert!(!["pool", "sqlx", "postgres", "127.0.0.1"].iter().any(|word| text.contains(word)), "{text}");
     }
     api.post(file(png(1, 1))).await.problem(503, "/problems/unavailable");
-    // It is durable by now, and perhaps the commit came through: only the sweep may tell.
+    // The file is durable, and the commit may have succeeded: only the sweep may delete it.
     assert_eq!(api.staged().len(), 1);
 }
 
 #[tokio::test]
-async fn the_kinds_of_problems_are_explained() {
+async fn problem_types_are_described() {
     let api = Api::start().await;
-    let answer = api.get("/problems/upload-too-large").await;
-    assert_eq!(answer.status, 200);
-    assert!(answer.text.contains("413"), "{}", answer.text);
+    let response = api.get("/problems/upload-too-large").await;
+    assert_eq!(response.status, 200);
+    assert!(response.text.contains("413"), "{}", response.text);
 }

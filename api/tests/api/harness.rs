@@ -1,4 +1,4 @@
-//! A running api over TCP with a database, a bucket and a staging directory of its own, and pictures to send to it.
+//! A running api with its own database, bucket and staging directory, an HTTP client, and images to upload.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,7 @@ use std::{
     sync::LazyLock,
 };
 
-use darkroom_api::{App, endpoint, serve::serve};
+use darkroom_api::{App, endpoint, serve};
 use darkroom_dev::testing;
 use darkroom_shared::{
     config::{Database, Settings},
@@ -34,9 +34,9 @@ pub(crate) struct Api {
     database: String,
 }
 
-/// An answer, read to its end.
+/// A response with its whole body.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ApiResponse {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) text: String,
@@ -47,7 +47,7 @@ impl Api {
         Self::start_with(&[], |_| {}).await
     }
 
-    /// An api with more settings, and with its insides changed.
+    /// Starts an api with more settings and a modified [`App`].
     pub(crate) async fn start_with(settings: &[(&str, &str)], change: impl FnOnce(&mut App)) -> Self {
         let (database, bucket) = tokio::join!(testing::database(), testing::bucket());
         let settings = read_settings(&database, &bucket, settings);
@@ -61,7 +61,7 @@ impl Api {
         let (stop, stopped) = oneshot::channel();
         let stopped = stopped.map(|_| ());
         let served = tokio::spawn(serve(listener, endpoint(&app), stopped, Duration::from_secs(30)));
-        // Makes reqwest's TLS provider known.
+        // Installs the TLS provider that reqwest needs.
         drop(testing::http());
         let http = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
         Self { app, url, http, bucket, stop: Some(stop), served, database }
@@ -75,48 +75,49 @@ impl Api {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    /// What a child process needs to run as this api does.
+    /// The environment of a child process with the same settings.
     pub(crate) fn env(&self) -> HashMap<&'static str, String> {
         env(&self.database, &self.bucket)
     }
 
-    /// Has the server stop, and waits until it has.
+    /// Tells the server to stop; [`Self::stopped`] waits for it.
     pub(crate) fn stop(&mut self) {
         self.stop.take().map(|stop| stop.send(()));
     }
 
+    /// Waits until the server has stopped.
     pub(crate) async fn stopped(self) {
         self.served.await.unwrap();
     }
 
-    pub(crate) async fn get(&self, path: &str) -> Answer {
-        self.ask(Method::GET, path).await
+    pub(crate) async fn get(&self, path: &str) -> ApiResponse {
+        self.request(Method::GET, path).await
     }
 
-    pub(crate) async fn ask(&self, method: Method, path: &str) -> Answer {
+    pub(crate) async fn request(&self, method: Method, path: &str) -> ApiResponse {
         self.send(self.http.request(method, format!("{}{path}", self.url))).await
     }
 
-    pub(crate) async fn send(&self, request: RequestBuilder) -> Answer {
+    pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
         let request = request.build().unwrap();
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
-        let answer = Answer::read(self.http.execute(request).await.unwrap()).await;
-        answer.check(&method, &path);
-        answer
+        let response = ApiResponse::read(self.http.execute(request).await.unwrap()).await;
+        response.check(&method, &path);
+        response
     }
 
-    pub(crate) async fn post(&self, form: Form) -> Answer {
+    pub(crate) async fn post(&self, form: Form) -> ApiResponse {
         self.send(self.http.post(format!("{}/v1/images", self.url)).multipart(form)).await
     }
 
-    /// Uploads a picture, and returns its id.
+    /// Uploads an image and returns its id.
     pub(crate) async fn upload(&self, title: &str) -> String {
-        let answer = self.post(file(png(3, 2)).text("title", title.to_owned())).await;
-        assert_eq!(answer.status, 202, "{}", answer.text);
-        answer.json()["id"].as_str().unwrap().to_owned()
+        let response = self.post(file(png(3, 2)).text("title", title.to_owned())).await;
+        assert_eq!(response.status, 202, "{}", response.text);
+        response.json()["id"].as_str().unwrap().to_owned()
     }
 
-    /// The names of all staged files, drafts among them.
+    /// The names of all staged files, including drafts.
     pub(crate) fn staged(&self) -> Vec<String> {
         let staging = staging_directory(&self.bucket);
         [staging.clone(), staging.join("incoming")].iter().flat_map(|directory| files(directory)).collect()
@@ -127,9 +128,9 @@ impl Api {
     }
 }
 
-/// Waits until something is so. A test that waits in vain is killed by its runner.
-pub(crate) async fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
+/// Polls a condition until it holds. The test runner's timeout ends a test whose condition never holds.
+pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
+    while !condition() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -156,7 +157,7 @@ fn read_settings(database: &str, bucket: &testing::Bucket, more: &[(&str, &str)]
     Settings::read(&|name| more.get(name).map(|value| (*value).to_owned()).or_else(|| env.get(name).cloned())).unwrap()
 }
 
-impl Answer {
+impl ApiResponse {
     async fn read(response: Response) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         Self { status, headers, text: response.text().await.unwrap() }
@@ -170,13 +171,13 @@ impl Answer {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
-    /// The problem document, which has to be of this status and kind.
-    pub(crate) fn problem(&self, status: u16, kind: &str) -> Value {
-        assert_eq!((self.status.as_u16(), self.json()["type"].as_str()), (status, Some(kind)), "{}", self.text);
+    /// The problem document; asserts its status and type.
+    pub(crate) fn problem(&self, status: u16, problem_type: &str) -> Value {
+        assert_eq!((self.status.as_u16(), self.json()["type"].as_str()), (status, Some(problem_type)), "{}", self.text);
         self.json()
     }
 
-    /// What is true of every answer.
+    /// Asserts what is true of every response.
     fn check(&self, method: &Method, path: &str) {
         assert!(self.header("x-request-id").is_some_and(|id| !id.is_empty()));
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
@@ -185,7 +186,7 @@ impl Answer {
         let documented = documented(method, path);
         if let Some(documented) = &documented {
             let status = self.status.as_str();
-            assert!(documented.get(status).is_some(), "{method} {path} answers {status}, which the spec does not know");
+            assert!(documented.get(status).is_some(), "{method} {path} has the undocumented status {status}");
         }
         if self.status.as_u16() >= 400 {
             assert_eq!(self.header("content-type"), Some("application/problem+json"));
@@ -199,12 +200,15 @@ impl Answer {
     }
 }
 
-/// The responses that the spec has for an operation.
+/// The documented responses of an operation.
 fn documented(method: &Method, path: &str) -> Option<Value> {
     static SPEC: LazyLock<Value> = LazyLock::new(|| serde_json::from_str(&darkroom_api::spec_json()).unwrap());
     let matches = |pattern: &str| {
         pattern.split('/').count() == path.split('/').count()
-            && pattern.split('/').zip(path.split('/')).all(|(known, asked)| known.starts_with('{') || known == asked)
+            && pattern
+                .split('/')
+                .zip(path.split('/'))
+                .all(|(known, segment)| known.starts_with('{') || known == segment)
     };
     let (_, operations) = SPEC["paths"].as_object().unwrap().iter().find(|(pattern, _)| matches(pattern))?;
     operations.get(method.as_str().to_lowercase()).map(|operation| operation["responses"].clone())
@@ -215,12 +219,12 @@ pub(crate) fn file(bytes: Vec<u8>) -> Form {
     Form::new().part("file", Part::bytes(bytes).file_name("picture.png"))
 }
 
-/// A PNG of this size in pixels whose header is right. Its pixels are not: nothing here looks at them.
+/// A PNG of this size in pixels with a valid header. Its pixel data is invalid, which the api does not read.
 pub(crate) fn png(width: u32, height: u32) -> Vec<u8> {
     png_of(width, height, 10)
 }
 
-/// A PNG with this many bytes of pixels.
+/// A PNG with this many bytes of pixel data.
 pub(crate) fn png_of(width: u32, height: u32, bytes: usize) -> Vec<u8> {
     let size = [width.to_be_bytes(), height.to_be_bytes()].concat();
     let mut png = b"\x89PNG\r\n\x1a\n".to_vec();

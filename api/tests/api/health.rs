@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::harness::Api;
 
 #[tokio::test]
-async fn a_healthy_api_says_so() {
+async fn a_healthy_api_is_alive_and_ready() {
     let api = Api::start().await;
     assert_eq!(api.get("/healthz").await.json(), json!({ "version": env!("CARGO_PKG_VERSION") }));
     let ready = api.get("/readyz").await;
@@ -15,21 +15,21 @@ async fn a_healthy_api_says_so() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_named() {
+async fn failed_checks_are_named() {
     let api = Api::start().await;
     sqlx::query("UPDATE _sqlx_migrations SET success = false").execute(api.db()).await.unwrap();
     std::fs::remove_dir_all(api.bucket.dir.path().join(".staging")).unwrap();
-    let answer = api.get("/readyz").await;
-    let problem = answer.problem(503, "/problems/unavailable");
+    let response = api.get("/readyz").await;
+    let problem = response.problem(503, "/problems/unavailable");
     assert_eq!(problem["detail"], "Not ready: migrations, staging.");
     let checks = problem["checks"].as_array().unwrap();
     let failed: Vec<_> = checks.iter().filter(|check| check["ok"] == false).map(|check| &check["name"]).collect();
     assert_eq!(failed, ["migrations", "staging"]);
-    assert_eq!(api.get("/healthz").await.status, 200, "the process is as alive as ever");
+    assert_eq!(api.get("/healthz").await.status, 200, "liveness does not depend on the checks");
 }
 
 #[tokio::test]
-async fn a_bucket_or_a_database_that_is_away_is_named() {
+async fn an_unreachable_bucket_or_database_is_named() {
     let api = Api::start_with(&[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")], |_| {}).await;
     api.db().close().await;
     let problem = api.get("/readyz").await.problem(503, "/problems/unavailable");

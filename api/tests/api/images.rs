@@ -1,4 +1,4 @@
-//! One image: looking at it, fetching its renditions, deleting it.
+//! One image: its state, its renditions, its deletion.
 
 use bytes::Bytes;
 use darkroom_model::{Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat};
@@ -9,9 +9,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::harness::Api;
 
-/// Renders an image as a worker does, with one rendition of these bytes.
+/// Marks an image as ready as a worker does, with one rendition of these bytes.
 pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
-    let image = ImageId(id.parse().unwrap());
+    let image = ImageId::from_uuid(id.parse().unwrap());
     let rendition = Rendition {
         name: "w320.webp".to_owned(),
         format: RenditionFormat::Webp,
@@ -23,12 +23,12 @@ pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
     api.app.bucket.put(image, &rendition, Bytes::from_static(bytes)).await.unwrap();
     let mut db = api.db().acquire().await.unwrap();
     let processing = catalog::start(&mut db, image).await.unwrap().unwrap();
-    let facts = ImageAnalysis { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
-    assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], facts)).await.unwrap());
+    let analysis = ImageAnalysis { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
+    assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], analysis)).await.unwrap());
 }
 
 #[tokio::test]
-async fn an_image_shows_how_it_comes_along() {
+async fn an_image_shows_its_progress() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let path = format!("/v1/images/{id}");
@@ -61,11 +61,11 @@ async fn an_image_shows_how_it_comes_along() {
 }
 
 #[tokio::test]
-async fn a_failed_image_says_why() {
+async fn a_failed_image_has_its_reason() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, ImageId(id.parse().unwrap())).await.unwrap().unwrap();
+    let processing = catalog::start(&mut db, ImageId::from_uuid(id.parse().unwrap())).await.unwrap().unwrap();
     let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
     assert!(catalog::save_failed(&mut db, &processing.failed(failure)).await.unwrap());
     let image = api.get(&format!("/v1/images/{id}")).await.json();
@@ -74,15 +74,15 @@ async fn a_failed_image_says_why() {
 }
 
 #[tokio::test]
-async fn a_rendition_has_a_lasting_address_that_leads_to_the_bucket() {
+async fn a_rendition_has_a_stable_url_that_redirects_to_the_bucket() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let path = format!("/v1/images/{id}/renditions/w320.webp");
     api.get(&path).await.problem(404, "/problems/not-found");
     render(&api, &id, b"webp").await;
-    let answer = api.get(&path).await;
-    assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (307, Some("private, max-age=1800")));
-    let file = reqwest::get(answer.header("location").unwrap()).await.unwrap();
+    let response = api.get(&path).await;
+    assert_eq!((response.status.as_u16(), response.header("cache-control")), (307, Some("private, max-age=1800")));
+    let file = reqwest::get(response.header("location").unwrap()).await.unwrap();
     assert_eq!(file.headers()["content-type"], "image/webp");
     assert_eq!(file.headers()["cache-control"], "public, max-age=31536000, immutable");
     assert_eq!(file.text().await.unwrap(), "webp");
@@ -100,13 +100,13 @@ async fn a_public_bucket_is_linked_without_signatures() {
 }
 
 #[tokio::test]
-async fn a_deleted_image_is_gone_at_once() {
+async fn a_deleted_image_is_gone_immediately() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     render(&api, &id, b"webp").await;
     let path = format!("/v1/images/{id}");
-    assert_eq!(api.ask(Method::DELETE, &path).await.status, 202);
-    api.ask(Method::DELETE, &path).await.problem(404, "/problems/not-found");
+    assert_eq!(api.request(Method::DELETE, &path).await.status, 202);
+    api.request(Method::DELETE, &path).await.problem(404, "/problems/not-found");
     api.get(&path).await.problem(404, "/problems/not-found");
     api.get(&format!("{path}/renditions/w320.webp")).await.problem(404, "/problems/not-found");
     assert_eq!(api.get("/v1/images").await.json()["items"], json!([]));
@@ -115,14 +115,14 @@ async fn a_deleted_image_is_gone_at_once() {
             .fetch_all(api.db())
             .await
             .unwrap();
-    assert_eq!(jobs, [json!({ "image": id })], "one job, however often it was asked for");
+    assert_eq!(jobs, [json!({ "image": id })], "one job for several requests");
 }
 
 #[tokio::test]
-async fn what_is_no_id_leads_nowhere() {
+async fn an_invalid_id_is_not_found() {
     let api = Api::start().await;
     for id in ["0", "not-an-id", "01890a5d-ac96-774b-bcce-b302099a8057", "%00", "..%2f"] {
         api.get(&format!("/v1/images/{id}")).await.problem(404, "/problems/not-found");
-        api.ask(Method::DELETE, &format!("/v1/images/{id}")).await.problem(404, "/problems/not-found");
+        api.request(Method::DELETE, &format!("/v1/images/{id}")).await.problem(404, "/problems/not-found");
     }
 }

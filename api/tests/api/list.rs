@@ -1,8 +1,8 @@
-//! Listing: the filter and the pages.
+//! The list of images: filters and pages.
 
 use serde_json::Value;
 
-use crate::harness::{Answer, Api};
+use crate::harness::{Api, ApiResponse};
 
 fn titles(page: &Value) -> Vec<String> {
     page["items"].as_array().unwrap().iter().map(|item| item["title"].as_str().unwrap().to_owned()).collect()
@@ -14,14 +14,14 @@ async fn search(api: &Api, title: &str) -> Vec<String> {
 }
 
 /// The address in a `Link` header.
-fn next(answer: &Answer) -> Option<String> {
-    let (address, rel) = answer.header("link")?.split_once('>')?;
+fn next(response: &ApiResponse) -> Option<String> {
+    let (address, rel) = response.header("link")?.split_once('>')?;
     assert_eq!(rel, "; rel=\"next\"");
     Some(address.trim_start_matches('<').to_owned())
 }
 
 #[tokio::test]
-async fn the_title_filter_takes_every_character_for_itself() {
+async fn the_title_filter_takes_every_character_literally() {
     let api = Api::start().await;
     for title in
         ["100% cotton", "snake_case", "it's \"quoted\"; --", "Ärger im Café", "東京タワー", "back\\slash", "a+b&c=d"]
@@ -56,10 +56,10 @@ async fn pages_are_stable_while_images_are_added() {
     let mut address = Some("/v1/images?limit=3&title=old&status=queued".to_owned());
     let mut pages = 0;
     while let Some(path) = address {
-        let answer = api.get(&path).await;
-        let page = answer.json();
+        let response = api.get(&path).await;
+        let page = response.json();
         seen.extend(titles(&page));
-        address = next(&answer);
+        address = next(&response);
         match (&address, page["next_cursor"].as_str()) {
             (Some(address), Some(cursor)) => {
                 assert_eq!(*address, format!("/v1/images?title=old&status=queued&limit=3&cursor={cursor}"));
@@ -90,7 +90,7 @@ async fn images_are_listed_by_status_newest_first() {
 }
 
 #[tokio::test]
-async fn a_full_last_page_has_no_next() {
+async fn a_full_last_page_has_no_next_page() {
     let api = Api::start().await;
     for _ in 0..4 {
         api.upload("x").await;
@@ -101,7 +101,7 @@ async fn a_full_last_page_has_no_next() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_not_valid_is_named() {
+async fn an_invalid_parameter_is_named() {
     let api = Api::start().await;
     let long = format!("title={}", "x".repeat(201));
     for (query, parameter) in [
@@ -116,8 +116,8 @@ async fn a_parameter_that_is_not_valid_is_named() {
         ("title=a%00b", "title"),
         (long.as_str(), "title"),
     ] {
-        let answer = api.get(&format!("/v1/images?{query}")).await;
-        let problem = answer.problem(400, "/problems/invalid-parameter");
+        let response = api.get(&format!("/v1/images?{query}")).await;
+        let problem = response.problem(400, "/problems/invalid-parameter");
         assert_eq!(problem["parameter"], parameter, "{query}");
         let detail = problem["detail"].as_str().unwrap();
         assert!(detail.starts_with(parameter) && !detail.contains("parse"), "{detail}");

@@ -1,6 +1,6 @@
 //! The api over real TCP, on a real Postgres and a real S3 server.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod binary;
 mod errors;

@@ -1,4 +1,4 @@
-//! The spec, and the page that shows it.
+//! The `OpenAPI` document and Swagger UI.
 
 use serde_json::Value;
 
@@ -12,7 +12,7 @@ fn the_committed_spec_is_the_generated_one() {
 }
 
 #[test]
-fn every_operation_parameter_field_and_answer_is_described() {
+fn every_operation_parameter_field_and_response_is_described() {
     let spec: Value = serde_json::from_str(&darkroom_api::spec_json()).unwrap();
     let described = |value: &Value| value["description"].as_str().is_some_and(|text| !text.trim().is_empty());
     for (path, operations) in spec["paths"].as_object().unwrap() {
@@ -23,8 +23,8 @@ fn every_operation_parameter_field_and_answer_is_described() {
             for parameter in operation["parameters"].as_array().into_iter().flatten() {
                 assert!(described(parameter), "{at}: {parameter}");
             }
-            for (status, answer) in operation["responses"].as_object().unwrap() {
-                assert!(described(answer), "{at}: {status}");
+            for (status, response) in operation["responses"].as_object().unwrap() {
+                assert!(described(response), "{at}: {status}");
             }
             let form = &operation["requestBody"]["content"]["multipart/form-data"]["schema"]["properties"];
             for (name, field) in form.as_object().into_iter().flatten() {
@@ -41,7 +41,7 @@ fn every_operation_parameter_field_and_answer_is_described() {
 }
 
 #[tokio::test]
-async fn the_root_leads_to_the_docs_and_they_to_nowhere_else() {
+async fn the_root_redirects_to_the_docs_and_they_load_nothing_else() {
     let api = Api::start().await;
     let root = api.get("/").await;
     assert_eq!((root.status.as_u16(), root.header("location")), (302, Some("/docs")));
@@ -54,7 +54,7 @@ async fn the_root_leads_to_the_docs_and_they_to_nowhere_else() {
 }
 
 #[tokio::test]
-async fn swagger_ui_begins_with_an_empty_form() {
+async fn swagger_ui_starts_with_an_empty_form() {
     let api = Api::start().await;
     let page = api.get("/docs").await.text;
     let spec = page.split_once("let spec = ").unwrap().1.split_once("};").unwrap().0.to_owned() + "}";

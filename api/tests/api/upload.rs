@@ -1,4 +1,4 @@
-//! Uploads: what is accepted, what is refused, and what remains of either.
+//! Uploads: accepted and refused ones, and what they leave in staging and the database.
 
 use darkroom_model::{Failure, FailureCode, ImageId};
 use darkroom_shared::catalog;
@@ -15,21 +15,21 @@ use crate::{
 };
 
 #[tokio::test]
-async fn an_upload_is_accepted_with_its_facts() {
+async fn an_accepted_upload_shows_its_properties() {
     let api = Api::start().await;
-    let picture = png(640, 480);
-    let answer = api.post(file(picture.clone())).await;
-    assert_eq!(answer.status, 202);
-    let image = answer.json();
+    let content = png(640, 480);
+    let response = api.post(file(content.clone())).await;
+    assert_eq!(response.status, 202);
+    let image = response.json();
     let id = image["id"].as_str().unwrap();
-    assert_eq!(answer.header("location"), Some(format!("/v1/images/{id}").as_str()));
-    assert_eq!(answer.header("content-type"), Some("application/json"));
+    assert_eq!(response.header("location"), Some(format!("/v1/images/{id}").as_str()));
+    assert_eq!(response.header("content-type"), Some("application/json"));
     assert_eq!((&image["title"], &image["status"]), (&json!("picture.png"), &json!("queued")));
-    let sha256 = hex::encode(Sha256::digest(&picture));
-    let facts = json!({
-        "format": "png", "width": 640, "height": 480, "frames": 1, "bytes": picture.len(), "sha256": sha256,
+    let sha256 = hex::encode(Sha256::digest(&content));
+    let source = json!({
+        "format": "png", "width": 640, "height": 480, "frames": 1, "bytes": content.len(), "sha256": sha256,
     });
-    assert_eq!(image["source"], facts);
+    assert_eq!(image["source"], source);
     assert_eq!(image["links"], json!({ "self": format!("/v1/images/{id}") }));
     let again = api.get(&format!("/v1/images/{id}")).await.json();
     assert_eq!(again["created_at"], image["created_at"]);
@@ -38,12 +38,12 @@ async fn an_upload_is_accepted_with_its_facts() {
 #[tokio::test]
 async fn an_accepted_upload_is_staged_under_its_id_and_has_a_job() {
     let api = Api::start().await;
-    let picture = png_of(3, 2, 300_000);
-    let answer = api.post(file(picture.clone())).await;
-    let id = answer.json()["id"].as_str().unwrap().to_owned();
-    assert_eq!(api.staged(), std::slice::from_ref(&id), "the file, and no draft");
-    let image = darkroom_model::ImageId(id.parse().unwrap());
-    assert_eq!(api.app.staging.read(image).await.unwrap(), picture);
+    let content = png_of(3, 2, 300_000);
+    let response = api.post(file(content.clone())).await;
+    let id = response.json()["id"].as_str().unwrap().to_owned();
+    assert_eq!(api.staged(), std::slice::from_ref(&id), "the file and no draft");
+    let image = darkroom_model::ImageId::from_uuid(id.parse().unwrap());
+    assert_eq!(api.app.staging.read(image).await.unwrap(), content);
     let jobs: Vec<serde_json::Value> =
         sqlx::query_scalar("SELECT convert_from(job, 'UTF8')::jsonb FROM apalis.jobs WHERE job_type = 'process-image'")
             .fetch_all(api.db())
@@ -66,15 +66,15 @@ async fn the_title_is_the_clients_or_the_files_name() {
 }
 
 #[tokio::test]
-async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
+async fn recipe_fields_request_one_rendition_and_none_the_standard_set() {
     let api = Api::start().await;
-    let wish = file(png(9, 9)).text("width", "1200").text("fit", "cover").text("format", "webp").text("quality", "70");
-    let wished = json!({
+    let cover = file(png(9, 9)).text("width", "1200").text("fit", "cover").text("format", "webp").text("quality", "70");
+    let cover_recipe = json!({
         "recipe": "resize", "width": 1200, "height": null, "fit": "cover", "format": "webp", "quality": 70,
     });
     // Fields may come before the file.
     let before = Form::new().text("height", "5").part("file", Part::bytes(png(9, 9)).file_name("x"));
-    let wished_before = json!({
+    let before_recipe = json!({
         "recipe": "resize", "width": null, "height": 5, "fit": "inside", "format": null, "quality": 80,
     });
     let fields = [
@@ -96,7 +96,7 @@ async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
         ("max_bytes", "9000"),
     ];
     let all = fields.into_iter().fold(file(png(9, 9)), |form, (name, value)| form.text(name, value));
-    let wished_all = json!({
+    let all_recipe = json!({
         "recipe": "resize", "width": 40, "height": 30, "fit": "contain", "position": "top-left", "enlarge": true,
         "crop": { "x": 1, "y": 2, "width": 3, "height": 4 }, "rotate": "90", "flip": true, "flop": true,
         "grayscale": true, "blur": 1.5, "sharpen": 0.5, "background": "#ffffff", "gamut": "p3", "keep": "public",
@@ -104,7 +104,7 @@ async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
     });
     let none = file(png(9, 9));
     for (form, recipe) in
-        [(none, json!({ "recipe": "standard" })), (wish, wished), (before, wished_before), (all, wished_all)]
+        [(none, json!({ "recipe": "standard" })), (cover, cover_recipe), (before, before_recipe), (all, all_recipe)]
     {
         let id: uuid::Uuid = api.post(form).await.json()["id"].as_str().unwrap().parse().unwrap();
         let stored: serde_json::Value =
@@ -114,18 +114,18 @@ async fn a_wish_makes_exactly_that_rendition_and_none_the_standard_set() {
 }
 
 #[tokio::test]
-async fn an_overlay_is_an_image_that_is_ready() {
+async fn an_overlay_must_be_a_ready_image() {
     let api = Api::start().await;
     let (ready, queued, failed) = (api.upload("ready").await, api.upload("queued").await, api.upload("failed").await);
     render(&api, &ready, b"webp").await;
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, ImageId(failed.parse().unwrap())).await.unwrap().unwrap();
+    let processing = catalog::start(&mut db, ImageId::from_uuid(failed.parse().unwrap())).await.unwrap().unwrap();
     let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
     assert!(catalog::save_failed(&mut db, &processing.failed(failure)).await.unwrap());
     drop(db);
 
-    let wish = file(png(9, 9)).text("overlay", ready.clone()).text("overlay_opacity", "0.5");
-    let id: uuid::Uuid = api.post(wish).await.json()["id"].as_str().unwrap().parse().unwrap();
+    let form = file(png(9, 9)).text("overlay", ready.clone()).text("overlay_opacity", "0.5");
+    let id: uuid::Uuid = api.post(form).await.json()["id"].as_str().unwrap().parse().unwrap();
     let stored: serde_json::Value =
         sqlx::query_scalar("SELECT recipe FROM images WHERE id = $1").bind(id).fetch_one(api.db()).await.unwrap();
     let overlay = json!({
@@ -144,10 +144,10 @@ async fn an_overlay_is_an_image_that_is_ready() {
         let problem = api.post(form).await.problem(422, "/problems/invalid-field");
         assert_eq!((&problem["field"], &problem["detail"]), (&json!("overlay"), &json!(detail)));
     }
-    assert_eq!(api.ask(Method::DELETE, &format!("/v1/images/{ready}")).await.status, 202);
+    assert_eq!(api.request(Method::DELETE, &format!("/v1/images/{ready}")).await.status, 202);
     let form = file(png(9, 9)).text("overlay", ready);
     assert_eq!(api.post(form).await.problem(422, "/problems/invalid-field")["field"], "overlay");
-    assert_eq!((api.images().await, api.staged().len()), before, "nothing remains of the refused");
+    assert_eq!((api.images().await, api.staged().len()), before, "nothing remains of the refused uploads");
 }
 
 #[tokio::test]
@@ -157,10 +157,10 @@ async fn an_incomplete_form_is_refused() {
     for (form, detail) in [
         (Form::new().text("title", "x"), "file is missing"),
         (file(png(1, 1)).text("widht", "3"), "no field \"widht\""),
-        (twice, "file is there twice"),
-        (file(png(1, 1)).text("title", "x").text("title", "y"), "title is there twice"),
-        (file(png(1, 1)).text("title", "x".repeat(9000)), "title has more than 4096 bytes"),
-        (file(png(1, 1)).part("title", Part::bytes(&[0xff, 0xfe][..])), "title is not text in UTF-8"),
+        (twice, "field file occurs twice"),
+        (file(png(1, 1)).text("title", "x").text("title", "y"), "field title occurs twice"),
+        (file(png(1, 1)).text("title", "x".repeat(9000)), "field title has more than 4096 bytes"),
+        (file(png(1, 1)).part("title", Part::bytes(&[0xff, 0xfe][..])), "field title is not text in UTF-8"),
     ] {
         let problem = api.post(form).await.problem(400, "/problems/invalid-form");
         assert!(problem["detail"].as_str().unwrap().contains(detail), "{problem}");
@@ -169,7 +169,7 @@ async fn an_incomplete_form_is_refused() {
 }
 
 #[tokio::test]
-async fn a_field_out_of_range_is_named() {
+async fn an_invalid_field_is_named() {
     let api = Api::start().await;
     for (field, value) in [
         ("title", "a\u{7}b".to_owned()),
@@ -187,8 +187,8 @@ async fn a_field_out_of_range_is_named() {
         ("format", "bmp".to_owned()),
         ("quality", "101".to_owned()),
     ] {
-        let answer = api.post(file(png(1, 1)).text(field, value.clone())).await;
-        assert_eq!(answer.problem(422, "/problems/invalid-field")["field"], field, "{value}");
+        let response = api.post(file(png(1, 1)).text(field, value.clone())).await;
+        assert_eq!(response.problem(422, "/problems/invalid-field")["field"], field, "{value}");
     }
     let empty = api.post(file(Vec::new())).await;
     assert_eq!(empty.problem(422, "/problems/invalid-field")["field"], "file");
@@ -196,7 +196,7 @@ async fn a_field_out_of_range_is_named() {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_refused_whatever_it_is_called() {
+async fn an_unsupported_file_is_refused_whatever_its_name() {
     let api = Api::start().await;
     for bytes in [b"%PDF-1.7 and so on".to_vec(), b"x".to_vec(), vec![0; 1 << 20], b"<svg xmlns=".to_vec()] {
         let form = Form::new().part("file", Part::bytes(bytes).file_name("cat.jpg").mime_str("image/jpeg").unwrap());
@@ -210,7 +210,7 @@ async fn what_is_no_picture_is_refused_whatever_it_is_called() {
 }
 
 #[tokio::test]
-async fn a_picture_past_a_limit_is_refused_with_the_limit() {
+async fn an_image_over_a_limit_is_refused_with_the_limit() {
     let api = Api::start_with(&[("MAX_PIXELS", "1000000"), ("MAX_UPLOAD_BYTES", "100000")], |_| {}).await;
     let pixels = api.post(file(png(1001, 1000))).await.problem(422, "/problems/image-too-large");
     assert_eq!(pixels["max_pixels"], 1_000_000);

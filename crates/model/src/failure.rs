@@ -5,19 +5,19 @@ use serde::{Deserialize, Serialize};
 use crate::string_enum;
 
 string_enum! {
-    /// Why an image failed, as a word a program can test.
+    /// Why an image failed, for programs.
     FailureCode, "failure code" {
-        /// Not a picture in a format that can be read.
+        /// The file is not in a supported image format.
         UnsupportedFormat = "unsupported_format",
-        /// The file is damaged or cut short.
+        /// The file is damaged or truncated.
         BrokenImage = "broken_image",
-        /// More pixels, frames or bytes than the limits allow.
+        /// The image has more pixels, frames or bytes than the limits allow.
         TooLarge = "too_large",
-        /// What was asked for cannot be made of this picture.
+        /// The recipe cannot be fulfilled with this image.
         Unsatisfiable = "unsatisfiable",
-        /// Rendering it took longer than the limit allows.
+        /// Rendering took longer than the time limit.
         TimedOut = "timed_out",
-        /// Rendering it crashed again and again.
+        /// The render process crashed in every attempt.
         Crashed = "crashed",
         /// The upload is no longer in staging.
         SourceMissing = "source_missing",
@@ -28,11 +28,11 @@ string_enum! {
     }
 }
 
-/// Why an image failed, in words a person understands. Holds nothing internal.
+/// Why an image failed. Clients see it, so it has no internal details.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// For programs.
+    /// The reason for programs.
     pub code: FailureCode,
-    /// For people: one sentence.
+    /// The reason for people: one sentence.
     pub detail: String,
 }

@@ -1,25 +1,43 @@
 //! Ids.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// Names an image. A `UUIDv7` (RFC 9562), so ids sort by the time of their making.
+/// The id of an image: a `UUIDv7` (RFC 9562, section 5.7), so ids sort by the time of upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct ImageId(pub Uuid);
+pub struct ImageId(Uuid);
 
 impl ImageId {
-    /// A new id for an image accepted now.
-    #[must_use]
+    /// A new id for an image that is accepted now.
     pub fn now() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// An id that a client, the database or a file name gave. It need not belong to an image.
+    pub const fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The id as a UUID, for the database.
+    pub const fn as_uuid(self) -> Uuid {
+        self.0
     }
 }
 
 impl fmt::Display for ImageId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl FromStr for ImageId {
+    type Err = uuid::Error;
+
+    /// Parses every text form that [`Uuid::try_parse`] accepts.
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::try_parse(text).map(Self)
     }
 }

@@ -1,66 +1,67 @@
-//! What is known of an image and of its renditions.
+//! Images and their renditions.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{RenditionFormat, SourceFormat, string_enum};
 
 string_enum! {
-    /// Where an image stands in its life.
+    /// The state of an image in its lifecycle.
     Status, "status" {
-        /// Accepted and safe; waits for a worker.
+        /// Accepted and durable; waits for a worker.
         Queued = "queued",
-        /// A worker renders it.
+        /// A worker is rendering it.
         Processing = "processing",
         /// Every rendition is in the bucket.
         Ready = "ready",
-        /// It will not be rendered; `error` says why.
+        /// It will not be rendered; its [`Failure`](crate::Failure) has the reason.
         Failed = "failed",
         /// Its objects and its row are being removed.
         Deleting = "deleting",
     }
 }
 
-/// What an upload's header and its bytes say of it.
+/// An uploaded file, as its header and its bytes describe it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Source {
-    /// By magic bytes.
+    /// The format, detected from the magic bytes.
     pub format: SourceFormat,
-    /// Pixels, as stored (before orientation is applied).
+    /// Width in pixels as stored, before the orientation is applied.
     pub width: u32,
-    /// Pixels, as stored (before orientation is applied).
+    /// Height in pixels as stored, before the orientation is applied.
     pub height: u32,
-    /// 1 for a still picture.
+    /// Frames of an animation; 1 for a still image.
     pub frames: u32,
-    /// Length of the file.
+    /// Size of the file in bytes.
     pub bytes: u64,
     /// SHA-256 of the file.
     pub sha256: [u8; 32],
 }
 
-/// What rendering an image has taught of it: of its first frame, upright, cropped as its largest rendition is.
+/// Properties of an image that rendering it has computed, from the first frame of its largest rendition (upright and
+/// cropped).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageAnalysis {
-    /// A `ThumbHash`.
+    /// A `ThumbHash` (<https://evanw.github.io/thumbhash/>), at most 25 bytes.
     pub placeholder: Vec<u8>,
-    /// The colour that most of it has, in sRGB: red, green, blue.
+    /// The most frequent colour in sRGB: red, green, blue.
     pub dominant_colour: [u8; 3],
-    /// A difference hash (dHash): the number of bits in which two differ says how unlike their pictures are, from 0 to
-    /// 64; up to about 10 they look alike.
+    /// A difference hash (dHash) of 64 bits. The Hamming distance of two hashes measures the difference of their images; up
+    /// to about 10 they look alike.
     pub perceptual_hash: u64,
 }
 
-/// A rendition that lies in the bucket.
+/// A rendition: an output file in the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendition {
-    /// Unique within its image, for example `w800.webp`.
+    /// The name, unique within its image, for example `w800.webp`.
     pub name: String,
-    /// What it is encoded as.
+    /// The file format.
     pub format: RenditionFormat,
-    /// Pixels.
+    /// Width in pixels.
     pub width: u32,
-    /// Pixels.
+    /// Height in pixels.
     pub height: u32,
-    /// Length of the object.
+    /// Size of the object in bytes.
     pub bytes: u64,
     /// SHA-256 of the object.
     pub sha256: [u8; 32],

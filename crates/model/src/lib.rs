@@ -1,14 +1,4 @@
-//! The words of Darkroom as types: images, formats, recipes, failures. No I/O, and nothing of the service.
-//!
-//! | module | what it holds |
-//! |---|---|
-//! | [`ImageId`] | ids |
-//! | [`Status`], [`Source`], [`ImageAnalysis`], [`Rendition`] | what is known of an image and of its renditions |
-//! | [`Title`] | what a person calls an image |
-//! | [`SourceFormat`], [`RenditionFormat`] | file formats |
-//! | [`recipe`] | what to render |
-//! | [`Failure`], [`FailureCode`] | why an image failed |
-//! | [`string_enum!`] | enums that are strings in JSON, SQL and URLs |
+#![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
 mod failure;

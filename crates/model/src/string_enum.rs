@@ -1,17 +1,17 @@
 //! Enums whose variants are strings in JSON, SQL and URLs.
 
-/// A value that its type does not have.
+/// A value outside its type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unknown {what} {got:?}")]
 pub struct UnknownValue {
-    /// The type in words, for example `status`.
+    /// The name of the type for people, for example `status`.
     pub what: &'static str,
-    /// The value.
+    /// The refused value.
     pub got: String,
 }
 
-/// Defines an enum whose variants have one lower-case string each, the same in JSON, SQL and object keys: `ALL`,
-/// `as_str`, `Display`, `FromStr` and serde.
+/// Defines an enum whose variants have one string each, the same in JSON, SQL, URLs and object keys: `ALL`, `as_str`,
+/// `Display`, `FromStr` and serde.
 ///
 /// ```
 /// darkroom_model::string_enum! {
@@ -39,7 +39,6 @@ macro_rules! string_enum {
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
             /// The string of this variant in JSON, SQL and URLs.
-            #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $string),+ }
             }

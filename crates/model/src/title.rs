@@ -2,29 +2,29 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// What a person calls an image: 1 to 200 characters in Unicode NFC, without control characters.
+/// The title that a person gave an image: 1 to 200 characters (Unicode scalar values) in NFC, without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Title(String);
 
 /// Why a text is not a [`Title`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TitleError {
-    /// Nothing but white space.
+    /// The text is empty or only white space.
     #[error("the title is empty")]
     Empty,
-    /// More than [`Title::MAX_CHARS`].
+    /// The text has more than [`Title::MAX_CHARS`] characters.
     #[error("the title has more than {} characters", Title::MAX_CHARS)]
     TooLong,
-    /// A line break, a NUL or the like.
+    /// The text has a control character, for example a line break or NUL.
     #[error("the title has a control character")]
     ControlCharacter,
 }
 
 impl Title {
-    /// The longest title, in Unicode scalar values.
+    /// Maximum length in Unicode scalar values.
     pub const MAX_CHARS: usize = 200;
 
-    /// Takes a title from a client: white space around it is dropped, its form becomes NFC.
+    /// Parses a client's title: removes surrounding white space and normalises to NFC.
     pub fn parse(text: &str) -> Result<Self, TitleError> {
         let title: String = text.trim().nfc().collect();
         match title.chars().count() {
@@ -35,9 +35,8 @@ impl Title {
         }
     }
 
-    /// The title of an upload that came without one. A file name is never refused: what cannot stand in a title is
-    /// left out, and a name of which nothing remains becomes `untitled`.
-    #[must_use]
+    /// The title of an upload without one, from its file name. Never fails: directories, control characters and characters
+    /// beyond the maximum length are removed; `untitled` if nothing remains.
     pub fn from_file_name(name: Option<&str>) -> Self {
         let name = name.unwrap_or_default();
         let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
@@ -46,7 +45,6 @@ impl Title {
     }
 
     /// The title as text.
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -168,13 +168,13 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
     let (width, height) = match (resize.fit, sides) {
         (Fit::Cover, (Some(width), Some(height))) => {
             let size = bounds.exactly((width, height));
-            region = largest_part(part, size, resize.position.shares());
+            region = largest_part(part, size, resize.position.anchor());
             size
         }
         (Fit::Fill, (Some(width), Some(height))) => bounds.exactly((width, height)),
         (Fit::Contain, (Some(width), Some(height))) => {
             let (width, height) = bounds.within_max_pixels((width.min(MAX_SIDE), height.min(MAX_SIDE)));
-            canvas = Some(Canvas { width, height, anchor: resize.position.shares() });
+            canvas = Some(Canvas { width, height, anchor: resize.position.anchor() });
             bounds.inside(Some(width), Some(height))
         }
         (_, (width, height)) => bounds.inside(width, height),
@@ -218,7 +218,7 @@ fn placement(overlay: &Overlay, size: (u32, u32)) -> Placement {
         max_size: (max(size.0), max(size.1)),
         margin,
         free: (free(size.0), free(size.1)),
-        anchor: overlay.position.shares(),
+        anchor: overlay.position.anchor(),
         opacity: overlay.opacity.get(),
     }
 }

@@ -1,7 +1,6 @@
-//! The server: accepts connections, speaks HTTP/1.1 on them, and stops without breaking off what is under way.
+//! The HTTP/1.1 server with graceful shutdown.
 //!
-//! Not `poem::Server`, which has no way to limit how long a client takes over its headers, nor how much a connection
-//! buffers.
+//! Not `poem::Server`, which can limit neither the time that a client takes to send its headers nor a connection's buffer.
 
 use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
 
@@ -20,22 +19,22 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long a client may take over a request's headers, and how long a connection may lie idle. Longer than the 60 s
-/// after which common load balancers close an idle connection: they have to be first, or requests get lost.
-const HEADERS: Duration = Duration::from_secs(75);
-/// What a connection buffers at most, in bytes; also the limit of a request's headers.
-const BUFFER: usize = 64 << 10;
-/// Pause after the system has refused a connection, for example because too many files are open.
-const PAUSE: Duration = Duration::from_millis(100);
+/// How long a client may take to send a request's headers, and how long a connection may be idle. Longer than the 60 s after
+/// which common load balancers close an idle connection: if the server closes first, requests are lost.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+/// Maximum buffer of a connection in bytes; also the limit of a request's headers.
+const MAX_BUFFER: usize = 64 << 10;
+/// Delay after `accept` has failed, for example because too many files are open.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` resolves. Then no connection is accepted any more, and requests under way have `grace` to end.
+/// Serves until `stop` resolves. Then it accepts no more connections and waits at most `grace` for running requests.
 pub async fn serve<E>(listener: TcpListener, endpoint: E, stop: impl Future<Output = ()>, grace: Duration)
 where
     E: Endpoint<Output = Response> + 'static,
 {
     let endpoint = Arc::new(endpoint);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADERS).max_buf_size(BUFFER);
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFER);
     let connections = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
@@ -61,21 +60,21 @@ where
                     }
                 });
             }
-            Err(error) if of_the_peer(&error) => {}
+            Err(error) if is_peer_error(&error) => {}
             Err(error) => {
                 tracing::error!("cannot accept a connection: {error}");
-                sleep(PAUSE).await;
+                sleep(ACCEPT_RETRY_DELAY).await;
             }
         }
     }
     drop(listener);
-    tracing::info!("stopping; {} connections are open", connections.count());
+    tracing::info!("stopping, {} connections are open", connections.count());
     if timeout(grace, connections.shutdown()).await.is_err() {
-        tracing::warn!("requests are still running after {} s and are broken off", grace.as_secs());
+        tracing::warn!("aborting the requests that are still running after {} s", grace.as_secs());
     }
 }
 
-/// The two ends of a connection.
+/// The local and the remote address of a connection.
 #[derive(Clone)]
 struct Addresses {
     local: LocalAddr,
@@ -92,8 +91,8 @@ impl Addresses {
     }
 }
 
-/// Whether it was the peer that gave the connection up, which is no fault of this machine.
-fn of_the_peer(error: &io::Error) -> bool {
+/// Whether the peer closed the connection before it was accepted; the server can accept the next one at once.
+fn is_peer_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, InvalidInput, NotConnected};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | InvalidInput | NotConnected)
 }

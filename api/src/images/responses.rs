@@ -1,0 +1,113 @@
+//! The responses of the operations on images, and the problems that they document.
+
+use poem_openapi::{ApiResponse, payload::Json};
+
+use super::wire::{Image, ImageDetail, Page};
+use crate::{
+    http::problem::{self, ProblemType},
+    operation_error::DocumentedProblems,
+};
+
+#[derive(ApiResponse)]
+pub(super) enum UploadResponse {
+    /// The upload is accepted and durable. It will be rendered.
+    #[oai(status = 202, content_type = "application/json")]
+    Accepted(
+        Json<Image>,
+        /// The path of the image.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum ListResponse {
+    /// A page of images.
+    #[oai(status = 200, content_type = "application/json")]
+    Page(
+        Json<Page>,
+        /// The next page, if there is one: `<…>; rel="next"`.
+        #[oai(header = "Link")]
+        Option<String>,
+    ),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum ImageResponse {
+    /// The image.
+    #[oai(status = 200, content_type = "application/json")]
+    Image(
+        Json<ImageDetail>,
+        /// Seconds to wait before the next request, while the image is queued or processing.
+        #[oai(header = "Retry-After")]
+        Option<u64>,
+    ),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum RenditionResponse {
+    /// Redirects to the file.
+    #[oai(status = 307)]
+    Redirect(
+        /// The URL of the file in the bucket.
+        #[oai(header = "Location")]
+        String,
+        /// How long this response may be cached.
+        #[oai(header = "Cache-Control")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum DeleteResponse {
+    /// The image is deleted for clients; a job will delete its files.
+    #[oai(status = 202)]
+    Accepted,
+}
+
+type Documented = (&'static ProblemType, &'static str);
+
+const INTERNAL: Documented = (&problem::INTERNAL_ERROR, "An internal error, which has been logged.");
+const UNAVAILABLE: Documented = (&problem::UNAVAILABLE, "The service is temporarily unavailable. Try again later.");
+
+pub(super) struct UploadProblems;
+
+impl DocumentedProblems for UploadProblems {
+    const LIST: &'static [Documented] = &[
+        (&problem::INVALID_FORM, "The form is malformed or incomplete, or has an unknown or repeated field."),
+        (&problem::REQUEST_TIMEOUT, "The rest of the upload was not received in time."),
+        (&problem::UPLOAD_TOO_LARGE, "The file is larger than allowed; `limit_bytes` has the limit."),
+        (
+            &problem::UNSUPPORTED_FORMAT,
+            "The body is not a form, or the file is not in a supported format; `supported_formats` lists them.",
+        ),
+        (
+            &problem::INVALID_FIELD,
+            "A field is invalid, the overlay is not a ready image, or the image is damaged or has more pixels or frames than \
+             allowed.",
+        ),
+        UNAVAILABLE,
+        INTERNAL,
+    ];
+}
+
+pub(super) struct ListProblems;
+
+impl DocumentedProblems for ListProblems {
+    const LIST: &'static [Documented] =
+        &[(&problem::INVALID_PARAMETER, "A parameter is invalid; `parameter` has its name."), UNAVAILABLE, INTERNAL];
+}
+
+pub(super) struct ImageProblems;
+
+impl DocumentedProblems for ImageProblems {
+    const LIST: &'static [Documented] =
+        &[(&problem::NOT_FOUND, "The image does not exist, or no longer."), UNAVAILABLE, INTERNAL];
+}
+
+pub(super) struct RenditionProblems;
+
+impl DocumentedProblems for RenditionProblems {
+    const LIST: &'static [Documented] =
+        &[(&problem::NOT_FOUND, "The image or the rendition does not exist, or no longer."), UNAVAILABLE, INTERNAL];
+}
