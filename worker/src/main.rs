@@ -10,9 +10,9 @@ use darkroom_shared::{
 };
 use darkroom_worker::{
     App,
+    jobs::sweep::sweep,
     queue_command::{self, QueueCommand},
-    render, run,
-    sweep::sweep,
+    run, sandbox,
 };
 
 /// Renders the images that the api has accepted.
