@@ -93,7 +93,7 @@ impl EmbeddedMetadata {
     }
 }
 
-/// Whether a file has no colour channels, as far as its header says.
+/// Whether a file has no colour channels, by its header.
 fn is_gray(format: RenditionFormat, file: &[u8]) -> bool {
     match format {
         // The colour type in IHDR: 0 grayscale, 4 grayscale with alpha.

@@ -72,7 +72,7 @@ impl HuffmanTable {
         self.values.iter().all(|value| *value < 16)
     }
 
-    /// The symbol whose code the buffer starts with. `None` if there is no such code.
+    /// The symbol of the code at the start of the buffer. `None` if there is no such code.
     #[inline(always)]
     pub(super) fn symbol(&self, buffer: BitBuffer) -> Option<Symbol> {
         let symbol = self.lookup[(buffer >> (64 - LOOKUP_BITS)) as usize];
