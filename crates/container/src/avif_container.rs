@@ -3,7 +3,10 @@
 use avif_serialize::{Aviffy, constants};
 use darkroom_model::recipe::Gamut;
 
-use crate::embed::EmbedError;
+/// An AVIF file cannot be written: its contents do not fit into one, which is a bug of the caller.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the AVIF container cannot be written: {0}")]
+pub struct AvifWriteError(String);
 
 /// The contents of an AVIF file with a single still picture.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +28,8 @@ pub struct Contents<'a> {
 /// Writes the file.
 ///
 /// # Errors
-/// [`EmbedError`] where the contents do not fit into a file, which is a bug of the caller.
-pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, EmbedError> {
+/// [`AvifWriteError`] where the contents do not fit into a file.
+pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, AvifWriteError> {
     let primaries = match contents.gamut {
         Gamut::Srgb => constants::ColorPrimaries::Bt709,
         Gamut::P3 => constants::ColorPrimaries::DisplayP3,
@@ -45,6 +48,8 @@ pub fn write(contents: &Contents<'_>) -> Result<Vec<u8>, EmbedError> {
         container.set_exif(exif.to_vec());
     }
     let mut file = Vec::new();
-    container.write_slice(&mut file, contents.colour, contents.alpha).map_err(|error| EmbedError(error.to_string()))?;
+    container
+        .write_slice(&mut file, contents.colour, contents.alpha)
+        .map_err(|error| AvifWriteError(error.to_string()))?;
     Ok(file)
 }

@@ -6,7 +6,7 @@ use darkroom_model::{RenditionFormat, recipe::Gamut};
 use flate2::{Compression, Crc, read::ZlibEncoder};
 
 use crate::{
-    avif_container::{self, Contents},
+    avif_container::{self, AvifWriteError, Contents},
     header::{self, HeaderError},
     jpeg_marker::{APP0, APP1, APP2},
     jpeg_segments::{SegmentTooLong, write_segment},
@@ -16,7 +16,7 @@ use crate::{
 /// bug.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("metadata cannot be embedded: {0}")]
-pub struct EmbedError(pub(crate) String);
+pub struct EmbedError(String);
 
 impl EmbedError {
     #[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
@@ -33,6 +33,12 @@ impl From<HeaderError> for EmbedError {
 
 impl From<SegmentTooLong> for EmbedError {
     fn from(error: SegmentTooLong) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<AvifWriteError> for EmbedError {
+    fn from(error: AvifWriteError) -> Self {
         Self(error.to_string())
     }
 }
@@ -74,10 +80,10 @@ impl EmbeddedMetadata {
             }
             RenditionFormat::Png => {
                 if let Some(exif) = &self.exif {
-                    file = insert_png_chunk(file, *b"eXIf", exif);
+                    file = insert_png_chunk(file, *b"eXIf", exif)?;
                 }
                 if let Some(profile) = profile {
-                    file = insert_png_chunk(file, *b"iCCP", &[&b"Display P3\0\0"[..], &zlib(profile)].concat());
+                    file = insert_png_chunk(file, *b"iCCP", &[&b"Display P3\0\0"[..], &zlib(profile)].concat())?;
                 }
                 Ok(file)
             }
@@ -87,7 +93,7 @@ impl EmbeddedMetadata {
     }
 }
 
-/// Whether a file has no colour channels, as far as its header says.
+/// Whether a file has no colour channels, by its header.
 fn is_gray(format: RenditionFormat, file: &[u8]) -> bool {
     match format {
         // The colour type in IHDR: 0 grayscale, 4 grayscale with alpha.
@@ -101,19 +107,18 @@ fn is_gray(format: RenditionFormat, file: &[u8]) -> bool {
 }
 
 /// Inserts a marker segment into a JPEG, after JFIF's APP0, which must be the first segment.
-fn insert_jpeg_segment(mut file: Vec<u8>, marker: u8, body: &[u8]) -> Result<Vec<u8>, EmbedError> {
+fn insert_jpeg_segment(file: Vec<u8>, marker: u8, body: &[u8]) -> Result<Vec<u8>, EmbedError> {
     let start = match file.get(2..6) {
         Some([0xFF, APP0, high, low]) => 4 + usize::from(u16::from_be_bytes([*high, *low])),
         _ => 2,
     };
     let mut segment = Vec::with_capacity(body.len() + 4);
     write_segment(&mut segment, marker, body)?;
-    file.splice(start..start, segment);
-    Ok(file)
+    insert(file, start, segment)
 }
 
 /// Inserts a chunk into a PNG, after IHDR.
-fn insert_png_chunk(mut file: Vec<u8>, kind: [u8; 4], body: &[u8]) -> Vec<u8> {
+fn insert_png_chunk(file: Vec<u8>, kind: [u8; 4], body: &[u8]) -> Result<Vec<u8>, EmbedError> {
     /// The length of the signature and of the IHDR chunk.
     const START: usize = 8 + 25;
     let kind_and_body = [&kind[..], body].concat();
@@ -122,8 +127,15 @@ fn insert_png_chunk(mut file: Vec<u8>, kind: [u8; 4], body: &[u8]) -> Vec<u8> {
     // ICC profiles and EXIF are far shorter than 4 GiB.
     let length = u32::try_from(body.len()).unwrap_or(u32::MAX);
     let chunk = [&length.to_be_bytes()[..], &kind_and_body, &crc.sum().to_be_bytes()].concat();
-    file.splice(START..START, chunk);
-    file
+    insert(file, START, chunk)
+}
+
+fn insert(mut file: Vec<u8>, position: usize, bytes: Vec<u8>) -> Result<Vec<u8>, EmbedError> {
+    if position > file.len() {
+        return Err(EmbedError::bug("the file is cut short"));
+    }
+    file.splice(position..position, bytes);
+    Ok(file)
 }
 
 /// Compresses bytes in the zlib format.
@@ -183,12 +195,63 @@ fn rewrite_avif(file: &[u8], metadata: &EmbeddedMetadata) -> Result<Vec<u8>, Emb
         header::avif::concat_extents(file, extents).ok_or_else(|| EmbedError::bug("the AVIF has no AV1 data"))
     };
     let (colour, alpha) = (data(&layout.colour)?, layout.alpha.as_deref().map(data).transpose()?);
-    avif_container::write(&Contents {
+    let contents = Contents {
         size: (layout.width, layout.height),
         monochrome: layout.monochrome,
         colour: &colour,
         alpha: alpha.as_deref(),
         gamut: metadata.gamut,
         exif: metadata.exif.as_deref(),
-    })
+    };
+    Ok(avif_container::write(&contents)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use darkroom_test_pictures::{Jpeg, interlaced_png};
+
+    use super::*;
+    use crate::jpeg_segments::segments;
+
+    fn metadata() -> EmbeddedMetadata {
+        let exif = b"II*\0\x08\0\0\0\0\0\0\0\0\0".to_vec();
+        EmbeddedMetadata { gamut: Gamut::P3, profile: Some(vec![7; 500]), exif: Some(exif) }
+    }
+
+    #[test]
+    fn a_jpeg_has_exif_then_the_profile_after_its_first_segment() {
+        let file = Jpeg::new(16, 16).encode(|_, _, _| 100);
+        let before: Vec<u8> = segments(&file).map(|(marker, _)| marker).collect();
+        let embedded = metadata().embed(RenditionFormat::Jpeg, file).unwrap();
+        let after: Vec<u8> = segments(&embedded).map(|(marker, _)| marker).collect();
+        let app0 = before.iter().take_while(|marker| **marker == APP0).count();
+        assert_eq!(after, [&before[..app0], &[APP1, APP2], &before[app0..]].concat());
+        assert_eq!(crate::jpeg_segments::exif(&embedded), metadata().exif.as_deref());
+        assert_eq!(crate::jpeg_segments::icc_profile(&embedded, 1_000), metadata().profile);
+    }
+
+    #[test]
+    fn a_gray_file_gets_no_profile() {
+        let embedded = metadata().embed(RenditionFormat::Png, interlaced_png(4, 4, |_, _| [1, 2, 3])).unwrap();
+        assert!(embedded.windows(4).any(|kind| kind == b"iCCP"));
+        let mut gray = interlaced_png(4, 4, |_, _| [1, 2, 3]);
+        gray[25] = 0;
+        let embedded = metadata().embed(RenditionFormat::Png, gray).unwrap();
+        assert!(!embedded.windows(4).any(|kind| kind == b"iCCP") && embedded.windows(4).any(|kind| kind == b"eXIf"));
+    }
+
+    #[test]
+    fn without_metadata_a_file_is_unchanged() {
+        for format in RenditionFormat::ALL {
+            assert_eq!(EmbeddedMetadata::default().embed(*format, vec![1, 2]).unwrap(), [1, 2]);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_cut_short_is_an_error() {
+        for format in RenditionFormat::ALL.iter().filter(|format| **format != RenditionFormat::Jpeg) {
+            assert!(metadata().embed(*format, b"RIFF".to_vec()).is_err(), "{format}");
+        }
+        assert!(metadata().embed(RenditionFormat::Jpeg, vec![0xFF]).is_err());
+    }
 }

@@ -30,7 +30,7 @@
 //! # Ok::<(), HeaderError>(())
 //! ```
 //!
-//! No input causes a panic: files come from strangers. Readers take constant memory and linear time unless their documentation says
+//! No input causes a panic: files are untrusted. Readers take constant memory and linear time unless their documentation says
 //! otherwise.
 #![forbid(unsafe_code)]
 

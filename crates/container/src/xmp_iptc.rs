@@ -12,7 +12,7 @@ use quick_xml::{
 
 use crate::jpeg_segments;
 
-/// The namespace of Dublin Core, whose `creator` and `rights` XMP uses (ISO 16684-1, section 8.3).
+/// The namespace of Dublin Core. XMP uses its properties `creator` and `rights` (ISO 16684-1, section 8.3).
 const DUBLIN_CORE: &[u8] = b"http://purl.org/dc/elements/1.1/";
 /// The start and end tags of the XMP data in a packet.
 const START: &[u8] = b"<x:xmpmeta";

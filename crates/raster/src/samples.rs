@@ -2,8 +2,8 @@
 
 use crate::Raster;
 
-/// A picture of coded samples at the depth of its file. Alpha is straight, unless a decoder says otherwise and calls
-/// [`Samples::unpremultiplied`].
+/// A picture of coded samples at the depth of its file. Alpha is straight; a decoder of premultiplied samples converts
+/// them by [`Samples::unpremultiplied`].
 #[derive(Clone, Debug)]
 pub enum Samples {
     /// 8 bits a sample.

@@ -59,7 +59,7 @@ pub enum HeaderError {
         /// The value of the file, or the first one above the limit where counting stopped.
         found: u64,
     },
-    /// Reading failed, which says nothing about the contents of the file.
+    /// Reading failed. The contents of the file are not the cause.
     #[error("cannot read the file: {0}")]
     Io(#[source] io::Error),
 }

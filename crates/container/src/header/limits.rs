@@ -1,4 +1,4 @@
-//! Limits on what a file may ask a decoder to do.
+//! Limits on the size of a picture, which bound the cost of decoding it.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! The format is detected by the first bytes, never by a file name or a declared type. Only the structure of the file is read:
 //! nothing is decompressed, memory is constant, and time is linear in the length of the file. A file that passes may still be
-//! damaged inside; it cannot be larger than its header says.
+//! damaged inside; it cannot have more pixels than its header declares.
 //!
 //! One file per format; the list of formats is in this file.
 

@@ -9,7 +9,7 @@ use super::{
 /// Bits by which the lookup tables are indexed.
 const LOOKUP_BITS: u32 = 11;
 
-/// A Huffman table of AC coefficients, with lookup tables of what the next [`LOOKUP_BITS`] bits decode to.
+/// A Huffman table of AC coefficients, with lookup tables that are indexed by the next [`LOOKUP_BITS`] bits.
 pub(super) struct AcTable {
     pub(super) huffman: HuffmanTable,
     pairs: Box<[CoefficientPair; 1 << LOOKUP_BITS]>,

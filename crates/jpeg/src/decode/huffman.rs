@@ -72,7 +72,7 @@ impl HuffmanTable {
         self.values.iter().all(|value| *value < 16)
     }
 
-    /// The symbol whose code the buffer starts with. `None` if there is no such code.
+    /// The symbol of the code at the start of the buffer. `None` if there is no such code.
     #[inline(always)]
     pub(super) fn symbol(&self, buffer: BitBuffer) -> Option<Symbol> {
         let symbol = self.lookup[(buffer >> (64 - LOOKUP_BITS)) as usize];
@@ -102,7 +102,10 @@ pub(super) fn extend(buffer: BitBuffer, magnitude_bits: u32) -> i16 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::encode::huffman::HuffmanTable as EncodingTable;
 
     #[test]
     fn a_table_with_more_codes_than_their_lengths_permit_is_refused() {
@@ -120,5 +123,28 @@ mod tests {
         assert_eq!([extended(0, 1), extended(1, 1)], [-1, 1]);
         assert_eq!([extended(0, 3), extended(3, 3), extended(4, 3), extended(7, 3)], [-7, -4, 4, 7]);
         assert_eq!([extended(0, 15), extended(0x7FFF, 15)], [-32_767, 32_767]);
+    }
+
+    proptest! {
+        /// Annex C defines the codes by their lengths alone: the decoder must derive those that the encoder uses.
+        #[test]
+        fn every_code_of_the_encoder_is_decoded_to_its_symbol(
+            occurring in prop::collection::vec((any::<u8>(), 1..100_000_u32), 1..200),
+            following in any::<u64>(),
+        ) {
+            let mut frequencies = [0; 256];
+            for (symbol, frequency) in occurring {
+                frequencies[usize::from(symbol)] = frequency;
+            }
+            let encoding = EncodingTable::new(&frequencies);
+            let specification = encoding.specification(0x10);
+            let (bits, values) = specification[1..].split_first_chunk().unwrap();
+            let decoding = HuffmanTable::new(bits, values).unwrap();
+            for (symbol, (code, length)) in (0..=255_u8).zip(encoding.codes).filter(|(_, (_, length))| *length > 0) {
+                let buffer = BitBuffer::from(code) << (64 - u32::from(length)) | following >> length;
+                let decoded = decoding.symbol(buffer).unwrap();
+                prop_assert_eq!((decoded.value, decoded.code_length), (symbol, length));
+            }
+        }
     }
 }

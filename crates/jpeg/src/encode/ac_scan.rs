@@ -48,7 +48,8 @@ pub(super) fn encode(component: &Component, ss: u8, se: u8, symbols: &mut ScanSy
     push_eob_run(&mut eob_run, symbols);
 }
 
-/// Appends the symbol `EOBn` of a run of blocks whose band ends here, if there are any, and resets the run.
+/// Appends the symbol `EOBn` for a run of blocks without further nonzero coefficients in the band, and resets the run. Appends
+/// nothing for an empty run.
 #[inline(always)]
 fn push_eob_run(eob_run: &mut u32, symbols: &mut ScanSymbols) {
     if *eob_run > 0 {

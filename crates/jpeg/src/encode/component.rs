@@ -12,7 +12,7 @@ use super::{
 
 /// A component: Y, Cb or Cr.
 pub(super) struct Component {
-    /// Blocks in a row that contain samples of the picture: what a non-interleaved scan codes (T.81, section A.2.2).
+    /// Blocks in a row that contain samples of the picture; a non-interleaved scan codes only these (T.81, section A.2.2).
     pub(super) width: usize,
     /// Rows of blocks that contain samples of the picture.
     pub(super) height: usize,

@@ -4,9 +4,9 @@
 const MAX_CODE_LENGTH: usize = 16;
 
 /// A Huffman table with a code for each symbol that occurs.
-pub(super) struct HuffmanTable {
+pub(crate) struct HuffmanTable {
     /// For each symbol its code, EHUFCO, and the length of that in bits, EHUFSI; a length of 0 where it has none.
-    pub(super) codes: [(u16, u8); 256],
+    pub(crate) codes: [(u16, u8); 256],
     /// BITS: the number of codes of each length, from one bit on.
     bits: [u8; MAX_CODE_LENGTH],
     /// HUFFVAL: the symbols in order of their code lengths.
@@ -15,7 +15,7 @@ pub(super) struct HuffmanTable {
 
 impl HuffmanTable {
     /// The optimal table for symbols with these frequencies.
-    pub(super) fn new(frequencies: &[u32; 256]) -> Self {
+    pub(crate) fn new(frequencies: &[u32; 256]) -> Self {
         let mut symbols: Vec<(u64, u8)> = (0..=255)
             .zip(frequencies)
             .filter(|(_, frequency)| **frequency > 0)
@@ -39,7 +39,7 @@ impl HuffmanTable {
     }
 
     /// The table as DHT defines it, with its class and destination in the first byte (T.81, section B.2.4.2).
-    pub(super) fn specification(&self, class_and_destination: u8) -> Vec<u8> {
+    pub(crate) fn specification(&self, class_and_destination: u8) -> Vec<u8> {
         [&[class_and_destination][..], &self.bits, &self.values].concat()
     }
 }

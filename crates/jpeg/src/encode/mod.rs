@@ -12,7 +12,7 @@ mod colour_conversion;
 mod component;
 mod dc_scan;
 mod fdct;
-mod huffman;
+pub(crate) mod huffman;
 mod marker_segments;
 mod quantization;
 mod symbols;

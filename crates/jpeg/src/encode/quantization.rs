@@ -26,7 +26,7 @@ const CHROMA_STEPS: [u8; 15] = [8, 12, 16, 23, 28, 32, 38, 44, 53, 64, 77, 92, 1
 /// The cost of a bit in the trellis, in squared quantization steps.
 const COST_PER_BIT: f32 = 0.056;
 
-/// The factor of the quantization steps at a quality: the same as in libjpeg, whose scale is widely known.
+/// The factor of the quantization steps at a quality, on the scale of libjpeg, which is widely known.
 fn step_factor(quality: Quality) -> f32 {
     match f32::from(quality.get()) {
         quality @ ..50.0 => 50.0 / quality,
