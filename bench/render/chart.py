@@ -1,4 +1,4 @@
-"""The page that shows what was measured, and its chart."""
+"""Writes the measurements and their chart into the docs."""
 
 import re
 

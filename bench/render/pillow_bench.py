@@ -43,7 +43,7 @@ def each(source, write):
 
 
 def prepared(source):
-    """What is to be timed."""
+    """The function to be timed."""
     match task.get("step"):
         case "decode":
             return lambda: decode(source)

@@ -1,5 +1,5 @@
-"""What renditions are scored against: the whole picture, made smaller with Lanczos' kernel in one step, by Pillow, in floating
-point; in linear light and, as most programs do it, in coded (gamma) values. Upright, sRGB, laid on white."""
+"""The references of the scores: the whole picture, downscaled by Pillow in one step with a Lanczos kernel in floating point; once in
+linear light and once, as most programs do it, in coded (gamma) values. Upright, sRGB, composited on white."""
 
 import io
 import pathlib
@@ -44,7 +44,7 @@ def on_white(image):
 
 
 def reduced(image, size, linear):
-    """`image`, resized with premultiplied alpha and laid on white, as raw sRGB."""
+    """`image`, resized with premultiplied alpha and composited on white, as raw sRGB."""
     samples = numpy.asarray(image).astype(numpy.float32) / 255
     alpha = samples[..., 3] if samples.shape[2] == 4 else None
     planes = []

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Compares Darkroom's pipeline with sharp, Pillow, vipsthumbnail and oximg on pictures of one's own. `make bench-render
 CORPUS=dir` calls it. Every rate is the median of ROUNDS rounds (3), in which the systems take turns; each renders for
-SECONDS (1.5) in a process of its own, with the files in memory (vipsthumbnail and oximg: a process a rendition, from disk).
+SECONDS (1.5) in its own process, with the files in memory (vipsthumbnail and oximg: one process per rendition, from disk).
 
     ONLY=a,b   only these tasks, or `stages`: where the time of each goes; `alone`: how long one photograph takes when
-               nothing else runs; `sources`: what a quality of 80 is worth for sources of 768, 2000 and 4000 pixels;
+               nothing else runs; `sources`: scores of quality 80 for sources of 768, 2000 and 4000 pixels;
                `sizes`: bytes at equal SSIMULACRA2, and whether `auto` finds the smallest
     WRITE=1    writes table and chart into docs/ too
 
 CORPUS holds photos/, graphics/ and kodak/. sharp's own three tasks need its fixtures there: 2569067123_aca715a2ee_o.jpg and
-4.webp in photos/, alpha-premultiply-2048x1536-paper.png in graphics/. What is missing is left out, and said.
+4.webp in photos/, alpha-premultiply-2048x1536-paper.png in graphics/. Missing files are skipped with a message.
 
 From the environment: RENDER_BENCH (crates/pipeline/examples/render_bench.rs, built), SCORE (bench/render's own program, built), PEERS
 (where node_modules, a Python venv and the references are, or are to be).
@@ -38,7 +38,7 @@ CHILD = {"MALLOC_MMAP_THRESHOLD_": "67108864", "MALLOC_TRIM_THRESHOLD_": "671088
 
 
 def install():
-    """Goes on in a venv that has Pillow. Returns which peers there are."""
+    """Restarts in a venv that has Pillow. Returns the names of the peers that are installed."""
     PEERS.mkdir(parents=True, exist_ok=True)
     venv = PEERS / "venv"
     if sys.prefix != str(venv):
@@ -56,7 +56,7 @@ def install():
     found += [name for name in ("vipsthumbnail", "oximg") if shutil.which(name)]
     for name in ("sharp", "vipsthumbnail", "oximg"):
         if name not in found:
-            print(f"no {name}: left out")
+            print(f"{name} is not installed: skipped")
     return found
 
 
@@ -68,7 +68,7 @@ import sizes  # noqa: E402
 
 
 class Task:
-    """What is made of which files. `sizes`: as sharp's resize takes them."""
+    """Files, and the renditions to make of them. `sizes`: as sharp's resize takes them."""
 
     def __init__(self, title, files, recipe, sizes, formats, options=None, commands=None, limit=None):
         self.title, self.recipe, self.sizes, self.formats = title, recipe, sizes, formats
@@ -112,7 +112,7 @@ def tasks():
 
 
 def run(command, cores, environment=None):
-    """The JSON a program answers."""
+    """The JSON that a program prints."""
     pin = [] if cores > 1 else ["taskset", "-c", str(min(os.sched_getaffinity(0)))]
     ran = subprocess.run([*pin, *command], check=True, stdout=subprocess.PIPE, env={**os.environ, **(environment or {})})
     return json.loads(ran.stdout)
@@ -125,7 +125,7 @@ def darkroom(effort="balanced", spare_cores=None, stages=False):
                     "stages": stages}
         if spare_cores is not None or stages:
             return run([os.environ["RENDER_BENCH"], json.dumps(argument)], cores, CHILD)
-        # A process a core, as the worker has its children.
+        # One process per core, like the worker's render children.
         with concurrent.futures.ThreadPoolExecutor(cores) as pool:
             command = [os.environ["RENDER_BENCH"], json.dumps(argument)]
             answers = list(pool.map(lambda _: run(command, cores, CHILD), range(cores)))
@@ -288,7 +288,7 @@ def alone(task):
 
 
 def sources(judge):
-    """What a quality of 80 is worth: pictures of 768, 2000 and 4000 pixels into 500 × 500, as JPEG."""
+    """Scores of quality 80 by size of the source: pictures of 768, 2000 and 4000 pixels into 500 × 500, as JPEG."""
     from PIL import Image
 
     def made(folder, files, width):

@@ -33,7 +33,7 @@ const pixels = async (picture) => {
   const { data, info } = await picture.raw().toBuffer({ resolveWithObject: true });
   return sharp(data, { raw: info });
 };
-// What is to be timed, for a source.
+// The function to be timed, for each source.
 const steps = {
   decode: async (source) => () => sharp(source).raw().toBuffer(),
   resize: async (source) => {

@@ -1,4 +1,4 @@
-"""Bytes at equal SSIMULACRA2, without a resize: what the encoders alone are worth. Each picture is encoded by Darkroom at a quality
+"""Bytes at equal SSIMULACRA2, without a resize: a comparison of the encoders alone. Each picture is encoded by Darkroom at a quality
 of 80, and by its peers at a ladder of qualities; a peer's bytes at Darkroom's score lie between two steps (in logarithms)."""
 
 import json
@@ -20,7 +20,7 @@ for (const [from, to, quality] of JSON.parse(process.argv[1]))
 
 
 def own(folder, files, recipe):
-    """Paths of what Darkroom makes of these files, one for each."""
+    """Paths of the files that Darkroom makes, one per source."""
     argument = {"files": files, "recipe": recipe, "seconds": 0, "out": str(folder)}
     subprocess.run([os.environ["RENDER_BENCH"], json.dumps(argument)], check=True, stdout=subprocess.DEVNULL)
     made = {int(path.name.split(".")[0]): path for path in pathlib.Path(folder).iterdir()}
@@ -28,7 +28,7 @@ def own(folder, files, recipe):
 
 
 def pillow(folder, files, kind, options):
-    """For each file the ladder's paths."""
+    """The paths of the ladder for each source."""
     from PIL import Image
 
     ladders = []
@@ -114,7 +114,7 @@ def pngquant(folder, files):
 
 
 def choices(files, resized):
-    """`auto` against each fixed choice that can show the picture: not JPEG for what is transparent."""
+    """`auto` against each fixed choice that can show the picture: not JPEG for transparent ones."""
     from PIL import Image
 
     def is_opaque(file):

@@ -66,8 +66,8 @@
 //!
 //! # Tracing
 //!
-//! Steps that take time are spans at the level `trace`: `decode`, `resize`, `orient`, `colour`, `facts` (the analysis),
-//! `to 8 bits`, and `encode` with the field `format`. `make bench-render` sums them up.
+//! Steps that take time are spans at the level `trace`: `decode`, `resize`, `orient`, `colour`, `analysis`, `to 8 bits`, and
+//! `encode` with the field `format`. `make bench-render` sums them up.
 
 mod analysis;
 mod choose;

@@ -60,9 +60,9 @@ fn profiles(small: &Raster<u8>) -> (Vec<f64>, Vec<f64>) {
 fn score(colour: [f32; 3], lightness: f32, detail: f32) -> f32 {
     let length = colour.iter().map(|value| value * value).sum::<f32>().sqrt();
     let distance = colour.iter().zip(SKIN).map(|(value, skin)| (value / length.max(1e-6) - skin).powi(2)).sum::<f32>();
-    let likeness = 1.0 - distance.sqrt();
-    let is_skin = likeness > SKIN_FROM && SKIN_BRIGHTNESS.contains(&lightness);
-    let skin = if is_skin { (likeness - SKIN_FROM) / (1.0 - SKIN_FROM) } else { 0.0 };
+    let similarity = 1.0 - distance.sqrt();
+    let is_skin = similarity > SKIN_FROM && SKIN_BRIGHTNESS.contains(&lightness);
+    let skin = if is_skin { (similarity - SKIN_FROM) / (1.0 - SKIN_FROM) } else { 0.0 };
 
     let (least, most) = colour.iter().fold((1.0_f32, 0.0_f32), |(least, most), v| (least.min(*v), most.max(*v)));
     let spread = (1.0 - (most + least - 1.0).abs()).max(1e-6);

@@ -1,5 +1,5 @@
 //! The image analysis: placeholder, dominant colour, perceptual hash. All of it is computed from a picture of 32 pixels, made
-//! from one of a few hundred, and costs little. Beside it: attention and SSIMULACRA2.
+//! from one of a few hundred, and costs little. The folder also has attention and SSIMULACRA2.
 #![expect(clippy::inline_always, reason = "an inlined function is compiled for the SIMD level of its caller")]
 
 pub(crate) mod attention;
@@ -18,7 +18,7 @@ use darkroom_raster::{
 use crate::RenderError;
 
 /// Analyses a picture in linear light and sRGB's primaries.
-#[tracing::instrument(level = "trace", name = "facts", skip_all)]
+#[tracing::instrument(level = "trace", name = "analysis", skip_all)]
 pub(crate) fn analyse(linear: &Raster<u16>) -> Result<ImageAnalysis, RenderError> {
     let linear = &box_means(linear);
     let longer = linear.width.max(linear.height);

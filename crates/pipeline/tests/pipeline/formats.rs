@@ -201,7 +201,7 @@ fn bmp_with(header: &[u8], pixels: &[u8]) -> Vec<u8> {
     [b"BM", &length.to_le_bytes()[..], &[0; 4], &start.to_le_bytes(), header, pixels].concat()
 }
 
-/// The first 40 bytes of a BMP's header, whose length is `size`.
+/// The first 40 bytes of a BMP's information header of `size` bytes.
 fn bmp_info(size: u32, width: i32, height: i32, bits: u16, compression: u32) -> Vec<u8> {
     let sides = [width.to_le_bytes(), height.to_le_bytes()].concat();
     let kind = [&1_u16.to_le_bytes()[..], &bits.to_le_bytes(), &compression.to_le_bytes()].concat();
@@ -436,7 +436,7 @@ fn a_cmyk_jpeg_is_converted_by_its_profile() {
 
 #[test]
 fn a_ycck_jpeg_has_its_colours() {
-    // YCbCr of cyan, which stands for 255 less what CMYK stores: no cyan, all magenta, all yellow.
+    // YCbCr of cyan, which codes 255 minus the stored CMYK: no cyan, all magenta, all yellow.
     let file = Jpeg::new(8, 8).ycck().encode(|component, _, _| [179, 171, 0, 255][component]);
     assert_close(&seen(&file), 4, 4, [255, 0, 0], 3);
 }

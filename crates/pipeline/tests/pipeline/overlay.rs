@@ -46,7 +46,7 @@ fn changed(picture: &DynamicImage, background: Rgb) -> (u32, u32, u32, u32) {
     let rgb = picture.to_rgb8();
     let (xs, ys): (Vec<_>, Vec<_>) =
         rgb.enumerate_pixels().filter(|(_, _, pixel)| pixel.0 != background).map(|(x, y, _)| (x, y)).unzip();
-    assert!(!xs.is_empty(), "nothing is laid on");
+    assert!(!xs.is_empty(), "no pixel differs");
     let (left, right) = (xs.iter().min().unwrap(), xs.iter().max().unwrap() + 1);
     let (top, bottom) = (ys.iter().min().unwrap(), ys.iter().max().unwrap() + 1);
     assert_eq!(xs.len(), ((right - left) * (bottom - top)) as usize, "it has no holes");

@@ -17,7 +17,7 @@ pub(crate) fn all<'a>(
     with(0, files, recipe)
 }
 
-/// All renditions of a recipe, with so many spare cores.
+/// All renditions of a recipe, with this number of spare cores.
 pub(crate) fn with<'a>(
     spare_cores: u32,
     files: impl Into<Files<'a>>,

@@ -21,7 +21,7 @@ use crate::{
     colour::CmykToSrgb,
 };
 
-/// Decodes at so many eighths of the size, 1, 2, 4 or 8. `profile` is used for CMYK alone. More than `max_scans` scans are
+/// Decodes at `eighths` of the size: 1, 2, 4 or 8. `profile` is used for CMYK alone. More than `max_scans` scans are
 /// refused while decoding.
 pub(super) fn decode(
     bytes: &[u8],
@@ -187,7 +187,7 @@ fn read_cmyk(
 unsafe extern "C-unwind" fn check_scans(common: &mut jpeg_common_struct) {
     let progress = common.progress.cast::<Progress>();
     let state = ptr::from_mut(common).cast::<jpeg_decompress_struct>();
-    // SAFETY: only ever installed in a decompressor, whose first field `common` is; and with a `Progress`.
+    // SAFETY: only installed in a decompressor, of which `common` is the first field, together with a `Progress`.
     let (scan, limit) = unsafe { (ptr::addr_of!((*state).input_scan_number).read(), (*progress).max_scans) };
     if u32::try_from(scan).unwrap_or(0) > limit {
         throw(LibjpegError::Scans);

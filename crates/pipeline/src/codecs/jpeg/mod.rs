@@ -82,7 +82,7 @@ fn orientation(file: &[u8]) -> Orientation {
     jpeg_segments::exif(file).map(exif::orientation).map(Orientation::from_tag).unwrap_or_default()
 }
 
-/// The exact length of a side at so many eighths of the size: the last sample may be partly covered.
+/// The exact length of a side at `eighths` of the size: the last sample may be partly covered.
 fn scaled(length: u32, eighths: u32) -> f64 {
     f64::from(length) * f64::from(eighths) / 8.0
 }
