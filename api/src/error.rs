@@ -8,7 +8,9 @@ use std::{error::Error as StdError, marker::PhantomData};
 use darkroom_container::header::{HeaderError, Limit};
 use darkroom_model::SourceFormat;
 use darkroom_queue::QueueError;
-use darkroom_shared::{bucket::BucketError, catalog::CatalogError, database::is_passing, staging::StagingError};
+use darkroom_shared::{
+    bucket::BucketError, catalog::CatalogError, database::is_passing, staging::StagingError, telemetry::error_chain,
+};
 use poem::http::StatusCode;
 use poem_openapi::{
     ApiResponse, ResponseContent as _,
@@ -142,27 +144,12 @@ impl From<ApiError> for poem::Error {
     fn from(error: ApiError) -> Self {
         let status = error.kind().status;
         if let Some(cause) = error.source() {
-            tracing::error!(%status, "{}", chain(cause));
+            tracing::error!(%status, "{}", error_chain(cause));
         }
         let mut answer = Self::from_status(status);
         answer.set_data(error.problem());
         answer
     }
-}
-
-/// An error and what it came from, in one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        // Many errors repeat their cause in their own text.
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        next = cause.source();
-    }
-    line
 }
 
 impl From<HeaderError> for ApiError {

@@ -27,7 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
-    config::{Limits, Settings},
+    settings::{Settings, UploadLimits},
     staging::{Staging, StagingError},
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
@@ -46,7 +46,7 @@ pub struct App {
     /// Where uploads wait.
     pub staging: Staging,
     /// What is accepted.
-    pub limits: Limits,
+    pub limits: UploadLimits,
     /// How long a presigned URL works.
     pub presigned: Duration,
     /// How long a client may send nothing within a request.

@@ -9,15 +9,15 @@ use darkroom_model::{
 use darkroom_queue::enqueue;
 use darkroom_shared::{
     catalog::{self, Filter, NewImage},
-    config::Database,
     database,
     jobs::{self, ProcessImage, process_image_options},
     lifecycle::Failed,
+    settings::DatabaseSettings,
 };
 use sqlx::{PgConnection, PgPool};
 
 async fn migrated() -> PgPool {
-    let pool = database::connect(&Database::direct(&darkroom_dev::testing::database().await, 4)).await.unwrap();
+    let pool = database::connect(&DatabaseSettings::direct(&darkroom_dev::testing::database().await, 4)).await.unwrap();
     database::migrate(&pool).await.unwrap();
     pool
 }
@@ -41,7 +41,7 @@ fn rendition(name: &str) -> Rendition {
     }
 }
 
-fn facts() -> ImageAnalysis {
+fn analysis() -> ImageAnalysis {
     ImageAnalysis { placeholder: vec![1], dominant_colour: [0, 128, 255], perceptual_hash: u64::MAX - 4 }
 }
 
@@ -57,7 +57,7 @@ async fn an_image_goes_from_queued_to_ready_once() {
     let id = accept(&mut db, "a").await;
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Queued);
 
-    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], facts());
+    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], analysis());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Processing);
     assert!(catalog::save_ready(&mut db, &ready).await.unwrap());
 
@@ -94,7 +94,7 @@ async fn an_interrupted_image_is_taken_up_again() {
     assert!(catalog::start(&mut db, id).await.unwrap().is_some(), "after a crash it is still processing");
     assert!(catalog::requeue(&mut db, id).await.unwrap());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().attempts, 2);
-    assert_eq!(catalog::waiting(&mut db, &[id, ImageId::now()]).await.unwrap(), [id]);
+    assert_eq!(catalog::unfinished(&mut db, &[id, ImageId::now()]).await.unwrap(), [id]);
 }
 
 #[tokio::test]
@@ -104,7 +104,7 @@ async fn an_attempt_without_its_lease_cannot_keep_an_image_from_becoming_ready()
     let id = accept(&mut db, "a").await;
     let rightful = catalog::start(&mut db, id).await.unwrap().unwrap();
     assert!(catalog::requeue(&mut db, id).await.unwrap(), "the other one gives up, and does not know better");
-    assert!(catalog::save_ready(&mut db, &rightful.ready(vec![rendition("w800.webp")], facts())).await.unwrap());
+    assert!(catalog::save_ready(&mut db, &rightful.ready(vec![rendition("w800.webp")], analysis())).await.unwrap());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Ready);
 }
 
@@ -114,18 +114,18 @@ async fn a_deleted_image_is_hidden_at_once_and_then_gone() {
     let mut db = pool.acquire().await.unwrap();
     let id = accept(&mut db, "a").await;
     let processing = catalog::start(&mut db, id).await.unwrap().unwrap();
-    catalog::forget(&mut db, id).await.unwrap();
+    catalog::delete(&mut db, id).await.unwrap();
     assert!(catalog::get(&mut db, id).await.unwrap().is_some(), "only a hidden image is forgotten");
 
     assert!(catalog::mark_deleting(&mut db, id).await.unwrap());
     assert!(!catalog::mark_deleting(&mut db, id).await.unwrap());
     assert!(catalog::get(&mut db, id).await.unwrap().is_none());
     assert!(titles(&mut db, "a").await.is_empty());
-    let ready = processing.ready(vec![rendition("full.webp")], facts());
+    let ready = processing.ready(vec![rendition("full.webp")], analysis());
     assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "the attempt that was under way comes too late");
 
-    catalog::forget(&mut db, id).await.unwrap();
-    assert_eq!(catalog::lock(&mut db, id).await.unwrap(), None);
+    catalog::delete(&mut db, id).await.unwrap();
+    assert_eq!(catalog::lock_status(&mut db, id).await.unwrap(), None);
 }
 
 #[tokio::test]
@@ -221,7 +221,7 @@ async fn pages_do_not_move_while_images_are_added() {
 async fn replicas_that_start_together_migrate_once() {
     let url = darkroom_dev::testing::database().await;
     let migrate = async || {
-        let pool = database::connect(&Database::direct(&url, 2)).await.unwrap();
+        let pool = database::connect(&DatabaseSettings::direct(&url, 2)).await.unwrap();
         database::migrate(&pool).await
     };
     let (a, b, c) = tokio::join!(migrate(), migrate(), migrate());
@@ -244,7 +244,7 @@ async fn a_newer_database_refuses_an_older_binary() {
 
 #[tokio::test]
 async fn an_empty_database_is_behind() {
-    let pool = database::connect(&Database::direct(&darkroom_dev::testing::database().await, 2)).await.unwrap();
+    let pool = database::connect(&DatabaseSettings::direct(&darkroom_dev::testing::database().await, 2)).await.unwrap();
     let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
     assert!(matches!(error, database::DatabaseError::Behind), "{error}");
 }
@@ -262,7 +262,7 @@ async fn failed(db: &mut PgConnection, code: FailureCode) -> ImageId {
     .await
     .unwrap();
     let failure = Failure { code, detail: "It was tried.".to_owned() };
-    assert!(catalog::save_failed(db, &Failed::given_up(id, failure)).await.unwrap());
+    assert!(catalog::save_failed(db, &Failed::by_job(id, failure)).await.unwrap());
     id
 }
 
@@ -273,8 +273,12 @@ async fn an_image_that_an_outage_failed_is_brought_back_with_its_job() {
     let away = failed(&mut db, FailureCode::Unavailable).await;
     failed(&mut db, FailureCode::BrokenImage).await;
     let since = Utc::now() - Duration::hours(1);
-    assert_eq!(catalog::unavailable(&mut db, since, 10).await.unwrap(), [away], "a broken picture stays broken");
-    assert!(catalog::unavailable(&mut db, Utc::now() + Duration::hours(1), 10).await.unwrap().is_empty());
+    assert_eq!(
+        catalog::list_failed_unavailable(&mut db, since, 10).await.unwrap(),
+        [away],
+        "a broken picture stays broken"
+    );
+    assert!(catalog::list_failed_unavailable(&mut db, Utc::now() + Duration::hours(1), 10).await.unwrap().is_empty());
 
     assert!(jobs::retry_image(&mut db, away).await.unwrap());
     let image = catalog::get(&mut db, away).await.unwrap().unwrap();

@@ -7,8 +7,8 @@ use darkroom_container::header::{self, Header, HeaderError, HeaderLimits};
 use darkroom_model::{ImageId, Source, Status, Title, recipe::Recipe};
 use darkroom_shared::{
     catalog::{self, NewImage},
-    config::Limits,
     jobs::{ProcessImage, process_image_options},
+    settings::UploadLimits,
     staging::{Received, Staging},
 };
 
@@ -70,7 +70,7 @@ async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
     Err(ApiError::Field { field: OVERLAY, reason })
 }
 
-async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) -> Result<File, ApiError> {
+async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &UploadLimits) -> Result<File, ApiError> {
     let name = part.file_name().map(str::to_owned);
     let header_limits = HeaderLimits::from(*limits);
     let mut draft = staging.draft().await?;

@@ -1,14 +1,18 @@
 //! Logs: one line an event, to standard error.
 
+mod error_chain;
+
 use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
-use crate::config::{Log, LogFormat};
+pub use error_chain::error_chain;
 
-/// Starts logging. To be called once, at start; a second call changes nothing.
-pub fn start(log: &Log) {
-    // The filter was checked when the settings were read.
+use crate::settings::{LogFormat, LogSettings};
+
+/// Starts logging. A second call in the same process changes nothing.
+pub fn start(log: &LogSettings) {
+    // The settings checked that the filter is valid.
     let filter = EnvFilter::new(&log.filter);
     let registry = tracing_subscriber::registry().with(filter);
     let colours = std::io::stderr().is_terminal();
