@@ -1,4 +1,4 @@
-//! Staging and the bucket, on a real disk and a real S3 server over HTTP.
+//! Staging and the bucket, with a real disk and a real S3 server over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::HashMap;
@@ -52,7 +52,7 @@ async fn staged(staging: &Staging) -> Vec<Option<ImageId>> {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_read_listed_and_removed() {
+async fn a_kept_upload_is_read_listed_and_removed() {
     let bucket = testing::bucket().await;
     for staging in stagings(&bucket).await {
         staging.probe().await.unwrap();
@@ -80,12 +80,12 @@ async fn what_is_kept_is_read_listed_and_removed() {
 }
 
 #[tokio::test]
-async fn an_abandoned_draft_leaves_nothing() {
+async fn a_dropped_draft_is_removed() {
     let bucket = testing::bucket().await;
     let staging = stagings(&bucket).await.remove(0);
     let mut draft = staging.draft().await.unwrap();
     draft.write(b"half a picture").await.unwrap();
-    assert_eq!(staged(&staging).await, [None], "a draft is seen while it is written");
+    assert_eq!(staged(&staging).await, [None], "a draft is listed while it is written");
     drop(draft);
     assert!(staged(&staging).await.is_empty());
 }
@@ -121,7 +121,7 @@ async fn a_rendition_is_fetched_by_its_url_with_the_right_headers() {
 }
 
 #[tokio::test]
-async fn a_public_base_url_takes_the_place_of_signatures() {
+async fn a_public_base_url_replaces_presigned_urls() {
     let server = testing::bucket().await;
     let more = [
         ("PUBLIC_BUCKET_URL", "https://cdn.example/pictures/".to_owned()),

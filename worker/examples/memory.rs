@@ -1,8 +1,8 @@
 //! Measures how much memory rendering a picture needs compared with its estimate, in a render process of its own:
 //! `cargo run --release --workspace --example memory -- target/release/darkroom-worker FILE…`.
 //!
-//! A binary search below twice the estimate finds the smallest limit with which the picture renders. `RECIPE` is a recipe
-//! in JSON, by default the standard set. `SPARE_CORES` is the number of cores besides the first, by default 0.
+//! A binary search below twice the estimate finds the smallest limit with which the picture renders. `RECIPE` is a
+//! recipe in JSON, by default the standard set. `SPARE_CORES` is the number of cores besides the first, by default 0.
 
 use std::{
     env, fs,

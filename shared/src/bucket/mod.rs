@@ -116,7 +116,8 @@ impl Bucket {
         self.list(&ObjectKey::folder(image)).map_ok(|object| object.key).try_collect().await
     }
 
-    /// The objects of every image, in the order of their keys. Objects that belong to no image by their key are left out.
+    /// The objects of every image, in the order of their keys. Objects that belong to no image by their key are left
+    /// out.
     pub fn list_all(&self) -> BoxStream<'_, Result<ListedObject, BucketError>> {
         self.list(key::IMAGES)
     }

@@ -8,8 +8,8 @@
 //!    └──────── any ───────▶ deleting ──▶ gone
 //! ```
 //!
-//! Only [`start`](super::start) makes a [`Processing`], and a [`Ready`] comes only from a [`Processing`]: the fields and
-//! the constructor are private to the catalog. The schema enforces the same rules with CHECK constraints.
+//! Only [`start`](super::start) makes a [`Processing`], and a [`Ready`] comes only from a [`Processing`]: the fields
+//! and the constructor are private to the catalog. The schema enforces the same rules with CHECK constraints.
 
 use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
 

@@ -37,8 +37,8 @@ pub async fn unfinished(db: &mut PgConnection, ids: &[ImageId]) -> Result<Vec<Im
     Ok(unfinished.fetch_all(db).await?.into_iter().map(ImageId).collect())
 }
 
-/// The status of an image, locked until the transaction ends, so that no attempt begins or ends in the meantime. `None`:
-/// there is no such image.
+/// The status of an image, locked until the transaction ends, so that no attempt begins or ends in the meantime.
+/// `None`: there is no such image.
 pub async fn lock_status(db: &mut PgConnection, id: ImageId) -> Result<Option<Status>, CatalogError> {
     let status = sqlx::query_scalar!("SELECT status FROM images WHERE id = $1 FOR UPDATE", id.0);
     status.fetch_optional(db).await?.as_deref().map(string_enum).transpose()

@@ -38,8 +38,8 @@ pub async fn insert(db: &mut PgConnection, image: &NewImage) -> Result<DateTime<
     Ok(created_at)
 }
 
-/// Makes an image `processing` and counts an attempt. `None`: it is finished, being deleted, or gone, and there is nothing
-/// to do.
+/// Makes an image `processing` and counts an attempt. `None`: it is finished, being deleted, or gone, and there is
+/// nothing to do.
 pub async fn start(db: &mut PgConnection, id: ImageId) -> Result<Option<Processing>, CatalogError> {
     let recipe = sqlx::query_scalar!(
         r#"UPDATE images SET status = 'processing', started_at = clock_timestamp(), attempts = attempts + 1
@@ -68,7 +68,8 @@ pub async fn requeue_failed(db: &mut PgConnection, id: ImageId) -> Result<bool, 
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
-/// Makes an image `ready` and adds its renditions. `false`: it is finished, being deleted or gone, and nothing was written.
+/// Makes an image `ready` and adds its renditions. `false`: it is finished, being deleted or gone, and nothing was
+/// written.
 ///
 /// A `queued` image becomes `ready` too: an attempt that has lost its lease may have requeued it while the attempt with
 /// the lease still runs. The lease check in this transaction decides who may write.

@@ -5,8 +5,8 @@ use darkroom_shared::{catalog, jobs::DeleteImage};
 
 use crate::App;
 
-/// Removes everything of one image. It may run again: an object or file that is gone counts as removed. The rows go last,
-/// in the transaction that completes the job, so that an interrupted job still finds the image.
+/// Removes everything of one image. It may run again: an object or file that is gone counts as removed. The rows go
+/// last, in the transaction that completes the job, so that an interrupted job still finds the image.
 pub async fn delete_image(app: &App, job: &DeleteImage, lease: &Lease) -> Result<(), JobError> {
     let keys = app.bucket.list_image(job.image).await?;
     app.bucket.delete(&keys).await?;

@@ -1,5 +1,5 @@
-//! The periodic job that requeues images which failed because the bucket or the database could not be reached for longer
-//! than all attempts of their jobs. Another attempt may succeed as long as the staged file is kept.
+//! The periodic job that requeues images which failed because the bucket or the database could not be reached for
+//! longer than all attempts of their jobs. Another attempt may succeed as long as the staged file is kept.
 
 use darkroom_model::ImageId;
 use darkroom_queue::JobError;

@@ -1,5 +1,5 @@
-//! The sweep: removes orphans, the files and objects that belong to no image. Crashes leave orphans by design, because the
-//! opposite order of writes would lose data.
+//! The sweep: removes orphans, the files and objects that belong to no image. Crashes leave orphans by design, because
+//! the opposite order of writes would lose data.
 //!
 //! | orphan | left by |
 //! |---|---|
@@ -8,8 +8,8 @@
 //! | a staged file of a finished image | a worker that was killed between commit and removal |
 //! | an object without a rendition | an attempt that was killed, or lost its lease, before its commit |
 //!
-//! Only orphans older than `ORPHAN_SECONDS` are removed. The row of an image is locked while its objects are removed, so
-//! that no attempt can store the same object and commit it in the meantime.
+//! Only orphans older than `ORPHAN_SECONDS` are removed. The row of an image is locked while its objects are removed,
+//! so that no attempt can store the same object and commit it in the meantime.
 
 use std::collections::HashSet;
 

@@ -39,14 +39,16 @@ pub fn serve(render: &mut Render<'_>) -> ExitCode {
 }
 
 fn run(render: &mut Render<'_>) -> Result<(), ProtocolError> {
-    // A panic ends the child, and its message is the evidence of the crash. The hook is not called when libjpeg unwinds.
+    // A panic ends the child, and its message is the evidence of the crash. The hook is not called when libjpeg
+    // unwinds.
     std::panic::set_hook(Box::new(|panic| {
         _ = writeln!(io::stderr(), "{panic}");
         abort();
     }));
     // Nobody reads stderr while the child runs: a codec that fills the pipe must not block.
     rustix::io::ioctl_fionbio(io::stderr(), true).map_err(io::Error::from)?;
-    // The kernel's OOM killer then picks this process and not the worker. Must precede confinement, which forbids files.
+    // The kernel's OOM killer then picks this process and not the worker. Must precede confinement, which forbids
+    // files.
     _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confinement = confine()?;

@@ -93,8 +93,8 @@ mod kernel {
         Ok(ruleset.create()?.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
     }
 
-    /// The system calls of a decoder: memory, threads, time, the open socket. Opening files, sockets, new processes, other
-    /// processes and limits are not among them. 64-bit x86 and ARM have all of them.
+    /// The system calls of a decoder: memory, threads, time, the open socket. Opening files, sockets, new processes,
+    /// other processes and limits are not among them. 64-bit x86 and ARM have all of them.
     const ALLOWED: &[i64] = &[
         libc::SYS_read,
         libc::SYS_readv,
@@ -142,7 +142,8 @@ mod kernel {
         seccompiler::apply_filter(&allow_list()?)
     }
 
-    /// ENOSYS for clone3, so that glibc falls back to clone: a filter cannot read the flags of clone3, which are in memory.
+    /// ENOSYS for clone3, so that glibc falls back to clone: a filter cannot read the flags of clone3, which are in
+    /// memory.
     fn no_clone3() -> Result<BpfProgram, BackendError> {
         let unknown = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
         let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);

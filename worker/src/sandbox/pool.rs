@@ -1,8 +1,8 @@
 //! The pool: idle children, as many as pictures are rendered at once.
 //!
-//! A child is replaced when it has exceeded a limit, crashed, been killed, or handled its number of requests; and after a
-//! request with much memory, so that the memory its allocator keeps is freed. The next child is spawned at once, so that
-//! a job finds it idle.
+//! A child is replaced when it has exceeded a limit, crashed, been killed, or handled its number of requests; and after
+//! a request with much memory, so that the memory its allocator keeps is freed. The next child is spawned at once, so
+//! that a job finds it idle.
 
 use std::{
     collections::VecDeque,
@@ -98,8 +98,8 @@ impl Pool {
         self.0.warmed_up.call_once(|| (0..self.0.options.size).for_each(|_| add_child(&self.0)));
     }
 
-    /// Renders in the next idle child, with at most `memory` bytes. Sends each rendition as soon as it is encoded; those
-    /// sent before an error are to be discarded. Dropping the future kills the child.
+    /// Renders in the next idle child, with at most `memory` bytes. Sends each rendition as soon as it is encoded;
+    /// those sent before an error are to be discarded. Dropping the future kills the child.
     pub async fn render<'a>(
         &self,
         request: &RenderRequest,
@@ -189,7 +189,8 @@ impl Drop for ReplaceOnDrop<'_> {
     }
 }
 
-/// Starts a child and adds it to the idle ones, in the background. Tries again until it succeeds or the pool is dropped.
+/// Starts a child and adds it to the idle ones, in the background. Tries again until it succeeds or the pool is
+/// dropped.
 fn add_child(shared: &Arc<Shared>) {
     let pool = Arc::downgrade(shared);
     shared.runtime.spawn(async move {

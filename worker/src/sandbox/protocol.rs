@@ -1,7 +1,7 @@
 //! The messages between the worker and a render child over one socket: frames of a JSON head and a raw body.
 //!
-//! A frame is the length of the head (4 bytes, little-endian), the length of the body (8 bytes, little-endian), the head
-//! and the body.
+//! A frame is the length of the head (4 bytes, little-endian), the length of the body (8 bytes, little-endian), the
+//! head and the body.
 //!
 //! | from | head | body |
 //! |---|---|---|
@@ -11,8 +11,8 @@
 //! | child | [`Reply::Rendition`], any number | the rendition's file |
 //! | child | another [`Reply`], which ends the request | |
 //!
-//! The child has handled untrusted bytes, so the worker trusts no reply: lengths are checked before anything is allocated,
-//! and memory grows only with the bytes that have arrived.
+//! The child has handled untrusted bytes, so the worker trusts no reply: lengths are checked before anything is
+//! allocated, and memory grows only with the bytes that have arrived.
 
 use std::io::{self, Read, Write};
 

@@ -1,5 +1,5 @@
-//! Memory and CPU time of a child for one request. The worker sets them from outside (`prlimit`), so that a child under an
-//! attacker's control cannot change them.
+//! Memory and CPU time of a child for one request. The worker sets them from outside (`prlimit`), so that a child under
+//! an attacker's control cannot change them.
 
 use std::{io, time::Duration};
 
@@ -28,8 +28,8 @@ mod linux {
 
     use super::{Duration, ResourceLimits, io};
 
-    /// Sets the limits of a child that waits for a request. Only the soft limits change, because raising a hard limit needs
-    /// a privilege. seccomp keeps the child from changing either.
+    /// Sets the limits of a child that waits for a request. Only the soft limits change, because raising a hard limit
+    /// needs a privilege. seccomp keeps the child from changing either.
     pub(in super::super) fn apply(pid: u32, limits: ResourceLimits) -> io::Result<()> {
         let memory = address_space(pid)?.saturating_add(limits.memory);
         // The kernel counts whole seconds; rounding down could set a limit that is exceeded already.
@@ -50,8 +50,8 @@ mod linux {
     /// CPU time that a child has used in all of its threads.
     pub(in super::super) fn cpu_time(pid: u32) -> io::Result<Duration> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        // proc_pid_stat(5): the second field is a name in parentheses, which may contain spaces and parentheses; utime and
-        // stime are the 14th and 15th.
+        // proc_pid_stat(5): the second field is a name in parentheses, which may contain spaces and parentheses; utime
+        // and stime are the 14th and 15th.
         let fields = stat.rsplit_once(')').map(|(_, fields)| fields.split_ascii_whitespace());
         let ticks: u64 = fields.into_iter().flatten().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum();
         Ok(Duration::from_millis(ticks * 1000 / clock_ticks_per_second()))

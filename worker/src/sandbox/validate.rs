@@ -10,8 +10,8 @@ const MAX_RENDITIONS: usize = 64;
 /// Maximum width and height of a rendition, in pixels.
 const MAX_SIDE: u32 = 65_535;
 
-/// Checks that the pipeline can have made this rendition: names become parts of object keys, and the files are served as
-/// pictures. `names` are those of the renditions before it.
+/// Checks that the pipeline can have made this rendition: names become parts of object keys, and the files are served
+/// as pictures. `names` are those of the renditions before it.
 ///
 /// # Errors
 /// Why it cannot, for the log.

@@ -32,8 +32,8 @@ pub(super) struct Resources<'a> {
 }
 
 impl<'a> Resources<'a> {
-    /// Waits for the memory that the picture needs. `attempt` counts from 1: an attempt after one that ran out of memory
-    /// gets more.
+    /// Waits for the memory that the picture needs. `attempt` counts from 1: an attempt after one that ran out of
+    /// memory gets more.
     pub(super) async fn acquire(
         app: &'a App,
         image: ImageId,

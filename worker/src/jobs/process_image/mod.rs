@@ -9,9 +9,9 @@
 //! | `store.rs` | renditions into the bucket |
 //! | `failure.rs` | errors as failures of the image or of the job |
 //!
-//! Every step may run again after a crash: starting an image is idempotent, object keys contain the hash of the content,
-//! and the transaction that makes the image ready also completes the job, guarded by the lease. The staged file is removed
-//! last.
+//! Every step may run again after a crash: starting an image is idempotent, object keys contain the hash of the
+//! content, and the transaction that makes the image ready also completes the job, guarded by the lease. The staged
+//! file is removed last.
 
 mod failure;
 mod inputs;
@@ -38,8 +38,8 @@ type Outcome<T> = Result<Result<T, Failure>, JobError>;
 /// A rendered image: its renditions, all in the bucket, and what was found in its pixels.
 type RenderedImage = (Vec<Rendition>, ImageAnalysis);
 
-/// Renders one image. An image that cannot be rendered becomes `failed`, and the job is done. After an error of the bucket,
-/// the disk or the database the queue tries the job again.
+/// Renders one image. An image that cannot be rendered becomes `failed`, and the job is done. After an error of the
+/// bucket, the disk or the database the queue tries the job again.
 pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
     let image = job.image;
     let Some(processing) = state::start(app, image, lease).await? else {

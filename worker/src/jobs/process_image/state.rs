@@ -1,4 +1,5 @@
-//! The transactions that change an image's status. The lease guards each of them: an attempt without it changes nothing.
+//! The transactions that change an image's status. The lease guards each of them: an attempt without it changes
+//! nothing.
 
 use darkroom_model::ImageId;
 use darkroom_queue::{JobError, Lease};
@@ -10,8 +11,8 @@ use tracing::{info, warn};
 
 use crate::App;
 
-/// Makes the image `processing` if the lease is still held. An attempt that has slept past its lease must not count, nor
-/// make an image `processing` that another attempt has requeued.
+/// Makes the image `processing` if the lease is still held. An attempt that has slept past its lease must not count,
+/// nor make an image `processing` that another attempt has requeued.
 pub(super) async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Option<Processing>, JobError> {
     let mut tx = app.pool.begin().await?;
     lease.hold(&mut tx).await?;
@@ -41,8 +42,8 @@ pub(super) async fn save_failed(app: &App, failed: &Failed, lease: &Lease) -> Re
     Ok(())
 }
 
-/// Makes the image `queued` until the next attempt. An error is only logged, because [`start`] also takes a `processing`
-/// image.
+/// Makes the image `queued` until the next attempt. An error is only logged, because [`start`] also takes a
+/// `processing` image.
 pub(super) async fn requeue(app: &App, image: ImageId, lease: &Lease) {
     if let Err(error) = try_requeue(app, image, lease).await {
         warn!(%image, %error, "cannot requeue the image");

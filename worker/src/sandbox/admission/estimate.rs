@@ -94,8 +94,8 @@ impl BytesPerPixel {
     }
 }
 
-/// The memory that an overlay needs in addition, in bytes: it is decoded, and kept in linear light and in sRGB at no more
-/// than its own size. `file` is its file.
+/// The memory that an overlay needs in addition, in bytes: it is decoded, and kept in linear light and in sRGB at no
+/// more than its own size. `file` is its file.
 pub fn overlay_bytes(header: &Header, file: &[u8]) -> u64 {
     let area = u64::from(header.width) * u64::from(header.height);
     let one_pixel = Resize { width: Some(NonZeroU32::MIN), height: Some(NonZeroU32::MIN), ..Resize::default() };

@@ -8,8 +8,8 @@
 //!
 //! Every picture has its estimate as a hard limit. A *small* picture is admitted at once: a quarter of the budget is
 //! reserved for as many small pictures as are rendered at once. A *large* picture waits until its memory is free in the
-//! rest of the budget; at most half of the places are for large pictures, waiting or rendered, so that small ones always
-//! find a place. So the pictures never take more than the budget.
+//! rest of the budget; at most half of the places are for large pictures, waiting or rendered, so that small ones
+//! always find a place. So the pictures never take more than the budget.
 
 pub mod available_memory;
 pub mod estimate;
@@ -70,8 +70,8 @@ impl Admission {
         self.large / UNIT * UNIT
     }
 
-    /// How many of `max` spare cores a picture can use and still be small. Spare cores only save time, so no picture waits
-    /// for their memory. `needed` is the picture's memory in bytes with a number of spare cores.
+    /// How many of `max` spare cores a picture can use and still be small. Spare cores only save time, so no picture
+    /// waits for their memory. `needed` is the picture's memory in bytes with a number of spare cores.
     pub fn spare_cores(&self, max: u32, needed: impl Fn(u32) -> u64) -> u32 {
         (1..=max).rev().find(|cores| needed(*cores) <= self.small).unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! A picture for the demonstration: mountains behind a lake at dusk, other ones each time.
+//! The picture of `darkroom-dev demo`: a landscape computed from a seed.
 
 use anyhow::Result;
 use jpeg_encoder::{ColorType, Encoder};
@@ -8,7 +8,7 @@ pub(crate) const WIDTH: u16 = 3000;
 /// Pixels.
 pub(crate) const HEIGHT: u16 = 2000;
 
-/// As cameras choose it.
+/// JPEG quality, typical of a camera.
 const QUALITY: u8 = 92;
 
 type Rgb = [f32; 3];
@@ -17,20 +17,20 @@ const ZENITH: Rgb = [0.09, 0.13, 0.32];
 const HORIZON: Rgb = [0.98, 0.62, 0.38];
 const SUN: Rgb = [1.0, 0.93, 0.75];
 const RIDGES: [Rgb; 4] = [[0.62, 0.45, 0.50], [0.40, 0.31, 0.44], [0.22, 0.19, 0.33], [0.08, 0.08, 0.17]];
-/// The lake's edge, as a part of the height.
+/// Upper edge of the lake, as a fraction of the height.
 const SHORE: f32 = 0.72;
 
 /// The picture as a JPEG file.
 pub(crate) fn jpeg(seed: u32) -> Result<Vec<u8>> {
-    let scenery = Scenery::new(seed);
+    let landscape = Landscape::new(seed);
     let mut pixels = Vec::with_capacity(usize::from(WIDTH) * usize::from(HEIGHT) * 3);
     for row in 0..HEIGHT {
         for column in 0..WIDTH {
             let (x, y) = (f32::from(column) / f32::from(WIDTH), f32::from(row) / f32::from(HEIGHT));
-            // What a camera's sensor adds.
+            // Sensor noise.
             let grain = (hash(u32::from(column), u32::from(row), seed) - 0.5) * 0.03;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
-            pixels.extend(scenery.at(x, y).map(|part| ((part + grain).clamp(0.0, 1.0) * 255.0) as u8));
+            pixels.extend(landscape.colour_at(x, y).map(|part| ((part + grain).clamp(0.0, 1.0) * 255.0) as u8));
         }
     }
     let mut file = Vec::new();
@@ -38,13 +38,13 @@ pub(crate) fn jpeg(seed: u32) -> Result<Vec<u8>> {
     Ok(file)
 }
 
-struct Scenery {
+struct Landscape {
     seed: u32,
-    /// How high each ridge reaches, column by column.
+    /// The y coordinate of each ridge in every column.
     crests: Vec<[f32; 4]>,
 }
 
-impl Scenery {
+impl Landscape {
     fn new(seed: u32) -> Self {
         let crests = (0..WIDTH).map(|column| {
             let x = f32::from(column) / f32::from(WIDTH);
@@ -56,19 +56,19 @@ impl Scenery {
         Self { seed, crests: crests.collect() }
     }
 
-    /// The colour at a place; both sides go from 0 to 1.
-    fn at(&self, x: f32, y: f32) -> Rgb {
+    /// The colour at (x, y), both from 0 to 1.
+    fn colour_at(&self, x: f32, y: f32) -> Rgb {
         if y < SHORE {
             return self.land(x, y);
         }
-        // The lake: the land upside down, darker, and drawn out by waves that grow towards us.
+        // The lake mirrors the land, darker and distorted by waves that grow towards the viewer.
         let depth = (y - SHORE) / (1.0 - SHORE);
         let wave = (noise(x * 14.0, y * 220.0, self.seed) - 0.5) * (0.006 + 0.03 * depth);
         let reflected = self.land(x + wave, SHORE - (y - SHORE) * 1.6 + wave);
         mix(reflected, ZENITH, 0.25 + 0.3 * depth)
     }
 
-    /// Sky and mountains, above the shore.
+    /// The colour of sky and mountains.
     fn land(&self, x: f32, y: f32) -> Rgb {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the columns")]
         let column = (x.clamp(0.0, 1.0) * f32::from(WIDTH - 1)) as usize;
@@ -91,15 +91,15 @@ fn mix(a: Rgb, b: Rgb, share: f32) -> Rgb {
     std::array::from_fn(|part| a[part] + (b[part] - a[part]) * share)
 }
 
-/// Noise at six scales, 0 to 1.
+/// Fractal noise of six octaves, 0 to 1.
 fn fractal(x: f32, y: f32, seed: u32) -> f32 {
     let scales = (0_u8..6).map(|scale| 0.5_f32.powi(i32::from(scale)));
     scales.map(|size| noise(x / size, y / size, seed) * size).sum::<f32>() / 1.97
 }
 
-/// Smooth noise, 0 to 1, with about one bump a unit.
+/// Value noise, 0 to 1, with one lattice point per unit.
 fn noise(x: f32, y: f32, seed: u32) -> f32 {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "any lattice point will do")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "wraps to another lattice point")]
     let at = |dx: f32, dy: f32| hash((x.floor() + dx) as i32 as u32, (y.floor() + dy) as i32 as u32, seed);
     let smooth = |t: f32| t * t * (3.0 - 2.0 * t);
     let (across, down) = (smooth(x - x.floor()), smooth(y - y.floor()));
@@ -108,7 +108,7 @@ fn noise(x: f32, y: f32, seed: u32) -> f32 {
     upper + (lower - upper) * down
 }
 
-/// A number from 0 to 1 that looks random but is always the same.
+/// A hash of a lattice point, 0 to 1.
 fn hash(x: u32, y: u32, seed: u32) -> f32 {
     let mut h = x.wrapping_mul(0x9e37_79b1) ^ y.wrapping_mul(0x85eb_ca6b) ^ seed.wrapping_mul(0xc2b2_ae35);
     h = (h ^ (h >> 15)).wrapping_mul(0x2c1b_3c6d);

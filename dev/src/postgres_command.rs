@@ -1,4 +1,4 @@
-//! `darkroom-dev postgres -- command`: a command with a Postgres of its own.
+//! `darkroom-dev postgres -- command`: runs a command with a temporary Postgres.
 
 use std::{
     ffi::OsString,
@@ -17,11 +17,11 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Runs the command, and ends as it does. The cluster is gone when this returns, whatever became of the command.
-pub(crate) async fn with_postgres(durable: bool, settings: Vec<String>, command: &[OsString]) -> Result<ExitCode> {
+/// Runs the command and returns its exit code. The cluster is removed when this returns.
+pub(crate) async fn run_with_postgres(durable: bool, settings: Vec<String>, command: &[OsString]) -> Result<ExitCode> {
     install::ensure()?;
     let (program, arguments) = command.split_first().context("no command is given")?;
-    // In a terminal Ctrl-C reaches the command too: what is left to us is to wait for its end and clean up.
+    // In a terminal Ctrl-C signals the command too, so this process only waits for its end and cleans up.
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let mut cluster = Cluster::throwaway_with(durable, settings).await?;
@@ -46,7 +46,7 @@ pub(crate) async fn with_postgres(durable: bool, settings: Vec<String>, command:
     }
 }
 
-/// As a shell tells it: 128 and the number of the signal for a killed command.
+/// The exit code that a shell reports: 128 plus the number of the signal for a killed command.
 fn exit_code(status: ExitStatus) -> ExitCode {
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
     ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX))
