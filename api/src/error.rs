@@ -8,7 +8,9 @@ use std::error::Error as StdError;
 use darkroom_container::header::{HeaderError, Limit};
 use darkroom_model::{SourceFormat, recipe::InvalidField};
 use darkroom_queue::QueueError;
-use darkroom_shared::{bucket::BucketError, catalog::CatalogError, database::is_passing, staging::StagingError};
+use darkroom_shared::{
+    bucket::BucketError, catalog::CatalogError, database::is_passing, staging::StagingError, telemetry::error_chain,
+};
 use poem::{
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
     http::{Method, StatusCode},
@@ -169,7 +171,7 @@ impl ApiError {
     /// Logs the cause, which the client does not see.
     pub(crate) fn log_cause(&self) {
         if let Some(cause) = self.source() {
-            tracing::error!(status = %self.status(), "{}", chain(cause));
+            tracing::error!(status = %self.status(), "{}", error_chain(cause));
         }
     }
 }
@@ -184,21 +186,6 @@ impl ResponseError for ApiError {
 fn failed(checks: &[Check]) -> String {
     let failed = checks.iter().filter(|check| !check.ok);
     failed.map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
-}
-
-/// An error and its causes in one line.
-fn chain(error: &(dyn StdError + 'static)) -> String {
-    let mut line = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        // Many errors repeat their cause in their own text.
-        if !line.contains(&text) {
-            line = format!("{line}: {text}");
-        }
-        next = cause.source();
-    }
-    line
 }
 
 impl From<HeaderError> for ApiError {

@@ -23,7 +23,7 @@ use std::{sync::Arc, time::Duration};
 
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
-    config::{Limits, Settings},
+    settings::{Settings, UploadLimits},
     staging::{Staging, StagingError},
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
@@ -50,7 +50,7 @@ pub struct App {
     /// The directory or bucket where uploads wait for a worker.
     pub staging: Staging,
     /// The limits of uploads.
-    pub limits: Limits,
+    pub limits: UploadLimits,
     /// The lifetime of presigned URLs.
     pub presigned: Duration,
     /// How long a client may send nothing within a request's body.

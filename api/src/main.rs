@@ -6,21 +6,19 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use darkroom_api::{App, endpoint, serve, spec_json, spec_yaml};
 use darkroom_shared::{
-    config::{self, Settings},
-    database, telemetry,
+    database,
+    settings::{self, Settings},
+    signals::StopSignals,
+    telemetry,
 };
-use tokio::{
-    net::TcpListener,
-    runtime::Builder,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::{net::TcpListener, runtime::Builder};
 
 /// Maximum number of threads for file I/O: enough to saturate a disk. Tokio's default of 512 only costs memory.
 const FILE_IO_THREADS: usize = 64;
 
 /// Darkroom's HTTP API: accepts images, lists them, serves their state and their renditions.
 #[derive(Parser)]
-#[command(version, after_help = config::help())]
+#[command(version, after_help = settings::help())]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -78,35 +76,26 @@ async fn migrate(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn run(settings: Settings) -> anyhow::Result<()> {
-    let mut stop = Box::pin(stop_signal()?);
+    let mut signals = StopSignals::listen()?;
+    let mut stop = Box::pin(async move { signals.received().await });
     let db = tokio::select! {
         db = database::wait_and_open(&settings.database) => db?,
         () = &mut stop => return Ok(()),
     };
     let app = App::open(db, &settings).await?;
-    let listener =
-        TcpListener::bind(settings.bind).await.with_context(|| format!("cannot listen on {}", settings.bind))?;
+    let listener = TcpListener::bind(settings.api.bind)
+        .await
+        .with_context(|| format!("cannot listen on {}", settings.api.bind))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    serve(listener, endpoint(&app), stop, settings.worker.drain).await;
+    serve(listener, endpoint(&app), stop, settings.api.drain).await;
     // Closing sends a message to Postgres; the timeout is for a Postgres that does not respond.
     let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Resolves at SIGTERM or Ctrl-C.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
-}
-
 fn print_config() -> anyhow::Result<()> {
-    let settings = Settings::in_force(&|name| std::env::var(name).ok());
+    let settings = settings::in_force(&|name| std::env::var(name).ok());
     let lines = settings.iter().fold(String::new(), |lines, (name, value)| lines + name + "=" + value + "\n");
     print(&lines)?;
     Settings::from_env()?;

@@ -1,4 +1,4 @@
-//! The unprivileged account that servers run as where we are root: Postgres refuses to run as root.
+//! The account of the servers. Postgres refuses to run as root, so root runs servers as an unprivileged account.
 
 use std::{
     io,
@@ -9,12 +9,12 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// Who servers run as.
+/// The account of the servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Account {
-    /// As ourselves: we are an ordinary user.
+    /// The account of this process, which is not root.
     Own,
-    /// As somebody without privileges: we are root.
+    /// An unprivileged account, because this process is root's.
     Other {
         /// User id.
         uid: u32,
@@ -24,7 +24,7 @@ pub enum Account {
 }
 
 impl Account {
-    /// Ourselves, or `postgres`, or `nobody`.
+    /// The account of this process; for root `postgres`, or else `nobody`.
     pub fn for_servers() -> Result<Self> {
         if !rustix::process::geteuid().is_root() {
             return Ok(Self::Own);
@@ -35,7 +35,7 @@ impl Account {
             .context("Postgres does not run as root, and there is neither a user `postgres` nor `nobody`")
     }
 
-    /// Gives a file or an empty directory to this account.
+    /// Makes this account the owner of a file or an empty directory.
     pub fn own(self, path: &Path) -> io::Result<()> {
         match self {
             Self::Own => Ok(()),
@@ -43,15 +43,15 @@ impl Account {
         }
     }
 
-    /// Makes a command run as this account, without our other groups.
+    /// Makes a command run as this account, without supplementary groups.
     pub fn run(self, command: &mut tokio::process::Command) {
         if let Self::Other { uid, gid } = self {
             command.uid(uid).gid(gid);
         }
     }
 
-    /// Whether this account can reach a directory: it may not, below root's home.
-    pub fn reaches(self, dir: &Path) -> bool {
+    /// Whether this account can enter a directory. It cannot below root's home.
+    pub fn wait_for_status(self, dir: &Path) -> bool {
         let mut test = Command::new("test");
         test.arg("-x").arg(dir).current_dir("/").stderr(Stdio::null());
         if let Self::Other { uid, gid } = self {
@@ -61,7 +61,7 @@ impl Account {
     }
 }
 
-/// Asks `id`, since not every system keeps its users in `/etc/passwd`.
+/// Calls `id`, because not every system keeps its users in `/etc/passwd`.
 fn id(option: &str, name: &str) -> Option<u32> {
     let output = Command::new("id").args([option, name]).output().ok().filter(|output| output.status.success())?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()

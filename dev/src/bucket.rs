@@ -1,7 +1,7 @@
-//! An S3 server in this process: files in a directory, signatures enforced.
+//! An S3 server in this process. It keeps objects as files and checks signatures.
 //!
-//! It is `s3s-fs`, which is made for tests. What it cannot do: keys over 162 bytes; an object `a` beside an object `a/b`;
-//! two writers of one key at once (their bytes mix). A put to a bucket that is not there makes it.
+//! It is `s3s-fs`, which is made for tests. It does not support keys over 162 bytes, an object `a` beside an object
+//! `a/b`, and two writers of one key at once (their bytes mix). A put to a bucket that does not exist creates it.
 
 mod fault;
 
@@ -27,43 +27,43 @@ use tokio::{
 };
 
 pub use self::fault::Fault;
-use self::fault::{Faulty, Switch};
+use self::fault::{CurrentFault, FaultyService};
 use crate::port;
 
 /// The region of every bucket here.
 pub const REGION: &str = "us-east-1";
 
-/// How long requests may take to end once the server stops.
+/// How long running requests may continue after the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// What an S3 server is made of.
+/// Options of an S3 server.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Holds a directory for each bucket. Made if missing.
+    /// Contains a directory for each bucket. Created if missing.
     pub root: PathBuf,
-    /// `None`: a free one.
+    /// `None`: a free port.
     pub port: Option<u16>,
-    /// The only access key id that is let in.
+    /// The only access key id that is accepted.
     pub key_id: String,
     /// Its secret.
     pub secret: String,
 }
 
-/// A running S3 server on 127.0.0.1. It runs in the tokio runtime that started it, and ends when it is dropped.
+/// A running S3 server on 127.0.0.1. It runs in the tokio runtime that started it, and stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     options: Options,
     port: u16,
-    switch: Switch,
+    fault: CurrentFault,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Server {
-    /// Starts it; it answers when this returns.
+    /// Starts a server. It accepts connections when this returns.
     ///
     /// # Errors
-    /// The port is in use, or the root cannot be made or read.
+    /// The port is in use, or the root cannot be created or read.
     pub async fn start(options: Options) -> Result<Self> {
         let explain = || format!("cannot keep objects in {}", options.root.display());
         fs::create_dir_all(&options.root).with_context(explain)?;
@@ -75,21 +75,21 @@ impl Server {
             .await
             .with_context(|| format!("the S3 server cannot listen on port {port}"))?;
         let (stop, stopped) = oneshot::channel();
-        let switch = Switch::default();
-        let service = Faulty { service: service.build(), switch: switch.clone() };
+        let fault = CurrentFault::default();
+        let service = FaultyService { service: service.build(), fault: fault.clone() };
         let task = tokio::spawn(serve(listener, service, stopped));
-        Ok(Self { options, port, switch, stop, task })
+        Ok(Self { options, port, fault, stop, task })
     }
 
-    /// Makes a bucket unless it is there. `name` as in S3: lower-case letters, digits and `-`.
+    /// Creates a bucket unless it exists. `name` as in S3: lower-case letters, digits and `-`.
     pub fn create_bucket(&self, name: &str) -> Result<()> {
         let dir = self.options.root.join(name);
-        fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))
+        fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))
     }
 
-    /// Misbehaves from now on; `None`: no longer. What is being served is served to its end.
-    pub fn fail(&self, fault: impl Into<Option<Fault>>) {
-        self.switch.set(fault.into());
+    /// Injects a fault into all later requests; `None`: no fault. Running requests are not affected.
+    pub fn inject(&self, fault: impl Into<Option<Fault>>) {
+        self.fault.set(fault.into());
     }
 
     /// `http://127.0.0.1:<port>`, for `AWS_ENDPOINT_URL`.
@@ -102,7 +102,7 @@ impl Server {
         self.port
     }
 
-    /// The access key id that is let in.
+    /// The access key id that is accepted.
     pub fn key_id(&self) -> &str {
         &self.options.key_id
     }
@@ -117,39 +117,39 @@ impl Server {
         &self.options.root
     }
 
-    /// Stops it once the running requests are answered, after 5 s at the latest. Returns what starts it again on the
-    /// same port and objects, so that a test can take the bucket away for a while.
+    /// Stops the server after the running requests, within 5 s. Returns the options that start it again with the same
+    /// port and objects.
     pub async fn stop(self) -> Options {
-        // Where the receiver has gone, the server has ended already.
+        // Fails if the server has stopped already.
         let _ = self.stop.send(());
         let _ = self.task.await;
         Options { port: Some(self.port), ..self.options }
     }
 }
 
-async fn serve(listener: TcpListener, service: Faulty, mut stopped: oneshot::Receiver<()>) {
+async fn serve(listener: TcpListener, service: FaultyService, mut stopped: oneshot::Receiver<()>) {
     let http = auto::Builder::new(TokioExecutor::new());
     let graceful = GracefulShutdown::new();
     loop {
         let socket = tokio::select! {
             accepted = listener.accept() => {
                 let Ok((socket, _)) = accepted else {
-                    // Too many open files, or a client that has gone again: the next one may be luckier.
+                    // Too many open files, or a client that has disconnected again: try the next one.
                     sleep(Duration::from_millis(10)).await;
                     continue;
                 };
-                if service.switch.get() == Some(Fault::Down) {
+                if service.fault.get() == Some(Fault::Down) {
                     continue;
                 }
                 socket
             }
-            // Sent, or dropped with the server.
+            // Sent, or dropped with the `Server`.
             _ = &mut stopped => break,
         };
         let connection = http.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that breaks off is none of our business.
+            // A client may disconnect at any time.
             let _ = connection.await;
         });
     }

@@ -1,4 +1,4 @@
-//! `darkroom-dev demo`: one picture's way through the running stack.
+//! `darkroom-dev demo`: uploads a picture to the running stack and prints its renditions.
 
 use std::{process::ExitCode, time::Duration};
 
@@ -12,9 +12,9 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::{run::Stack, scenery};
+use crate::{demo_picture, run::Stack};
 
-/// What the demonstration shows of an image.
+/// The printed parts of an image.
 #[derive(Deserialize)]
 struct Image {
     id: String,
@@ -34,13 +34,18 @@ struct Rendition {
     url: String,
 }
 
-/// Makes a picture, uploads it, and shows what becomes of it.
+/// Uploads a computed picture and prints each status and the renditions.
 pub(crate) async fn demo() -> Result<ExitCode> {
     let api = Url::parse(&Stack::running_api()?)?;
     let http = http::client();
-    let jpeg = scenery::jpeg(rand::random())?;
+    let jpeg = demo_picture::jpeg(rand::random())?;
     let source_bytes = jpeg.len() as u64;
-    println!("made       a picture of {} x {} pixels, {}", scenery::WIDTH, scenery::HEIGHT, size(source_bytes));
+    println!(
+        "made       a picture of {} x {} pixels, {}",
+        demo_picture::WIDTH,
+        demo_picture::HEIGHT,
+        size(source_bytes)
+    );
     let began = Instant::now();
     let image = upload(&http, &api, jpeg).await?;
     println!("uploaded   as {} in {} ms", image.id, began.elapsed().as_millis());
@@ -55,7 +60,7 @@ pub(crate) async fn demo() -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The renditions, largest first, by addresses that last: the api leads on to the bucket.
+/// Prints the renditions, largest first, with their permanent URLs, which redirect to the bucket.
 fn show(api: &Url, image: &Image, source_bytes: u64) -> Result<()> {
     let mut renditions: Vec<&Rendition> = image.renditions.iter().collect();
     renditions.sort_by_key(|rendition| (std::cmp::Reverse(rendition.width), rendition.bytes));
@@ -65,7 +70,7 @@ fn show(api: &Url, image: &Image, source_bytes: u64) -> Result<()> {
         println!("{width:>5} x {height:<5} {:>9}  {saved:>4.1} % smaller  {url}", size(*bytes));
     }
     if let Some(first) = renditions.first() {
-        println!("\nStraight from the bucket, for a while: {}", api.join(&first.url)?);
+        println!("\nPresigned URL of the first, valid for a limited time: {}", api.join(&first.url)?);
     }
     Ok(())
 }
@@ -80,14 +85,14 @@ async fn upload(http: &Client, api: &Url, jpeg: Vec<u8>) -> Result<Image> {
     answer.json().await.context("cannot read the api's answer")
 }
 
-/// Asks until the image is finished; says each change.
+/// Polls until the image is finished, and prints each change of its status.
 async fn follow(http: &Client, api: &Url, mut image: Image, began: Instant) -> Result<Image> {
     let url = api.join(&format!("/v1/images/{}", image.id))?;
-    let mut said = String::new();
+    let mut printed = String::new();
     loop {
-        if image.status != said {
+        if image.status != printed {
             println!("{:10} after {} ms", image.status, began.elapsed().as_millis());
-            said.clone_from(&image.status);
+            printed.clone_from(&image.status);
         }
         if !["queued", "processing"].contains(&image.status.as_str()) {
             return Ok(image);

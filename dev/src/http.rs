@@ -2,7 +2,7 @@
 
 /// A client. It speaks plain HTTP to the local stack, but reqwest is built so that it wants a TLS provider.
 pub fn client() -> reqwest::Client {
-    // Fails only where one is installed, which is as good.
+    // Fails only if a provider is installed already, and any provider works.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::new()
 }

@@ -1,10 +1,10 @@
 //! `darkroom-dev`: the local stack as commands, behind the Makefile.
 
 mod demo;
+mod demo_picture;
+mod postgres_command;
 mod prepare;
 mod run;
-mod scenery;
-mod throwaway;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -23,28 +23,28 @@ enum Command {
     /// Runs Postgres, an S3 server, the api and a worker in this terminal, until Ctrl-C.
     ///
     /// From the environment: `DATA_DIR` (default: data; holds everything), `PORT` of the api (default: 8000), `S3_PORT`
-    /// (default: 9000, or a free one), `DATABASE_URL` (default: a private Postgres). All settings of the api and the
-    /// worker that do not place them, such as LOG or `MAX_UPLOAD_BYTES`, are passed on.
+    /// (default: 9000, or a free one), `DATABASE_URL` (default: a private Postgres). All other settings of the api
+    /// and the worker, such as LOG or `MAX_UPLOAD_BYTES`, are passed on.
     Run,
     /// Prints the settings of the running stack as `export` lines: `eval "$(darkroom-dev env)"`.
     Env,
-    /// Makes a picture, uploads it to the running stack, and shows what becomes of it.
+    /// Uploads a computed picture to the running stack and prints its renditions.
     Demo,
-    /// Runs a command with an empty Postgres that is gone afterwards; its URL is in `DARKROOM_TEST_DATABASE_URL`.
+    /// Runs a command with an empty, temporary Postgres; its URL is in `DARKROOM_TEST_DATABASE_URL`.
     Postgres {
-        /// Data survives a crash of the machine: fsync on, as in production. For measuring.
+        /// With fsync, as in production. For benchmarks.
         #[arg(long)]
         durable: bool,
-        /// A setting of the server, name=value. May be given again.
+        /// A setting of the server, name=value. Can be repeated.
         #[arg(long = "set", value_name = "NAME=VALUE")]
         settings: Vec<String>,
         /// The command and its arguments.
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
-    /// Writes .sqlx, which the checked queries are compiled from where there is no database.
+    /// Writes .sqlx, from which queries are checked when they are compiled without a database.
     Prepare {
-        /// Changes nothing; fails where .sqlx is not what it should be.
+        /// Changes nothing; fails if .sqlx is out of date.
         #[arg(long)]
         check: bool,
     },
@@ -59,13 +59,15 @@ async fn main() -> ExitCode {
         Command::Run => run::run().await,
         Command::Env => run::print_env(),
         Command::Demo => demo::demo().await,
-        Command::Postgres { durable, settings, command } => throwaway::with_postgres(durable, settings, &command).await,
+        Command::Postgres { durable, settings, command } => {
+            postgres_command::run_with_postgres(durable, settings, &command).await
+        }
         Command::Prepare { check } => prepare::prepare(check).await,
     };
     done.unwrap_or_else(|error| failure(&error))
 }
 
-/// One line with the causes; never a backtrace.
+/// Prints an error with its causes in one line.
 fn failure(error: &anyhow::Error) -> ExitCode {
     eprintln!("darkroom-dev: {error:#}");
     ExitCode::FAILURE

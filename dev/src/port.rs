@@ -5,12 +5,11 @@ use std::net::{Ipv4Addr, TcpListener};
 use anyhow::{Result, bail};
 use rand::RngExt as _;
 
-/// Below the ports that operating systems give to outgoing connections (Linux: from 32768 on, RFC 6335: from 49152
-/// on). A server that is down for a moment would otherwise lose its port to a client, and a client that keeps trying
-/// to reach it could even connect to itself.
+/// Below the ephemeral ports (Linux: 32768 and up; RFC 6335: 49152 and up). A server that restarts could otherwise lose
+/// its port to an outgoing connection, and a client that reconnects to it could connect to itself.
 const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
-/// A port of 127.0.0.1 on which nobody listened a moment ago.
+/// A port of 127.0.0.1 on which no process listens at the moment.
 pub fn free() -> Result<u16> {
     for _ in 0..200 {
         let port = rand::rng().random_range(RANGE);

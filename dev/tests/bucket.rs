@@ -1,4 +1,4 @@
-//! The S3 server over HTTP.
+//! The S3 server of tests, over HTTP.
 
 use darkroom_dev::{bucket::Server, testing};
 use reqwest::StatusCode;

@@ -1,9 +1,9 @@
-//! The private cluster, as whoever runs the tests: as root it is another account's.
+//! The private cluster. If root runs the tests, it belongs to another account.
 
 use std::{fs, net::TcpListener, process::Stdio};
 
 use darkroom_dev::{
-    guard,
+    bound_child,
     postgres::{Cluster, Options, Stop, random_password},
 };
 use sqlx::{Connection as _, PgConnection};
@@ -21,7 +21,7 @@ async fn data_survives_every_way_to_stop() {
             connection.close().await.unwrap();
         }
         cluster.stop(how).await.unwrap();
-        assert!(PgConnection::connect(&url).await.is_err(), "it is still there after {how:?}");
+        assert!(PgConnection::connect(&url).await.is_err(), "it still accepts connections after {how:?}");
         cluster.start_again().await.unwrap();
         connection = PgConnection::connect(&url).await.unwrap();
         let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM t").fetch_one(&mut connection).await.unwrap();
@@ -30,7 +30,7 @@ async fn data_survives_every_way_to_stop() {
 }
 
 #[tokio::test]
-async fn it_speaks_utf8_in_c_order_and_asks_for_the_password() {
+async fn it_uses_utf8_and_c_collation_and_checks_the_password() {
     let cluster = Cluster::throwaway().await.unwrap();
     let url = cluster.url("postgres");
     let mut connection = PgConnection::connect(&url).await.unwrap();
@@ -47,7 +47,7 @@ async fn it_speaks_utf8_in_c_order_and_asks_for_the_password() {
 }
 
 #[tokio::test]
-async fn a_throwaway_cluster_leaves_nothing_behind() {
+async fn a_temporary_cluster_leaves_no_files() {
     let cluster = Cluster::throwaway().await.unwrap();
     let mut connection = PgConnection::connect(&cluster.url("postgres")).await.unwrap();
     let dir: String = sqlx::query_scalar("SHOW data_directory").fetch_one(&mut connection).await.unwrap();
@@ -59,7 +59,7 @@ async fn a_throwaway_cluster_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_told_in_one_line() {
+async fn a_port_in_use_is_reported_in_one_line() {
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = other.local_addr().unwrap().port();
     let dir = tempfile::tempdir_in("/tmp").unwrap();
@@ -78,7 +78,7 @@ async fn a_port_in_use_is_told_in_one_line() {
 }
 
 #[tokio::test]
-async fn data_of_another_version_is_told() {
+async fn data_of_another_version_is_reported() {
     let dir = tempfile::tempdir_in("/tmp").unwrap();
     fs::create_dir(dir.path().join("pgdata")).unwrap();
     fs::write(dir.path().join("pgdata/PG_VERSION"), "9\n").unwrap();
@@ -95,19 +95,19 @@ async fn data_of_another_version_is_told() {
 }
 
 #[tokio::test]
-async fn a_guarded_child_ends_with_its_guard() {
-    let mut child = guard::spawn("sh", "TERM", |command| {
-        command.args(["-c", "trap 'echo told; exit 7' TERM; echo ready; while :; do sleep 0.01; done"]);
+async fn a_bound_child_is_signalled_when_its_handle_is_dropped() {
+    let mut child = bound_child::spawn("sh", "TERM", |command| {
+        command.args(["-c", "trap 'echo signalled; exit 7' TERM; echo ready; while :; do sleep 0.01; done"]);
         command.stdout(Stdio::piped());
     })
     .unwrap();
     let mut lines = BufReader::new(child.process.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "ready");
     drop(child);
-    assert_eq!(lines.next_line().await.unwrap().unwrap(), "told");
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "signalled");
 }
 
-/// `tempfile` makes directories that only we can enter; as root, Postgres is somebody else.
+/// `tempfile` creates directories with mode 0700; if root runs the tests, Postgres runs as another account.
 fn make_reachable(dir: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("our own directory");

@@ -11,7 +11,7 @@ use sqlx::{
 
 use tracing::warn;
 
-use crate::config;
+use crate::settings::DatabaseSettings;
 
 /// Our own migrations; those of `apalis.jobs` come with apalis-postgres and run before them.
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
@@ -88,7 +88,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Where waiting would not help: a wrong password, a database that does not exist, a schema of another version.
-pub async fn wait_and_open(settings: &config::Database) -> Result<PgPool, DatabaseError> {
+pub async fn wait_and_open(settings: &DatabaseSettings) -> Result<PgPool, DatabaseError> {
     loop {
         match open(settings).await {
             Err(error) if error.is_passing() => {
@@ -101,7 +101,7 @@ pub async fn wait_and_open(settings: &config::Database) -> Result<PgPool, Databa
 }
 
 /// Opens the pool, and migrates, or where that is switched off checks that it has been done.
-pub async fn open(settings: &config::Database) -> Result<PgPool, DatabaseError> {
+pub async fn open(settings: &DatabaseSettings) -> Result<PgPool, DatabaseError> {
     let pool = connect(settings).await?;
     if settings.migrate_on_start {
         migrate(&pool).await?;
@@ -112,7 +112,7 @@ pub async fn open(settings: &config::Database) -> Result<PgPool, DatabaseError> 
 }
 
 /// Opens the pool. Waits at most 10 s for the server.
-pub async fn connect(settings: &config::Database) -> Result<PgPool, DatabaseError> {
+pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseError> {
     let options = PgConnectOptions::from_str(settings.url.expose()).map_err(DatabaseError::Connect)?;
     let mut options = options.application_name("darkroom");
     if !settings.pooler {

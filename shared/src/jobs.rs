@@ -100,7 +100,7 @@ async fn revive(tx: &mut PgConnection, revived: Option<Revived>) -> Result<bool,
     let Some(revived) = revived else { return Ok(false) };
     if revived.queue == ProcessImage::QUEUE {
         let job: ProcessImage = serde_json::from_slice(&revived.payload)?;
-        catalog::revive(tx, job.image).await?;
+        catalog::requeue_failed(tx, job.image).await?;
     }
     Ok(true)
 }

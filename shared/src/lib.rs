@@ -1,23 +1,27 @@
-//! What Darkroom's two binaries share. The map:
+//! What Darkroom's two binaries share.
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`lifecycle`] | the image lifecycle as types |
+//! | [`lifecycle`] | the states of an image as types |
 //! | [`catalog`] | every SQL statement about images |
-//! | [`bucket`] | the S3 bucket of the renditions, object keys, presigned URLs |
+//! | [`bucket`] | the S3 bucket of the renditions: object keys, presigned URLs |
 //! | [`staging`] | where an upload waits until it is rendered |
-//! | [`jobs`] | every job: what it carries, its queue, its attempts |
-//! | [`search`] | how titles are searched |
-//! | [`database`] | the pool and the migrations |
-//! | [`config`] | every setting, from the environment, checked at start |
+//! | [`jobs`] | every job: its payload, its queue, its attempts |
+//! | [`database`] | the connection pool and the migrations |
+//! | [`settings`] | every setting, from the environment, checked at start |
 //! | [`telemetry`] | logs |
+//! | [`signals`] | the signals that stop a process |
+#![forbid(unsafe_code)]
 
 pub mod bucket;
 pub mod catalog;
-pub mod config;
 pub mod database;
+mod job_error;
 pub mod jobs;
-pub mod lifecycle;
-mod search;
+mod s3;
+pub mod settings;
+pub mod signals;
 pub mod staging;
 pub mod telemetry;
+
+pub use catalog::lifecycle;

@@ -1,5 +1,7 @@
-//! The catalog on a real Postgres: the lifecycle's law, the search, and what brings a failed image back.
+//! The catalog on a real Postgres: the lifecycle, the search, and requeueing failed images.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
+mod support;
 
 use chrono::{Duration, Utc};
 use darkroom_model::{
@@ -9,18 +11,14 @@ use darkroom_model::{
 use darkroom_queue::enqueue;
 use darkroom_shared::{
     catalog::{self, Filter, NewImage},
-    config::Database,
     database,
     jobs::{self, ProcessImage, process_image_options},
     lifecycle::Failed,
+    settings::DatabaseSettings,
 };
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 
-async fn migrated() -> PgPool {
-    let pool = database::connect(&Database::direct(&darkroom_dev::testing::database().await, 4)).await.unwrap();
-    database::migrate(&pool).await.unwrap();
-    pool
-}
+use support::{Database, exhaust_job, has_fresh_job};
 
 async fn accept(db: &mut PgConnection, title: &str) -> ImageId {
     let id = ImageId::now();
@@ -41,23 +39,23 @@ fn rendition(name: &str) -> Rendition {
     }
 }
 
-fn facts() -> ImageAnalysis {
+fn analysis() -> ImageAnalysis {
     ImageAnalysis { placeholder: vec![1], dominant_colour: [0, 128, 255], perceptual_hash: u64::MAX - 4 }
 }
 
-async fn titles(db: &mut PgConnection, part: &str) -> Vec<String> {
+async fn search(db: &mut PgConnection, part: &str) -> Vec<String> {
     let filter = Filter { title: Some(part.to_owned()), limit: 100, ..Filter::default() };
     catalog::list(db, &filter).await.unwrap().into_iter().map(|image| image.title).collect()
 }
 
 #[tokio::test]
 async fn an_image_goes_from_queued_to_ready_once() {
-    let pool = migrated().await;
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let id = accept(&mut db, "a").await;
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Queued);
 
-    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], facts());
+    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], analysis());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Processing);
     assert!(catalog::save_ready(&mut db, &ready).await.unwrap());
 
@@ -67,14 +65,14 @@ async fn an_image_goes_from_queued_to_ready_once() {
     assert!(image.finished_at.unwrap() >= image.started_at.unwrap());
     assert_eq!(catalog::renditions(&mut db, id).await.unwrap(), [rendition("w800.webp")]);
 
-    assert!(catalog::start(&mut db, id).await.unwrap().is_none(), "a finished image is not taken up again");
+    assert!(catalog::start(&mut db, id).await.unwrap().is_none(), "a finished image is not started again");
     assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "nor saved again");
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().attempts, 1);
 }
 
 #[tokio::test]
 async fn a_failed_image_says_why() {
-    let pool = migrated().await;
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let id = accept(&mut db, "a").await;
     let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
@@ -86,51 +84,51 @@ async fn a_failed_image_says_why() {
 }
 
 #[tokio::test]
-async fn an_interrupted_image_is_taken_up_again() {
-    let pool = migrated().await;
+async fn an_interrupted_image_is_started_again() {
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let id = accept(&mut db, "a").await;
     assert!(catalog::start(&mut db, id).await.unwrap().is_some());
     assert!(catalog::start(&mut db, id).await.unwrap().is_some(), "after a crash it is still processing");
     assert!(catalog::requeue(&mut db, id).await.unwrap());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().attempts, 2);
-    assert_eq!(catalog::waiting(&mut db, &[id, ImageId::now()]).await.unwrap(), [id]);
+    assert_eq!(catalog::unfinished(&mut db, &[id, ImageId::now()]).await.unwrap(), [id]);
 }
 
 #[tokio::test]
 async fn an_attempt_without_its_lease_cannot_keep_an_image_from_becoming_ready() {
-    let pool = migrated().await;
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let id = accept(&mut db, "a").await;
-    let rightful = catalog::start(&mut db, id).await.unwrap().unwrap();
-    assert!(catalog::requeue(&mut db, id).await.unwrap(), "the other one gives up, and does not know better");
-    assert!(catalog::save_ready(&mut db, &rightful.ready(vec![rendition("w800.webp")], facts())).await.unwrap());
+    let with_lease = catalog::start(&mut db, id).await.unwrap().unwrap();
+    assert!(catalog::requeue(&mut db, id).await.unwrap(), "the attempt without the lease requeues the image");
+    assert!(catalog::save_ready(&mut db, &with_lease.ready(vec![rendition("w800.webp")], analysis())).await.unwrap());
     assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Ready);
 }
 
 #[tokio::test]
 async fn a_deleted_image_is_hidden_at_once_and_then_gone() {
-    let pool = migrated().await;
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let id = accept(&mut db, "a").await;
     let processing = catalog::start(&mut db, id).await.unwrap().unwrap();
-    catalog::forget(&mut db, id).await.unwrap();
-    assert!(catalog::get(&mut db, id).await.unwrap().is_some(), "only a hidden image is forgotten");
+    catalog::delete(&mut db, id).await.unwrap();
+    assert!(catalog::get(&mut db, id).await.unwrap().is_some(), "only a deleting image is removed");
 
     assert!(catalog::mark_deleting(&mut db, id).await.unwrap());
     assert!(!catalog::mark_deleting(&mut db, id).await.unwrap());
     assert!(catalog::get(&mut db, id).await.unwrap().is_none());
-    assert!(titles(&mut db, "a").await.is_empty());
-    let ready = processing.ready(vec![rendition("full.webp")], facts());
-    assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "the attempt that was under way comes too late");
+    assert!(search(&mut db, "a").await.is_empty());
+    let ready = processing.ready(vec![rendition("full.webp")], analysis());
+    assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "the attempt that was running comes too late");
 
-    catalog::forget(&mut db, id).await.unwrap();
-    assert_eq!(catalog::lock(&mut db, id).await.unwrap(), None);
+    catalog::delete(&mut db, id).await.unwrap();
+    assert_eq!(catalog::lock_status(&mut db, id).await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn the_schema_repeats_the_law() {
-    let pool = migrated().await;
+async fn the_schema_enforces_the_lifecycle() {
+    let pool = Database::migrated().await;
     let id = accept(&mut pool.acquire().await.unwrap(), "a").await;
     for (update, constraint) in [
         ("status = 'lost'", "images_status_known"),
@@ -141,15 +139,13 @@ async fn the_schema_repeats_the_law() {
         ("status = 'ready', placeholder = ''", "images_finished_has_time"),
         ("title = ''", "images_title_length"),
     ] {
-        let sql = sqlx::AssertSqlSafe(format!("UPDATE images SET {update} WHERE id = $1"));
-        let error = sqlx::query(sql).bind(id.as_uuid()).execute(&pool).await.unwrap_err();
-        assert_eq!(error.as_database_error().and_then(|error| error.constraint()), Some(constraint), "{update}");
+        assert_eq!(pool.violated_constraint(id, update).await.as_deref(), Some(constraint), "{update}");
     }
 }
 
 #[tokio::test]
 async fn titles_are_found_by_any_part_in_any_script_and_case() {
-    let pool = migrated().await;
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     for title in ["100% Ärger_mit 'Quotes'", "東京タワーの夜", "STRASSE über Köln", "Ελλάδα", "a\\b"] {
         accept(&mut db, title).await;
@@ -164,42 +160,26 @@ async fn titles_are_found_by_any_part_in_any_script_and_case() {
         ("タワー", vec!["東京タワーの夜"]),
         ("京", vec!["東京タワーの夜"]),
         ("ΛΛΆ", vec!["Ελλάδα"]),
-        // Has every single character and every pair, but not in this order.
+        // The title has every unigram and every bigram of it, but not in this order.
         ("の夜東京", vec![]),
         ("köln über", vec![]),
     ] {
-        assert_eq!(titles(&mut db, part).await, found, "{part}");
+        assert_eq!(search(&mut db, part).await, found, "{part}");
     }
 }
 
 #[tokio::test]
 async fn the_search_uses_its_index() {
-    let pool = migrated().await;
-    sqlx::query(
-        "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
-                             source_frames, source_bytes, source_sha256)
-         SELECT gen_random_uuid(), n::text, n::text, string_to_array(n::text, NULL), '{}', 'png', 1, 1, 1, 1,
-                decode(repeat('00', 32), 'hex')
-         FROM generate_series(1, 20000) AS n",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
+    let pool = Database::migrated().await;
+    pool.add_numbered_images(20_000).await;
     accept(&mut pool.acquire().await.unwrap(), "東京").await;
-    sqlx::query("ANALYZE images").execute(&pool).await.unwrap();
-    let plan: Vec<String> = sqlx::query_scalar(
-        "EXPLAIN SELECT id FROM images WHERE title_grams @> '{東,京,東京}' AND strpos(title_folded, '東京') > 0
-         ORDER BY id DESC LIMIT 20",
-    )
-    .fetch_all(&pool)
-    .await
-    .unwrap();
+    let plan = pool.search_plan().await;
     assert!(plan.iter().any(|line| line.contains("images_title_grams")), "{plan:#?}");
 }
 
 #[tokio::test]
 async fn pages_do_not_move_while_images_are_added() {
-    let pool = migrated().await;
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let mut all = Vec::new();
     for n in 0..25 {
@@ -221,7 +201,7 @@ async fn pages_do_not_move_while_images_are_added() {
 async fn replicas_that_start_together_migrate_once() {
     let url = darkroom_dev::testing::database().await;
     let migrate = async || {
-        let pool = database::connect(&Database::direct(&url, 2)).await.unwrap();
+        let pool = database::connect(&DatabaseSettings::direct(&url, 2)).await.unwrap();
         database::migrate(&pool).await
     };
     let (a, b, c) = tokio::join!(migrate(), migrate(), migrate());
@@ -229,22 +209,16 @@ async fn replicas_that_start_together_migrate_once() {
 }
 
 #[tokio::test]
-async fn a_newer_database_refuses_an_older_binary() {
-    let pool = migrated().await;
-    sqlx::query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (9999, 'from the future', true, '', 0)",
-    )
-    .execute(&pool)
-    .await
-    .unwrap();
+async fn an_older_binary_refuses_a_newer_schema() {
+    let pool = Database::migrated().await;
+    pool.pretend_newer_schema().await;
     let error = database::migrate(&pool).await.unwrap_err();
     assert!(error.to_string().contains("run a newer Darkroom"), "{error}");
 }
 
 #[tokio::test]
-async fn an_empty_database_is_behind() {
-    let pool = database::connect(&Database::direct(&darkroom_dev::testing::database().await, 2)).await.unwrap();
+async fn an_empty_database_lacks_migrations() {
+    let pool = database::connect(&DatabaseSettings::direct(&darkroom_dev::testing::database().await, 2)).await.unwrap();
     let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
     assert!(matches!(error, database::DatabaseError::Behind), "{error}");
 }
@@ -253,35 +227,31 @@ async fn an_empty_database_is_behind() {
 async fn failed(db: &mut PgConnection, code: FailureCode) -> ImageId {
     let id = accept(db, "a").await;
     enqueue(db, &ProcessImage { image: id }, &process_image_options(id, None)).await.unwrap();
-    sqlx::query(
-        "UPDATE apalis.jobs SET status = 'Killed', reason = 'exhausted', done_at = now(), attempts = 10, fence = 10
-         WHERE idempotency_key = $1",
-    )
-    .bind(id.to_string())
-    .execute(&mut *db)
-    .await
-    .unwrap();
+    exhaust_job(db, id).await;
     let failure = Failure { code, detail: "It was tried.".to_owned() };
-    assert!(catalog::save_failed(db, &Failed::given_up(id, failure)).await.unwrap());
+    assert!(catalog::save_failed(db, &Failed::by_job(id, failure)).await.unwrap());
     id
 }
 
 #[tokio::test]
-async fn an_image_that_an_outage_failed_is_brought_back_with_its_job() {
-    let pool = migrated().await;
+async fn an_image_that_an_outage_failed_is_requeued_with_its_job() {
+    let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
-    let away = failed(&mut db, FailureCode::Unavailable).await;
+    let unavailable = failed(&mut db, FailureCode::Unavailable).await;
     failed(&mut db, FailureCode::BrokenImage).await;
     let since = Utc::now() - Duration::hours(1);
-    assert_eq!(catalog::unavailable(&mut db, since, 10).await.unwrap(), [away], "a broken picture stays broken");
-    assert!(catalog::unavailable(&mut db, Utc::now() + Duration::hours(1), 10).await.unwrap().is_empty());
+    assert_eq!(
+        catalog::list_failed_unavailable(&mut db, since, 10).await.unwrap(),
+        [unavailable],
+        "a broken picture is not retried"
+    );
+    assert!(catalog::list_failed_unavailable(&mut db, Utc::now() + Duration::hours(1), 10).await.unwrap().is_empty());
 
-    assert!(jobs::retry_image(&mut db, away).await.unwrap());
-    let image = catalog::get(&mut db, away).await.unwrap().unwrap();
+    assert!(jobs::retry_image(&mut db, unavailable).await.unwrap());
+    let image = catalog::get(&mut db, unavailable).await.unwrap().unwrap();
     assert_eq!((image.status, image.failure), (Status::Queued, None));
-    let pending = "SELECT status = 'Pending' AND attempts = 0 FROM apalis.jobs WHERE idempotency_key = $1";
-    assert!(sqlx::query_scalar::<_, bool>(pending).bind(away.to_string()).fetch_one(&mut *db).await.unwrap());
+    assert!(has_fresh_job(&mut db, unavailable).await);
 
-    assert!(!jobs::retry_image(&mut db, away).await.unwrap(), "once is enough");
+    assert!(!jobs::retry_image(&mut db, unavailable).await.unwrap(), "it is not retried twice");
     assert!(!jobs::retry_image(&mut db, ImageId::now()).await.unwrap(), "there is no such job");
 }

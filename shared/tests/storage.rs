@@ -1,4 +1,4 @@
-//! Staging and the bucket, on a real disk and a real S3 server over HTTP.
+//! Staging and the bucket, with a real disk and a real S3 server over HTTP.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::collections::HashMap;
@@ -8,7 +8,7 @@ use darkroom_dev::testing;
 use darkroom_model::{ImageId, Rendition, RenditionFormat};
 use darkroom_shared::{
     bucket::Bucket,
-    config::Settings,
+    settings::Settings,
     staging::{Staging, StagingError},
 };
 use futures::TryStreamExt as _;
@@ -52,7 +52,7 @@ async fn staged(staging: &Staging) -> Vec<Option<ImageId>> {
 }
 
 #[tokio::test]
-async fn what_is_kept_is_read_listed_and_removed() {
+async fn a_kept_upload_is_read_listed_and_removed() {
     let bucket = testing::bucket().await;
     for staging in stagings(&bucket).await {
         staging.probe().await.unwrap();
@@ -80,12 +80,12 @@ async fn what_is_kept_is_read_listed_and_removed() {
 }
 
 #[tokio::test]
-async fn an_abandoned_draft_leaves_nothing() {
+async fn a_dropped_draft_is_removed() {
     let bucket = testing::bucket().await;
     let staging = stagings(&bucket).await.remove(0);
     let mut draft = staging.draft().await.unwrap();
     draft.write(b"half a picture").await.unwrap();
-    assert_eq!(staged(&staging).await, [None], "a draft is seen while it is written");
+    assert_eq!(staged(&staging).await, [None], "a draft is listed while it is written");
     drop(draft);
     assert!(staged(&staging).await.is_empty());
 }
@@ -121,7 +121,7 @@ async fn a_rendition_is_fetched_by_its_url_with_the_right_headers() {
 }
 
 #[tokio::test]
-async fn a_public_base_url_takes_the_place_of_signatures() {
+async fn a_public_base_url_replaces_presigned_urls() {
     let server = testing::bucket().await;
     let more = [
         ("PUBLIC_BUCKET_URL", "https://cdn.example/pictures/".to_owned()),
@@ -145,11 +145,11 @@ async fn the_objects_of_an_image_are_listed_and_deleted_below_a_prefix() {
     }
     let keys = bucket.list_image(one).await.unwrap();
     assert_eq!(keys.len(), 2);
-    assert!(keys.iter().all(|key| key.image() == Some(one)));
+    assert!(keys.iter().all(|key| key.image() == one));
     bucket.delete(&keys).await.unwrap();
     bucket.delete(&keys).await.unwrap();
     let left: Vec<_> = bucket.list_all().try_collect().await.unwrap();
-    assert_eq!(left.iter().map(|listed| listed.key.image()).collect::<Vec<_>>(), [Some(other)]);
+    assert_eq!(left.iter().map(|object| object.key.image()).collect::<Vec<_>>(), [other]);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! A render child that does what its first argument says: for the tests of the pool, and never shipped.
+//! A render child with the fault that its first argument names, for the tests of the pool.
 
 use std::{
     env, fs,
@@ -26,10 +26,10 @@ fn main() -> ExitCode {
     if fault == "worker" {
         return worker();
     }
-    // Outlives confinement: nothing is opened later.
+    // Opened before confinement, which forbids opening files.
     let mut socket = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).ok();
-    serve(&mut |order, files, emit| {
-        let mut raw = |bytes: &[u8]| socket.as_mut().map(|socket| socket.write_all(bytes));
+    serve(&mut |request, files, emit| {
+        let mut write_raw = |bytes: &[u8]| socket.as_mut().map(|socket| socket.write_all(bytes));
         match fault.as_str() {
             "abort" => abort(),
             "panic" => panic!("a bug"),
@@ -46,40 +46,40 @@ fn main() -> ExitCode {
                     taken.push(vec![1_u8; 16 << 20]);
                 }
             }
-            "garbage" => _ = raw(&[0x20; 4096]),
-            "lengths" => _ = raw(&[0xFF; 4096]),
+            "garbage" => _ = write_raw(&[0x20; 4096]),
+            "lengths" => _ = write_raw(&[0xFF; 4096]),
             "rendition" => {
-                // A head that promises a file longer than any memory.
+                // Lengths that announce a file of 1 TiB.
                 let head = br#"{"rendition":{"name":"full.png","format":"png","width":1,"height":1}}"#;
                 let lengths = [&u32::try_from(head.len()).unwrap_or(0).to_le_bytes()[..], &(1_u64 << 40).to_le_bytes()];
-                _ = raw(&[&lengths.concat()[..], head].concat());
+                _ = write_raw(&[&lengths.concat()[..], head].concat());
             }
-            "name" => {
+            "invalid-name" => {
                 let (format, bytes) = (RenditionFormat::Png, b"\x89PNG\r\n\x1A\n".to_vec());
                 emit(Rendered { name: "../x.png".to_owned(), format, width: 1, height: 1, bytes })
                     .map_err(RenderError::Emit)?;
             }
-            "page" => {
+            "not-a-picture" => {
                 let (format, bytes) = (RenditionFormat::Png, b"<script>".to_vec());
                 emit(Rendered { name: "x.png".to_owned(), format, width: 1, height: 1, bytes })
                     .map_err(RenderError::Emit)?;
             }
-            "escape" => return Err(RenderError::Internal(escapes())),
+            "escape" => return Err(RenderError::Internal(usable_resources())),
             _ => {}
         }
-        render(files, &order.recipe, &order.limits, emit)
+        render(files, &request.recipe, &request.limits, emit)
     })
 }
 
-/// A worker that has a child, prints its process id, and waits to be killed.
+/// A worker that starts a child, prints its process id, and waits to be killed.
 #[tokio::main]
 async fn worker() -> ExitCode {
     let program = Program { path: env::current_exe().unwrap_or_default(), arguments: vec!["hang".to_owned()] };
-    let options = PoolOptions { program, size: 1, orders: 1, deadline: Duration::from_hours(1) };
+    let options = PoolOptions { program, size: 1, requests_per_child: 1, deadline: Duration::from_hours(1) };
     let Ok(pool) = Pool::start(options) else { return ExitCode::FAILURE };
-    pool.warm();
+    pool.warm_up();
     loop {
-        if let [child] = pool.waiting()[..] {
+        if let [child] = pool.idle_pids()[..] {
             println!("{child}");
             return std::future::pending().await;
         }
@@ -87,27 +87,27 @@ async fn worker() -> ExitCode {
     }
 }
 
-/// What this process can reach, a word each.
-fn escapes() -> String {
-    let mut reached = Vec::new();
-    let mut attempt = |what: &str, reached_it: bool| {
-        if reached_it {
-            reached.push(what.to_owned());
+/// The names of the resources that this process can use, separated by spaces.
+fn usable_resources() -> String {
+    let mut usable = Vec::new();
+    let mut check = |resource: &str, is_usable: bool| {
+        if is_usable {
+            usable.push(resource.to_owned());
         }
     };
-    attempt("read", fs::read("/etc/passwd").is_ok());
-    attempt("write", fs::write("/tmp/darkroom-escape", "x").is_ok());
-    attempt("list", fs::read_dir("/").is_ok());
-    attempt(
+    check("read", fs::read("/etc/passwd").is_ok());
+    check("write", fs::write("/tmp/darkroom-escape", "x").is_ok());
+    check("list", fs::read_dir("/").is_ok());
+    check(
         "tcp",
         !matches!(TcpStream::connect("127.0.0.1:9"), Err(error) if error.kind() == io::ErrorKind::PermissionDenied),
     );
-    attempt("udp", UdpSocket::bind("127.0.0.1:0").is_ok());
-    attempt("unix", UnixStream::pair().is_ok());
-    attempt("exec", Command::new("/bin/true").spawn().is_ok());
-    // What `sandbox::process` sets, and nothing of the worker's own.
-    let set = ["RAYON_NUM_THREADS", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"];
-    attempt("environment", env::vars_os().any(|(name, _)| !set.iter().any(|n| name == *n)));
-    attempt("thread", thread::Builder::new().spawn(|| {}).is_ok_and(|thread| thread.join().is_ok()));
-    reached.join(" ")
+    check("udp", UdpSocket::bind("127.0.0.1:0").is_ok());
+    check("unix", UnixStream::pair().is_ok());
+    check("exec", Command::new("/bin/true").spawn().is_ok());
+    // The variables that `sandbox::process` sets; the worker's own must not be there.
+    let expected = ["RAYON_NUM_THREADS", "MALLOC_ARENA_MAX", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"];
+    check("environment", env::vars_os().any(|(name, _)| !expected.iter().any(|n| name == *n)));
+    check("thread", thread::Builder::new().spawn(|| {}).is_ok_and(|thread| thread.join().is_ok()));
+    usable.join(" ")
 }

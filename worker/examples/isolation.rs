@@ -1,4 +1,4 @@
-//! What a render process costs beside rendering in this one, alternately, on a small picture:
+//! Measures what rendering in a child process costs compared with this process, alternately, on a small picture:
 //! `cargo run --release -p darkroom-worker --example isolation -- target/release/darkroom-worker [ROUNDS]`.
 
 use std::{
@@ -13,7 +13,7 @@ use darkroom_test_pictures::{Jpeg, corners};
 use darkroom_worker::sandbox::{
     pool::{Pool, PoolOptions},
     process::Program,
-    protocol::Order,
+    protocol::RenderRequest,
 };
 use tokio::sync::mpsc;
 
@@ -23,32 +23,33 @@ async fn main() -> Result<()> {
     let worker = arguments.next().ok_or_else(|| Error::other("which darkroom-worker?"))?;
     let rounds = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(300);
     let program = Program { path: worker.into(), arguments: vec!["render-child".to_owned()] };
-    // As many orders as by default, so that the replacing counts.
-    let pool = Pool::start(PoolOptions { program, size: 1, orders: 100, deadline: Duration::from_mins(1) })?;
+    // As many requests per child as by default, so that the time to replace children is included.
+    let pool =
+        Pool::start(PoolOptions { program, size: 1, requests_per_child: 100, deadline: Duration::from_mins(1) })?;
     let source = Jpeg::new(320, 240).encode_rgb(|x, y| corners(320, 240, x, y));
-    let order = Order { recipe: Recipe::Standard, limits: Limits::default() };
-    let (mut here, mut there) = (Vec::new(), Vec::new());
+    let request = RenderRequest { recipe: Recipe::Standard, limits: Limits::default() };
+    let (mut in_process, mut in_child) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let start = Instant::now();
-        render(&source, &order.recipe, &order.limits, &mut |_| Ok(())).map_err(Error::other)?;
-        here.push(start.elapsed());
+        render(&source, &request.recipe, &request.limits, &mut |_| Ok(())).map_err(Error::other)?;
+        in_process.push(start.elapsed());
         let start = Instant::now();
         let (sender, mut renditions) = mpsc::channel(1);
         let rendered = async {
-            // Dropped with the block: then all renditions are taken.
+            // Dropped at the end of the block, which ends the receiver.
             let sender = sender;
-            pool.render(&order, &source, 256 << 20, &sender).await
+            pool.render(&request, &source, 256 << 20, &sender).await
         };
-        let taken = async { while renditions.recv().await.is_some() {} };
-        let (rendered, ()) = tokio::join!(rendered, taken);
+        let received = async { while renditions.recv().await.is_some() {} };
+        let (rendered, ()) = tokio::join!(rendered, received);
         rendered.map_err(Error::other)?;
-        there.push(start.elapsed());
+        in_child.push(start.elapsed());
     }
-    let (here, there) = (median(here), median(there));
+    let (in_process, in_child) = (median(in_process), median(in_child));
     println!(
-        "{rounds} rounds, medians: in this process {here:?}, in a render process {there:?}: {:.2} times, {:?} more",
-        there.as_secs_f64() / here.as_secs_f64(),
-        there.saturating_sub(here),
+        "{rounds} rounds, medians: in this process {in_process:?}, in a render process {in_child:?}: {:.2} times, {:?} more",
+        in_child.as_secs_f64() / in_process.as_secs_f64(),
+        in_child.saturating_sub(in_process),
     );
     Ok(())
 }

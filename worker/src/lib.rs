@@ -19,18 +19,18 @@ use apalis::prelude::{Data, WorkerBuilder};
 use darkroom_queue::{Drained, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions};
 use darkroom_shared::{
     bucket::Bucket,
-    config::Settings,
     jobs::{DeleteImage, ProcessImage, RetryImages, Sweep},
+    settings::Settings,
+    signals::StopSignals,
     staging::Staging,
 };
 use futures::FutureExt as _;
 use sandbox::{
-    admission::{self, Admission},
+    admission::{Admission, available_memory},
     pool::{Pool, PoolOptions},
     process::Program,
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::info;
 
 /// Deletions that run at once: they only wait for the bucket.
@@ -74,12 +74,12 @@ impl App {
             renderers: Pool::start(PoolOptions {
                 program: Program::own()?,
                 size: settings.worker.concurrency,
-                orders: settings.worker.child_images,
+                requests_per_child: settings.worker.child_images,
                 deadline: settings.worker.render,
             })?,
             render: settings.worker.render,
             admission: Admission::new(
-                settings.worker.render_memory.unwrap_or_else(admission::available),
+                settings.worker.render_memory.unwrap_or_else(available_memory::default_budget),
                 settings.worker.concurrency,
             ),
             orphan_age: settings.worker.orphan,
@@ -90,8 +90,8 @@ impl App {
 /// Works until SIGTERM or Ctrl-C, then finishes what runs within the grace period. A second signal ends it at once, as
 /// a crash would: other workers notice within seconds.
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
-    let mut stop = Stop::listen()?;
-    app.renderers.warm();
+    let mut stop = StopSignals::listen()?;
+    app.renderers.warm_up();
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
     let supervisor = Supervisor::start(supervisor_options(settings), &database)?;
 
@@ -136,10 +136,10 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     let workers = tokio::spawn(async move { tokio::try_join!(images, deletions, sweeps, retries) });
     info!(images = settings.worker.concurrency, "working");
 
-    stop.signalled().await;
+    stop.received().await;
     let drained = tokio::select! {
         drained = supervisor.drain(settings.worker.drain) => drained,
-        () = stop.signalled() => anyhow::bail!("told twice to stop: ended at once"),
+        () = stop.received() => anyhow::bail!("told twice to stop: ended at once"),
     };
     workers.await??;
     info!(handed_back = drained.handed_back, "stopped");
@@ -181,23 +181,4 @@ async fn retry_images(_: RetryImages, app: Data<Arc<App>>) -> Result<(), JobErro
 
 async fn sweeps_handler(_: Sweep, app: Data<Arc<App>>) -> Result<(), JobError> {
     jobs::sweep::sweep(&app).await.map(drop)
-}
-
-/// SIGTERM or Ctrl-C.
-struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Stop {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
-    }
-
-    async fn signalled(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

@@ -1,12 +1,13 @@
-//! `darkroom-worker`: settings, connect, work.
+//! `darkroom-worker`: read the settings, connect, work.
 
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use darkroom_queue::Drained;
 use darkroom_shared::{
-    config::{self, Settings},
-    database, telemetry,
+    database,
+    settings::{self, Settings},
+    telemetry,
 };
 use darkroom_worker::{
     App,
@@ -15,9 +16,12 @@ use darkroom_worker::{
     run, sandbox,
 };
 
+/// The exit code of a worker that stopped before all of its jobs ended. Those jobs run again, here or elsewhere.
+const NOT_DRAINED: u8 = 3;
+
 /// Renders the images that the api has accepted.
 #[derive(Parser)]
-#[command(version, after_help = config::help())]
+#[command(version, after_help = settings::help())]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -27,51 +31,57 @@ struct Arguments {
 enum Command {
     /// Work until SIGTERM or Ctrl-C (the default).
     Run,
-    /// Remove once, now, what no image claims any more.
+    /// Remove, once and now, files and objects that belong to no image.
     Sweep,
-    /// Look at the queue, and tell it what to do.
+    /// Inspect and control the queue.
     Queue(QueueCommand),
-    /// Render what the worker that has started this process orders.
+    /// Render for the worker that started this process.
     #[command(hide = true)]
     RenderChild,
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command.unwrap_or(Command::Run) {
-        // Without a runtime: its threads would not be confined.
-        Command::RenderChild => sandbox::child::main(),
-        command => match work(command) {
-            Ok(code) => code,
-            Err(error) => {
-                // One line, causes included; a backtrace helps nobody who has to fix a setting.
-                eprintln!("darkroom-worker: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
-    }
+    let result = match Arguments::parse().command.unwrap_or(Command::Run) {
+        // Without a runtime, because its threads would not be confined.
+        Command::RenderChild => return sandbox::child::main(),
+        Command::Run => with_settings(work),
+        Command::Sweep => with_settings(sweep_once),
+        Command::Queue(command) => with_settings(|settings| control_queue(settings, command)),
+    };
+    result.unwrap_or_else(|error| {
+        // One line with all causes; a backtrace does not help to correct a setting.
+        eprintln!("darkroom-worker: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
 #[tokio::main]
-async fn work(command: Command) -> anyhow::Result<ExitCode> {
+async fn with_settings<F>(command: impl FnOnce(Settings) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<ExitCode>>,
+{
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
-    let pool = match command {
-        Command::Run => database::wait_and_open(&settings.database).await?,
-        // Somebody waits for its answer.
-        Command::Sweep | Command::Queue(_) | Command::RenderChild => database::open(&settings.database).await?,
-    };
-    match command {
-        Command::Run => Ok(match run(&settings, App::open(&settings, pool).await?).await? {
-            Drained { handed_back: 0, unwritten: 0 } => ExitCode::SUCCESS,
-            // Not everything ended within the grace period; what did not runs elsewhere, or again.
-            Drained { .. } => ExitCode::from(3),
-        }),
-        Command::Sweep => {
-            let swept = sweep(&*App::open(&settings, pool).await?).await?;
-            println!("removed {} staged files and {} objects", swept.staged, swept.objects);
-            Ok(ExitCode::SUCCESS)
-        }
-        Command::Queue(command) => queue_command::run(&pool, &settings.queue, command).await,
-        Command::RenderChild => unreachable!("main has taken it"),
+    command(settings).await
+}
+
+async fn work(settings: Settings) -> anyhow::Result<ExitCode> {
+    let pool = database::wait_and_open(&settings.database).await?;
+    let app = App::open(&settings, pool).await?;
+    match run(&settings, app).await? {
+        Drained { handed_back: 0, unwritten: 0 } => Ok(ExitCode::SUCCESS),
+        Drained { .. } => Ok(ExitCode::from(NOT_DRAINED)),
     }
+}
+
+async fn sweep_once(settings: Settings) -> anyhow::Result<ExitCode> {
+    let pool = database::open(&settings.database).await?;
+    let swept = sweep(&*App::open(&settings, pool).await?).await?;
+    println!("removed {} staged files and {} objects", swept.staged, swept.objects);
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn control_queue(settings: Settings, command: QueueCommand) -> anyhow::Result<ExitCode> {
+    let pool = database::open(&settings.database).await?;
+    queue_command::run(&pool, &settings.queue, command).await
 }

@@ -8,7 +8,7 @@ use darkroom_queue::{
     self, JobId,
     control::{self, JobFilter, JobStatus},
 };
-use darkroom_shared::{config, jobs};
+use darkroom_shared::{jobs, settings::QueueSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgPool;
@@ -71,7 +71,7 @@ enum Action {
 }
 
 /// Does what the arguments say, and prints it. Fails where there was nothing to do it to.
-pub async fn run(pool: &PgPool, settings: &config::Queue, command: QueueCommand) -> anyhow::Result<ExitCode> {
+pub async fn run(pool: &PgPool, settings: &QueueSettings, command: QueueCommand) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let mut tx = pool.begin().await?;
     let (answer, columns): (Value, &[&str]) = match command.action {

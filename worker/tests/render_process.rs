@@ -1,5 +1,5 @@
-//! Render processes, real ones: whatever a child does or is fed, the worker lives, knows what happened, and goes on.
-#![allow(clippy::unwrap_used)] // helpers of tests
+//! Real render processes: whatever a child does or reads, the worker survives, reports what happened, and continues.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -11,10 +11,11 @@ use darkroom_model::{
 use darkroom_pipeline::{Files, Limits, Rendered};
 use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
 use darkroom_worker::sandbox::{
-    RenderFault, admission,
+    SandboxError,
+    admission::estimate::{estimate, overlay_bytes},
     pool::{Pool, PoolOptions},
     process::Program,
-    protocol::Order,
+    protocol::RenderRequest,
 };
 use png::{BitDepth, ColorType};
 use tokio::{
@@ -30,7 +31,7 @@ fn shipped() -> Program {
     Program { path: env!("CARGO_BIN_EXE_darkroom-worker").into(), arguments: vec!["render-child".to_owned()] }
 }
 
-/// A child with a fault.
+/// A child with the fault of this name.
 fn faulty(fault: &str) -> Program {
     let binary = PathBuf::from(env!("CARGO_BIN_EXE_darkroom-worker"));
     let path = binary.with_file_name("examples").join("faulty_child");
@@ -38,8 +39,8 @@ fn faulty(fault: &str) -> Program {
     Program { path, arguments: vec![fault.to_owned()] }
 }
 
-fn pool(program: Program, size: usize, orders: u32, deadline: Duration) -> Pool {
-    Pool::start(PoolOptions { program, size, orders, deadline }).unwrap()
+fn pool(program: Program, size: usize, requests_per_child: u32, deadline: Duration) -> Pool {
+    Pool::start(PoolOptions { program, size, requests_per_child, deadline }).unwrap()
 }
 
 fn picture() -> Vec<u8> {
@@ -54,12 +55,12 @@ fn scrambled(number: u32) -> [u8; 4] {
     (number.wrapping_mul(0x9E37_79B1) >> 7).to_le_bytes()
 }
 
-/// So many pixels of four samples.
+/// This number of pixels with four samples each.
 fn noise(pixels: u32) -> Vec<u8> {
     (0..pixels).flat_map(scrambled).collect()
 }
 
-async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(ImageAnalysis, Vec<Rendered>), RenderFault> {
+async fn render(pool: &Pool, source: &[u8], memory: u64) -> Result<(ImageAnalysis, Vec<Rendered>), SandboxError> {
     render_as(pool, source, memory, Recipe::Standard).await
 }
 
@@ -68,18 +69,18 @@ async fn render_as<'a>(
     files: impl Into<Files<'a>>,
     memory: u64,
     recipe: Recipe,
-) -> Result<(ImageAnalysis, Vec<Rendered>), RenderFault> {
-    render_to(pool, files, memory, Order { recipe, limits: Limits::default() }).await
+) -> Result<(ImageAnalysis, Vec<Rendered>), SandboxError> {
+    render_to(pool, files, memory, RenderRequest { recipe, limits: Limits::default() }).await
 }
 
 async fn render_to<'a>(
     pool: &Pool,
     files: impl Into<Files<'a>>,
     memory: u64,
-    order: Order,
-) -> Result<(ImageAnalysis, Vec<Rendered>), RenderFault> {
+    request: RenderRequest,
+) -> Result<(ImageAnalysis, Vec<Rendered>), SandboxError> {
     let (sender, mut renditions) = mpsc::channel(1);
-    let rendered = async move { pool.render(&order, files, memory, &sender).await };
+    let rendered = async move { pool.render(&request, files, memory, &sender).await };
     let received = async {
         let mut all = Vec::new();
         while let Some(rendition) = renditions.recv().await {
@@ -91,19 +92,19 @@ async fn render_to<'a>(
     Ok((rendered?, received))
 }
 
-/// What becomes of a picture in a child with a fault; a new child has to be there afterwards.
-async fn fault(fault: &str, deadline: Duration) -> RenderFault {
+/// The error of rendering in a child with this fault. Waits until a new child has replaced it.
+async fn error_of(fault: &str, deadline: Duration) -> SandboxError {
     let pool = pool(faulty(fault), 1, 10, deadline);
     let error = render(&pool, &picture(), MEMORY).await.err().unwrap();
-    while pool.started() < 2 {
+    while pool.children_started() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     error
 }
 
-fn evidence(fault: RenderFault) -> String {
-    match fault {
-        RenderFault::Crashed { evidence } => evidence,
+fn evidence(error: SandboxError) -> String {
+    match error {
+        SandboxError::Crashed { evidence } => evidence,
         other => panic!("{other:?}"),
     }
 }
@@ -111,46 +112,49 @@ fn evidence(fault: RenderFault) -> String {
 #[tokio::test]
 async fn a_child_renders_what_the_pipeline_renders() {
     let pool = pool(shipped(), 1, 10, LONG);
-    let (facts, renditions) = render(&pool, &picture(), MEMORY).await.unwrap();
-    let mut here = Vec::new();
+    let (analysis, renditions) = render(&pool, &picture(), MEMORY).await.unwrap();
+    let mut expected_files = Vec::new();
     let expected = darkroom_pipeline::render(&picture(), &Recipe::Standard, &Limits::default(), &mut |rendition| {
-        here.push(rendition);
+        expected_files.push(rendition);
         Ok(())
     });
-    assert_eq!(facts.placeholder, expected.unwrap().placeholder);
+    assert_eq!(analysis.placeholder, expected.unwrap().placeholder);
     let files = |all: &[Rendered]| all.iter().map(|r| (r.name.clone(), r.bytes.clone())).collect::<Vec<_>>();
-    assert_eq!(files(&renditions), files(&here));
-    assert_eq!(pool.started(), 1);
+    assert_eq!(files(&renditions), files(&expected_files));
+    assert_eq!(pool.children_started(), 1);
 }
 
 #[tokio::test]
-async fn a_child_gets_the_overlay_with_its_order_and_the_next_order_after_it() {
+async fn a_child_reads_the_overlay_after_its_request_and_then_the_next_request() {
     let pool = pool(shipped(), 1, 10, LONG);
     let (source, logo) = (picture(), pictures::png(4, 4, ColorType::Grayscale, BitDepth::Eight, &[0; 16]));
     let files = Files { source: &source, overlay: Some(&logo) };
     let recipe = Recipe::Resize(Resize { overlay: Some(Overlay::of(ImageId::now())), ..Resize::default() });
-    let (_, laid) = render_as(&pool, files, MEMORY, recipe.clone()).await.unwrap();
-    let mut here = Vec::new();
-    let take = &mut |rendition: Rendered| {
-        here.push(rendition.bytes);
+    let (_, with_overlay) = render_as(&pool, files, MEMORY, recipe.clone()).await.unwrap();
+    let mut expected = Vec::new();
+    let emit = &mut |rendition: Rendered| {
+        expected.push(rendition.bytes);
         Ok(())
     };
-    darkroom_pipeline::render(files, &recipe, &Limits::default(), take).unwrap();
-    assert_eq!(laid.iter().map(|rendition| &rendition.bytes).collect::<Vec<_>>(), here.iter().collect::<Vec<_>>());
+    darkroom_pipeline::render(files, &recipe, &Limits::default(), emit).unwrap();
+    assert_eq!(
+        with_overlay.iter().map(|rendition| &rendition.bytes).collect::<Vec<_>>(),
+        expected.iter().collect::<Vec<_>>()
+    );
 
     let (_, plain) = render_as(&pool, &source, MEMORY, Recipe::Resize(Resize::default())).await.unwrap();
-    assert_ne!(plain[0].bytes, laid[0].bytes);
+    assert_ne!(plain[0].bytes, with_overlay[0].bytes);
     let broken = Files { source: &source, overlay: Some(b"no picture") };
-    let Err(RenderFault::Refused { failure, .. }) = render_as(&pool, broken, MEMORY, recipe).await else { panic!() };
+    let Err(SandboxError::Refused { failure, .. }) = render_as(&pool, broken, MEMORY, recipe).await else { panic!() };
     assert_eq!(failure.code, FailureCode::Unsatisfiable);
-    assert_eq!(pool.started(), 1, "one child did it all");
+    assert_eq!(pool.children_started(), 1, "one child rendered all of them");
 }
 
-/// Every encoder, and what it needs of the system and of memory.
+/// Covers every encoder, its system calls and its memory.
 #[tokio::test]
-async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
+async fn a_child_encodes_every_format_within_its_memory_limit() {
     let pool = pool(shipped(), 1, 100, LONG);
-    // Noise, and wholly transparent parts: the most that an encoder can have to do.
+    // Noise with fully transparent pixels: the worst case for an encoder.
     let samples = noise(1000 * 700);
     let source = pictures::png(1000, 700, ColorType::Rgba, BitDepth::Eight, &samples);
     let opaque = pictures::png(1000, 700, ColorType::Rgb, BitDepth::Eight, &samples[..1000 * 700 * 3]);
@@ -159,29 +163,29 @@ async fn a_child_makes_every_format_within_the_memory_it_is_granted() {
     for (format, quality, ssim) in of(80).chain(of(100)).chain(scored) {
         for source in [&source, &opaque] {
             let recipe = Recipe::Resize(Resize { format: Some(format), quality, ssim, ..Resize::default() });
-            let memory = admission::estimate(&header_of(source), source, &recipe).bytes(0);
+            let memory = estimate(&header_of(source), source, &recipe).bytes(0);
             let (_, renditions) = render_as(&pool, source, memory, recipe).await.unwrap();
             assert_eq!(renditions[0].format, format);
         }
     }
-    assert_eq!(pool.started(), 1);
+    assert_eq!(pool.children_started(), 1);
 }
 
-/// The worst case that cores make: all that can be encoded at once, of noise.
+/// The worst case with spare cores: noise in all renditions that can be encoded at once.
 #[tokio::test]
-async fn a_child_encodes_on_spare_cores_within_the_memory_that_they_are_granted() {
+async fn a_child_encodes_on_spare_cores_within_its_memory_limit() {
     let transparent = pictures::png(1700, 900, ColorType::Rgba, BitDepth::Eight, &noise(1700 * 900));
     let jpeg = Jpeg::new(1700, 900).encode_rgb(|x, y| [x, y, x + y].map(|n| scrambled(n)[0]));
     let smallest = Recipe::Resize(Resize::default());
     for (source, recipe, files) in
         [(&jpeg, Recipe::Standard, 8), (&transparent, Recipe::Standard, 8), (&jpeg, smallest, 1)]
     {
-        let estimate = admission::estimate(&header_of(source), source, &recipe);
+        let estimated = estimate(&header_of(source), source, &recipe);
         for spare_cores in [1, 3] {
-            // Nothing is free that an earlier picture needed.
+            // A new child each time, so that no memory of an earlier picture is reused.
             let pool = pool(shipped(), 1, 1, LONG);
-            let order = Order { recipe: recipe.clone(), limits: Limits { spare_cores, ..Limits::default() } };
-            let (_, renditions) = render_to(&pool, source, estimate.bytes(spare_cores), order).await.unwrap();
+            let request = RenderRequest { recipe: recipe.clone(), limits: Limits { spare_cores, ..Limits::default() } };
+            let (_, renditions) = render_to(&pool, source, estimated.bytes(spare_cores), request).await.unwrap();
             assert_eq!(renditions.len(), files);
         }
     }
@@ -191,29 +195,28 @@ async fn a_child_encodes_on_spare_cores_within_the_memory_that_they_are_granted(
 async fn pictures_share_the_cores() {
     let pool = pool(shipped(), 4, 100, LONG);
     let cores = u32::try_from(std::thread::available_parallelism().unwrap().get()).unwrap();
-    let alone = pool.share();
+    let alone = pool.core_share();
     assert_eq!(alone.spare_cores, cores - 1);
-    let second = pool.share();
+    let second = pool.core_share();
     assert_eq!(second.spare_cores, (cores / 2).saturating_sub(1));
     drop((alone, second));
-    assert_eq!(pool.share().spare_cores, cores - 1);
+    assert_eq!(pool.core_share().spare_cores, cores - 1);
 }
 
 #[tokio::test]
-async fn an_overlay_has_room_in_the_memory_that_it_adds() {
+async fn an_overlay_renders_within_the_memory_that_it_adds() {
     let pool = pool(shipped(), 1, 100, LONG);
     let png = |width, height| pictures::png(width, height, ColorType::Rgba, BitDepth::Eight, &noise(width * height));
     let overlay = Overlay { scale: Scale::new(1.0).unwrap(), ..Overlay::of(ImageId::now()) };
     let recipe =
         Recipe::Resize(Resize { overlay: Some(overlay), format: Some(RenditionFormat::Jpeg), ..Resize::default() });
     for (source, logo) in [(png(32, 32), png(3000, 2000)), (png(1200, 800), png(1200, 800))] {
-        let granted = admission::estimate(&header_of(&source), &source, &recipe).bytes(0)
-            + admission::overlay(&header_of(&logo), &logo);
+        let memory = estimate(&header_of(&source), &source, &recipe).bytes(0) + overlay_bytes(&header_of(&logo), &logo);
         let files = Files { source: &source, overlay: Some(&logo) };
-        let (_, renditions) = render_as(&pool, files, granted, recipe.clone()).await.unwrap();
+        let (_, renditions) = render_as(&pool, files, memory, recipe.clone()).await.unwrap();
         assert_eq!(renditions.len(), 1);
     }
-    assert_eq!(pool.started(), 1);
+    assert_eq!(pool.children_started(), 1);
 }
 
 #[tokio::test]
@@ -222,84 +225,84 @@ async fn a_broken_picture_is_refused_and_the_child_is_kept() {
     let mut source = picture();
     source.truncate(source.len() - 20);
     for _ in 0..3 {
-        let Err(RenderFault::Refused { failure, .. }) = render(&pool, &source, MEMORY).await else { panic!() };
+        let Err(SandboxError::Refused { failure, .. }) = render(&pool, &source, MEMORY).await else { panic!() };
         assert_eq!(failure.code, FailureCode::BrokenImage);
     }
-    assert_eq!(pool.started(), 1);
+    assert_eq!(pool.children_started(), 1);
 }
 
 #[tokio::test]
-async fn a_child_is_replaced_after_its_number_of_orders() {
+async fn a_child_is_replaced_after_its_number_of_requests() {
     let pool = pool(shipped(), 1, 2, LONG);
     for _ in 0..5 {
         render(&pool, &picture(), MEMORY).await.unwrap();
     }
-    assert_eq!(pool.started(), 3);
+    assert_eq!(pool.children_started(), 3);
 }
 
 #[tokio::test]
-async fn a_child_that_dies_is_evidence_of_what_it_died_of() {
-    assert!(evidence(fault("abort", LONG).await).contains("signal: 6"));
-    let panicked = evidence(fault("panic", LONG).await);
+async fn the_exit_status_of_a_dead_child_is_reported() {
+    assert!(evidence(error_of("abort", LONG).await).contains("signal: 6"));
+    let panicked = evidence(error_of("panic", LONG).await);
     assert!(panicked.contains("a bug"), "{panicked}");
-    assert!(evidence(fault("exit", LONG).await).contains("exit status: 7"));
+    assert!(evidence(error_of("exit", LONG).await).contains("exit status: 7"));
 }
 
 #[tokio::test]
 async fn a_child_that_hangs_is_killed_at_its_deadline() {
-    let RenderFault::TimedOut { processor, .. } = fault("hang", Duration::from_millis(300)).await else { panic!() };
-    assert!(processor < Duration::from_millis(300), "it slept");
+    let SandboxError::TimedOut { cpu_time, .. } = error_of("hang", Duration::from_millis(300)).await else { panic!() };
+    assert!(cpu_time < Duration::from_millis(300), "it slept");
 }
 
 #[tokio::test]
-async fn a_child_that_spins_is_cut_off() {
-    assert!(matches!(fault("spin", Duration::from_secs(1)).await, RenderFault::TimedOut { .. }));
+async fn a_child_that_spins_is_killed() {
+    assert!(matches!(error_of("spin", Duration::from_secs(1)).await, SandboxError::TimedOut { .. }));
 }
 
 #[tokio::test]
-async fn a_child_that_takes_more_than_its_memory_is_told_from_a_crash() {
-    assert!(matches!(fault("memory", LONG).await, RenderFault::OutOfMemory { .. }));
+async fn running_out_of_memory_is_not_reported_as_a_crash() {
+    assert!(matches!(error_of("memory", LONG).await, SandboxError::OutOfMemory { .. }));
 }
 
 #[tokio::test]
-async fn a_child_that_lies_is_killed() {
-    for (kind, told) in [
+async fn a_child_that_sends_invalid_replies_is_killed() {
+    for (fault, reason) in [
         ("garbage", "a frame of"),
         ("lengths", "a frame of"),
         ("rendition", "a frame of"),
-        ("name", "strange name"),
-        ("page", "not of its format"),
+        ("invalid-name", "invalid name"),
+        ("not-a-picture", "not of its format"),
     ] {
-        let evidence = evidence(fault(kind, LONG).await);
-        assert!(evidence.contains(told), "{kind}: {evidence}");
+        let evidence = evidence(error_of(fault, LONG).await);
+        assert!(evidence.contains(reason), "{fault}: {evidence}");
     }
 }
 
 #[tokio::test]
-async fn a_child_reaches_nothing_but_threads() {
+async fn a_child_can_use_nothing_but_threads() {
     let pool = pool(faulty("escape"), 1, 10, LONG);
-    let Err(RenderFault::Failed { cause }) = render(&pool, &picture(), MEMORY).await else { panic!() };
+    let Err(SandboxError::Failed { cause }) = render(&pool, &picture(), MEMORY).await else { panic!() };
     assert_eq!(cause, "rendering failed: thread");
 }
 
 #[tokio::test]
-async fn a_child_that_dies_while_it_waits_costs_nothing() {
+async fn an_idle_child_that_dies_costs_no_attempt() {
     let pool = pool(shipped(), 1, 10, LONG);
     render(&pool, &picture(), MEMORY).await.unwrap();
-    let [child] = pool.waiting()[..] else { panic!("one child") };
+    let [child] = pool.idle_pids()[..] else { panic!("one child") };
     kill(child);
-    gone(child).await;
+    exited(child).await;
     render(&pool, &picture(), MEMORY).await.unwrap();
-    assert_eq!(pool.started(), 2);
+    assert_eq!(pool.children_started(), 2);
 }
 
 #[tokio::test]
-async fn a_picture_that_nobody_waits_for_is_dropped_with_its_child() {
+async fn dropping_a_rendering_kills_its_child() {
     let pool = pool(faulty("hang"), 1, 10, LONG);
     let source = picture();
     let dropped = tokio::time::timeout(Duration::from_millis(300), render(&pool, &source, MEMORY)).await;
     assert!(dropped.is_err());
-    while pool.started() < 2 {
+    while pool.children_started() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -315,11 +318,11 @@ async fn a_killed_worker_leaves_no_child() {
     let mut child = String::new();
     BufReader::new(worker.stdout.take().unwrap()).read_line(&mut child).await.unwrap();
     kill(worker.id().unwrap());
-    gone(child.trim().parse().unwrap()).await;
+    exited(child.trim().parse().unwrap()).await;
 }
 
-/// Waits until a process is no more than its parent's memory of it.
-async fn gone(pid: u32) {
+/// Waits until a process has exited; it may still be a zombie.
+async fn exited(pid: u32) {
     while fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z ")) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -330,35 +333,35 @@ fn kill(pid: u32) {
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
 }
 
-/// Renders within the memory that the picture's header asks for.
-async fn judged(pool: &Pool, source: &[u8]) -> Result<usize, FailureCode> {
+/// Renders within the memory estimated from the header. Returns the number of renditions, or the failure.
+async fn render_or_refuse(pool: &Pool, source: &[u8]) -> Result<usize, FailureCode> {
     let limits = HeaderLimits::default();
     let header = match header::read(&mut std::io::Cursor::new(source), &limits) {
         Ok(header) => header,
         Err(error) => return Err(error.failure().unwrap().code),
     };
-    let memory = admission::estimate(&header, source, &Recipe::Standard).bytes(0);
+    let memory = estimate(&header, source, &Recipe::Standard).bytes(0);
     match render(pool, source, memory).await {
         Ok((_, renditions)) => Ok(renditions.len()),
-        Err(RenderFault::Refused { failure, .. }) => Err(failure.code),
+        Err(SandboxError::Refused { failure, .. }) => Err(failure.code),
         Err(other) => panic!("{other:?} with {memory} bytes for {header:?}"),
     }
 }
 
 #[tokio::test]
-async fn bombs_are_rendered_or_refused_within_their_memory() {
+async fn decompression_bombs_are_rendered_or_refused_within_their_memory_limit() {
     let pool = pool(shipped(), 1, 100, LONG);
-    // More than the memory that so small a picture is granted.
+    // Inflates to more than the memory limit of so small a picture.
     let compressed = pictures::compressed_chunk(&vec![0; 100 << 20]);
     for kind in [*b"iCCP", *b"zTXt"] {
         let chunks = [(kind, compressed.clone())];
         let bomb = pictures::png_with(16, 16, ColorType::Rgb, BitDepth::Eight, &[0; 768], &chunks);
-        // Rendered or refused; a crash would panic.
-        _ = judged(&pool, &bomb).await;
+        // Either result is fine; a crash panics in `render_or_refuse`.
+        _ = render_or_refuse(&pool, &bomb).await;
     }
     let mut wide = pictures::png(1, 1, ColorType::Rgb, BitDepth::Eight, &[0; 3]);
     wide[16..24].copy_from_slice(&[0, 0, 0x75, 0x30, 0, 0, 0x75, 0x30]);
-    assert_eq!(judged(&pool, &wide).await, Err(FailureCode::TooLarge));
+    assert_eq!(render_or_refuse(&pool, &wide).await, Err(FailureCode::TooLarge));
     let mut screen = pictures::gif(
         1,
         1,
@@ -366,20 +369,20 @@ async fn bombs_are_rendered_or_refused_within_their_memory() {
         &[GifFrame { place: [0, 0, 1, 1], colour: Some([1, 2, 3]), delay: 1, dispose: gif::DisposalMethod::Keep }],
     );
     screen[6..10].copy_from_slice(&[0xFF; 4]);
-    assert_eq!(judged(&pool, &screen).await, Err(FailureCode::TooLarge));
-    // Sixteen million pixels of one colour, a few bytes long.
+    assert_eq!(render_or_refuse(&pool, &screen).await, Err(FailureCode::TooLarge));
+    // 16 million pixels of one colour in less than 10 kB.
     let side = 4000;
     let flat = pictures::webp(side, side, &vec![0x80; (side * side * 4) as usize]);
     assert!(flat.len() < 10_000, "{}", flat.len());
-    assert!(judged(&pool, &flat).await.is_ok());
-    assert_eq!(judged(&pool, &scans(2000)).await, Err(FailureCode::TooLarge));
+    assert!(render_or_refuse(&pool, &flat).await.is_ok());
+    assert_eq!(render_or_refuse(&pool, &jpeg_with_scans(2000)).await, Err(FailureCode::TooLarge));
     assert!(render(&pool, &picture(), MEMORY).await.is_ok());
-    // The large ones cost their child, by design; nothing else did.
-    assert!(pool.started() <= 3, "{}", pool.started());
+    // A child is replaced after a picture with much memory, and for no other reason.
+    assert!(pool.children_started() <= 3, "{}", pool.children_started());
 }
 
-/// A JPEG whose picture is scanned again and again.
-fn scans(count: usize) -> Vec<u8> {
+/// A JPEG with this number of scans.
+fn jpeg_with_scans(count: usize) -> Vec<u8> {
     let once = Jpeg::new(64, 64).gray().encode(|_, _, _| 100);
     let scan = once.windows(2).position(|pair| pair == [0xFF, 0xDA]).unwrap();
     let end = once.len() - 2;
@@ -387,7 +390,7 @@ fn scans(count: usize) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_storm_of_damaged_pictures_crashes_no_child() {
+async fn damaged_pictures_crash_no_child() {
     let pool = pool(shipped(), 2, 1000, LONG);
     let seeds = [
         picture(),
@@ -400,7 +403,7 @@ async fn a_storm_of_damaged_pictures_crashes_no_child() {
         pictures::png(24, 16, ColorType::Rgba, BitDepth::Eight, &[77; 24 * 16 * 4]),
         pictures::webp(24, 16, &[99; 24 * 16 * 4]),
     ];
-    // xorshift: the same storm each time.
+    // xorshift, so that every run has the same pictures.
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut draw = |below: usize| {
         state ^= state << 13;
@@ -414,16 +417,16 @@ async fn a_storm_of_damaged_pictures_crashes_no_child() {
             let at = draw(source.len());
             source[at] = u8::try_from(draw(256)).unwrap();
         }
-        // Too large is refused by the header, so what is rendered stays small.
-        _ = judged_small(&pool, &source).await;
+        // Damage in the header may announce a large picture; such pictures are refused.
+        _ = render_small_or_refuse(&pool, &source).await;
     }
-    assert_eq!(pool.started(), 2);
+    assert_eq!(pool.children_started(), 2);
 }
 
-async fn judged_small(pool: &Pool, source: &[u8]) -> Result<usize, FailureCode> {
+async fn render_small_or_refuse(pool: &Pool, source: &[u8]) -> Result<usize, FailureCode> {
     let limits = HeaderLimits { width: 400, height: 400, pixels: 40_000, frames: 20, scans: 20 };
     match header::read(&mut std::io::Cursor::new(source), &limits) {
-        Ok(_) => judged(pool, source).await,
+        Ok(_) => render_or_refuse(pool, source).await,
         Err(error) => Err(error.failure().unwrap().code),
     }
 }

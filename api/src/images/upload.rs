@@ -10,8 +10,8 @@ use darkroom_model::{
 };
 use darkroom_shared::{
     catalog::{self, NewImage},
-    config::Limits,
     jobs::{ProcessImage, process_image_options},
+    settings::UploadLimits,
     staging::{Received, Staging},
 };
 
@@ -74,7 +74,7 @@ async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
     Err(InvalidField { field: "overlay", reason }.into())
 }
 
-async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &Limits) -> Result<File, ApiError> {
+async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &UploadLimits) -> Result<File, ApiError> {
     let name = part.file_name().map(str::to_owned);
     let header_limits = HeaderLimits::from(*limits);
     let mut draft = staging.draft().await?;

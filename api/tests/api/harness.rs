@@ -9,8 +9,8 @@ use std::{
 use darkroom_api::{App, endpoint, serve};
 use darkroom_dev::testing;
 use darkroom_shared::{
-    config::{Database, Settings},
     database,
+    settings::{DatabaseSettings, Settings},
 };
 use futures::FutureExt as _;
 use reqwest::{
@@ -51,7 +51,7 @@ impl Api {
     pub(crate) async fn start_with(settings: &[(&str, &str)], change: impl FnOnce(&mut App)) -> Self {
         let (database, bucket) = tokio::join!(testing::database(), testing::bucket());
         let settings = read_settings(&database, &bucket, settings);
-        let db = database::connect(&Database::direct(&database, 5)).await.unwrap();
+        let db = database::connect(&DatabaseSettings::direct(&database, 5)).await.unwrap();
         database::migrate(&db).await.unwrap();
         let mut app = App::open(db, &settings).await.unwrap();
         change(&mut app);

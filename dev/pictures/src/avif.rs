@@ -1,6 +1,6 @@
-//! AVIF: the container made here, around AV1 data that an encoder made once.
+//! AVIF: the container is written here, around AV1 data of an encoder.
 
-/// AV1 data of [`super::corners`] at 32 × 16, and what its `av1C` says. Made by `avifenc` 0.11.1 with libaom 3.6.0:
+/// AV1 data of [`super::corners`] at 32 × 16 with its `av1C` property. Made by `avifenc` 0.11.1 with libaom 3.6.0:
 /// `avifenc --min 0 --max 0 -s 6 -y FORMAT -d DEPTH [-r limited] corners.png`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Av1 {
@@ -18,14 +18,14 @@ pub enum Av1 {
     Ten,
     /// 12 bits, 4:4:4, full range.
     Twelve,
-    /// 8 bits, 4:4:4, full range, the planes being green, blue and red.
+    /// 8 bits, 4:4:4, full range, identity matrix: the planes are green, blue and red.
     Identity,
-    /// An alpha plane: the left half opaque; on the right 128 above, 0 below.
+    /// An alpha plane: 255 in the left half, 128 in the upper right quarter, 0 in the lower right.
     Alpha,
 }
 
 impl Av1 {
-    /// The codec configuration's bytes, the data, and the nclx code points and range.
+    /// The bytes of the codec configuration, the data, the nclx code points, and whether the range is full.
     fn parts(self) -> (&'static str, &'static str, ([u16; 3], bool)) {
         let srgb = ([1, 13, 6], true);
         match self {
@@ -68,7 +68,7 @@ impl Av1 {
     }
 }
 
-/// An AVIF to be put together.
+/// A builder of an AVIF.
 #[derive(Clone, Debug)]
 pub struct Avif {
     data: Av1,
@@ -110,56 +110,56 @@ impl Avif {
         self
     }
 
-    /// No `nclx` property: the AV1 data speaks for itself.
+    /// Without an `nclx` property, so that the code points of the AV1 data count.
     #[must_use]
     pub fn without_code_points(mut self) -> Self {
         self.nclx = None;
         self
     }
 
-    /// An ICC profile beside it.
+    /// With an ICC profile.
     #[must_use]
     pub fn with_profile(mut self, profile: &[u8]) -> Self {
         self.profile = Some(profile.to_vec());
         self
     }
 
-    /// An alpha plane: [`Av1::Alpha`].
+    /// With the alpha plane [`Av1::Alpha`].
     #[must_use]
     pub fn with_alpha(mut self, premultiplied: bool) -> Self {
         (self.alpha, self.premultiplied) = (true, premultiplied);
         self
     }
 
-    /// Quarter turns anticlockwise, and a mirror.
+    /// With `irot`, quarter turns anticlockwise, and `imir`.
     #[must_use]
     pub fn turned(mut self, turns: Option<u8>, mirror: Option<u8>) -> Self {
         (self.turns, self.mirror) = (turns, mirror);
         self
     }
 
-    /// An item of EXIF, with the offset that goes before it.
+    /// With an EXIF item, which begins with an offset of 4 bytes.
     #[must_use]
     pub fn with_exif(mut self, exif: &[u8]) -> Self {
         self.metadata.push((*b"Exif", [&[0; 4][..], exif].concat()));
         self
     }
 
-    /// An item of another kind that describes the picture.
+    /// With an item of another type that describes the picture.
     #[must_use]
     pub fn with_item(mut self, kind: [u8; 4], body: &[u8]) -> Self {
         self.metadata.push((kind, body.to_vec()));
         self
     }
 
-    /// Another kind of the item that is the picture.
+    /// With another type of the primary item.
     #[must_use]
     pub fn of_kind(mut self, kind: [u8; 4]) -> Self {
         self.kind = kind;
         self
     }
 
-    /// Another size than the data has.
+    /// With another size in `ispe` than the data has.
     #[must_use]
     pub fn saying(mut self, width: u32, height: u32) -> Self {
         self.size = (width, height);
@@ -187,7 +187,7 @@ impl Avif {
         for item in described..items.len() {
             references.extend(reference(*b"cdsc", number(item + 1), 1));
         }
-        // Twice: the first time to learn how long it is.
+        // The offset of the data depends on the length of the boxes before it, so they are encoded twice.
         let mut offset = 0;
         loop {
             let meta = meta(&items, &properties, &associations, &references, offset);
@@ -201,7 +201,7 @@ impl Avif {
         }
     }
 
-    /// The properties, and which of them belong to item 1 and to item 2.
+    /// The properties, and the indices of those of item 1 and of item 2.
     fn properties(&self, configuration: &str) -> (Vec<u8>, [Vec<u8>; 2]) {
         let size = [[0; 4], self.size.0.to_be_bytes(), self.size.1.to_be_bytes()].concat();
         let mut all = boxed(*b"ispe", &size);

@@ -1,8 +1,8 @@
-//! Baseline JPEG of any picture.
+//! Baseline JPEG with AC coefficients.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
-/// A baseline JPEG with all of its frequencies, encoded at quality 98.
+/// A baseline JPEG with AC coefficients, encoded at quality 98.
 #[derive(Clone, Copy, Debug)]
 pub struct Baseline {
     /// Pixels.
@@ -39,7 +39,7 @@ impl Baseline {
         let channels = if self.gray { 1 } else { 3 };
         let samples: Vec<u8> = places.flat_map(|(x, y)| colour(x, y).into_iter().take(channels)).collect();
         let kind = if self.gray { ColorType::Luma } else { ColorType::Rgb };
-        encoder.encode(&samples, self.width, self.height, kind).unwrap();
+        encoder.encode(&samples, self.width, self.height, kind).expect("as many samples as the size asks for");
         file
     }
 }

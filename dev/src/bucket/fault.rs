@@ -1,4 +1,4 @@
-//! What an S3 server may do instead of its work.
+//! Faults of an S3 server, for tests.
 
 use std::{
     io,
@@ -15,24 +15,24 @@ use hyper::{body::Incoming, service::Service};
 use s3s::{Body, service::S3Service};
 use tokio::time::sleep;
 
-/// How the server misbehaves.
+/// A fault of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// Connections break, new ones at once, as if nobody were there.
+    /// Running requests and new connections are closed without an answer.
     Down,
-    /// Every request waits so long before it is served.
+    /// Every request is delayed by this time.
     Slow(Duration),
     /// Every request is answered with this status, and not served.
     Answer(StatusCode),
-    /// Every request is served, and its answer breaks off half-way.
+    /// Every request is served, and the connection breaks half-way through its answer.
     CutShort,
 }
 
-/// The fault that is in force, if any; all that share it see the same.
+/// The injected fault, if any. Clones share it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Switch(Arc<RwLock<Option<Fault>>>);
+pub(super) struct CurrentFault(Arc<RwLock<Option<Fault>>>);
 
-impl Switch {
+impl CurrentFault {
     pub(super) fn set(&self, fault: Option<Fault>) {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = fault;
     }
@@ -42,26 +42,26 @@ impl Switch {
     }
 }
 
-/// The S3 service behind a switch.
+/// The S3 service with the injected fault.
 #[derive(Clone)]
-pub(super) struct Faulty {
+pub(super) struct FaultyService {
     pub(super) service: S3Service,
-    pub(super) switch: Switch,
+    pub(super) fault: CurrentFault,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-impl Service<Request<Incoming>> for Faulty {
+impl Service<Request<Incoming>> for FaultyService {
     type Response = Response<Answer>;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { service, switch } = self.clone();
+        let Self { service, fault } = self.clone();
         Box::pin(async move {
-            let fault = switch.get();
+            let fault = fault.get();
             match fault {
-                // Without an answer, the connection is closed.
+                // An error closes the connection.
                 Some(Fault::Down) => return Err(broken()),
                 Some(Fault::Answer(status)) => {
                     let mut answer = Response::new(Answer::whole(Body::from(Bytes::new())));
@@ -76,7 +76,7 @@ impl Service<Request<Incoming>> for Faulty {
                 return Ok(answer.map(Answer::whole));
             }
             match answer.body().size_hint().exact() {
-                // Nothing to cut: the whole answer is lost.
+                // Too short to cut.
                 None | Some(0 | 1) => Err(broken()),
                 Some(length) => Ok(answer.map(|body| Answer { body, left: Some(length / 2) })),
             }
@@ -88,10 +88,10 @@ fn broken() -> BoxError {
     io::Error::from(io::ErrorKind::ConnectionReset).into()
 }
 
-/// An answer's body, as far as it goes.
+/// The body of an answer, possibly cut short.
 pub(super) struct Answer {
     body: Body,
-    /// Bytes until it breaks; `None`: it does not.
+    /// Bytes until the connection breaks; `None`: it does not.
     left: Option<u64>,
 }
 

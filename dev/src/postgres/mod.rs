@@ -26,7 +26,7 @@ pub use self::{
 };
 use crate::{
     account::Account,
-    guard::{self, Guarded},
+    bound_child::{self, BoundChild},
     port,
 };
 
@@ -97,7 +97,7 @@ pub struct Cluster {
 }
 
 struct Server {
-    child: Guarded,
+    child: BoundChild,
     log: Log,
 }
 
@@ -216,7 +216,7 @@ impl Cluster {
             settings.extend(["fsync=off", "full_page_writes=off"]);
         }
         settings.extend(self.options.settings.iter().map(String::as_str));
-        let spawned = guard::spawn(self.binaries.program("postgres"), "QUIT", |command| {
+        let spawned = bound_child::spawn(self.binaries.program("postgres"), "QUIT", |command| {
             command.arg("-D").arg(data_dir(&self.options.dir)).args(["-p", &self.port.to_string()]);
             command.args(settings.iter().flat_map(|setting| ["-c", setting]));
             command.env("LC_ALL", "C").stdout(Stdio::null()).stderr(Stdio::piped());
@@ -320,7 +320,7 @@ fn prepare_dir(dir: &Path, account: Account) -> Result<()> {
     fs::create_dir_all(dir).with_context(explain)?;
     account.own(dir).with_context(explain)?;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).with_context(explain)?;
-    if !account.reaches(dir) {
+    if !account.wait_for_status(dir) {
         bail!("the account that Postgres runs as cannot reach {}: choose another DATA_DIR", dir.display());
     }
     Ok(())
@@ -331,7 +331,7 @@ async fn initialise(binaries: &Binaries, account: Account, options: &Options) ->
     let [unfinished, password] = ["pgdata.unfinished", "password"].map(|name| options.dir.join(name));
     remove(&unfinished)?;
     write_private(&password, &options.password, account)?;
-    let spawned = guard::spawn(binaries.program("initdb"), "TERM", |command| {
+    let spawned = bound_child::spawn(binaries.program("initdb"), "TERM", |command| {
         command.arg("-D").arg(&unfinished).arg(format!("--pwfile={}", password.display()));
         command.args(["-U", USER, "-E", "UTF8", "--auth=scram-sha-256"]);
         // The same order and case rules on every machine; macOS knows it by its old name only.

@@ -1,4 +1,4 @@
-//! What the api and the worker work with: Postgres and an S3 server.
+//! Postgres and the S3 server of a stack.
 
 use std::{env, sync::Arc};
 
@@ -17,19 +17,19 @@ use super::{
 
 /// The names of the database and of the bucket.
 pub(super) const NAME: &str = "darkroom";
-/// Where the S3 server listens if it can, so that its address is the same every day.
+/// The port of the S3 server if it is free, so that its address usually stays the same.
 const S3_PORT: u16 = 9000;
 
-/// Both, running.
+/// A running Postgres and S3 server.
 pub(super) struct Backends {
     pub(super) database_url: String,
     pub(super) server: Server,
-    /// `None`: the database is somebody else's.
+    /// `None`: `DATABASE_URL` names another server.
     cluster: Option<Cluster>,
 }
 
 impl Backends {
-    /// Starts both. `DATABASE_URL` takes the place of a Postgres of our own.
+    /// Starts both. If `DATABASE_URL` is set, no Postgres is started.
     pub(super) async fn start(data: &Data, api_port: u16, terminal: &Terminal) -> Result<Self> {
         let server = start_bucket(data, api_port).await?;
         let given = env::var("DATABASE_URL").ok().filter(|url| !url.trim().is_empty());
@@ -50,19 +50,19 @@ impl Backends {
         }
     }
 
-    /// Stops both, to be called when nothing uses them any more.
+    /// Stops both. Call it after the services have ended.
     pub(super) async fn stop(self) {
         self.server.stop().await;
         if let Some(mut cluster) = self.cluster {
-            // It can only fail where the process has gone already.
+            // Fails only if the process has exited already.
             let _ = cluster.stop(Stop::Fast).await;
         }
     }
 }
 
 async fn start_bucket(data: &Data, api_port: u16) -> Result<Server> {
-    let usable = |port: &u16| *port != api_port && port::is_free(*port);
-    let port = port_from("S3_PORT")?.or_else(|| Some(S3_PORT).filter(usable));
+    let is_usable = |port: &u16| *port != api_port && port::is_free(*port);
+    let port = port_from("S3_PORT")?.or_else(|| Some(S3_PORT).filter(is_usable));
     let credentials = data.credentials();
     let server = Server::start(bucket::Options {
         root: data.dir().join(BUCKET),
@@ -83,18 +83,18 @@ async fn start_cluster(data: &Data, terminal: &Terminal) -> Result<Cluster> {
         password: data.credentials().postgres_password.clone(),
         durable: true,
         settings: Vec::new(),
-        log: Some(sink(terminal.clone())),
+        log: Some(log_sink(terminal.clone())),
     })
     .await
 }
 
-/// Shows what is wrong with Postgres. What is wrong with a statement, its sender says; and that connections are refused
-/// while it starts or stops is as it should be.
-fn sink(terminal: Terminal) -> LogSink {
+/// Prints warnings and fatal errors of Postgres. Errors of statements are reported by the services, and refused
+/// connections are normal while Postgres starts or stops.
+fn log_sink(terminal: Terminal) -> LogSink {
     Arc::new(move |line| {
         let grave = ["WARNING:", "FATAL:", "PANIC:"].iter().any(|kind| line.starts_with(kind));
         if grave && !line.contains("the database system is") && !line.contains("administrator command") {
-            terminal.say("postgres", line);
+            terminal.print("postgres", line);
         }
     })
 }

@@ -1,4 +1,4 @@
-//! `DATA_DIR`: where everything of a stack lies, and who may use it.
+//! `DATA_DIR`: the directory of a stack, its lock and its credentials.
 
 use std::{
     env,
@@ -12,23 +12,23 @@ use anyhow::{Context as _, Result, bail};
 use darkroom_dev::{account::Account, postgres::random_password};
 use serde::{Deserialize, Serialize};
 
-/// For root, where Postgres' account cannot reach the checkout.
+/// The directory for root if the account of Postgres cannot enter the checkout.
 const FOR_ROOT: &str = "/var/lib/darkroom";
 
-/// The data directory, while it is ours alone.
+/// The data directory, locked by this process.
 pub(super) struct Data {
     dir: PathBuf,
     credentials: Credentials,
-    /// Held as long as the process lives.
+    /// Locked until the process ends.
     _lock: File,
 }
 
-/// Where the S3 server keeps its objects, in the data directory.
+/// Directory of the S3 server's objects, below the data directory.
 pub(super) const BUCKET: &str = "bucket";
-/// Where uploads wait, in the data directory.
+/// Directory of uploads that wait, below the data directory.
 pub(super) const STAGING: &str = "staging";
 
-/// Made once for a data directory, and kept in a file that only its owner reads.
+/// Created once for a data directory, and kept in a file with mode 0600.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Credentials {
     pub(super) postgres_password: String,
@@ -37,18 +37,21 @@ pub(super) struct Credentials {
 }
 
 impl Data {
-    /// Makes the directory if it is not there, and takes it for this process.
+    /// Creates the directory if it is missing, and locks it.
     ///
     /// # Errors
-    /// Another run has it; it cannot be written to.
+    /// Another run has locked the directory, or it cannot be written.
     pub(super) fn open() -> Result<Self> {
         let dir = directory()?;
         let explain = || format!("cannot use {} (choose another directory with DATA_DIR)", dir.display());
-        // As root, Postgres' account has to pass here on its way to its own directory.
-        make(&dir, if Account::for_servers().is_ok_and(|account| account == Account::Own) { 0o700 } else { 0o711 })
-            .with_context(explain)?;
+        // For root, the account of Postgres must be able to pass through this directory.
+        create_dir(
+            &dir,
+            if Account::for_servers().is_ok_and(|account| account == Account::Own) { 0o700 } else { 0o711 },
+        )
+        .with_context(explain)?;
         for private in [BUCKET, STAGING] {
-            make(&dir.join(private), 0o700).with_context(explain)?;
+            create_dir(&dir.join(private), 0o700).with_context(explain)?;
         }
         let lock = private().open(lock_path(&dir)).with_context(explain)?;
         match lock.try_lock() {
@@ -60,7 +63,7 @@ impl Data {
         Ok(Self { dir, credentials, _lock: lock })
     }
 
-    /// Absolute.
+    /// Its absolute path.
     pub(super) fn dir(&self) -> &Path {
         &self.dir
     }
@@ -70,23 +73,24 @@ impl Data {
     }
 }
 
-/// `DATA_DIR`, else `data` here, else [`FOR_ROOT`]. The same for every command with the same environment.
+/// `DATA_DIR`, or `data` below the working directory, or [`FOR_ROOT`]. The same for every command with the same
+/// environment.
 pub(super) fn directory() -> Result<PathBuf> {
     if let Some(dir) = env::var_os("DATA_DIR").filter(|dir| !dir.is_empty()) {
         return Ok(absolute(dir)?);
     }
-    let here = env::current_dir().context("this directory has gone")?;
-    let reachable = Account::for_servers().map_or(true, |account| account.reaches(&here));
+    let here = env::current_dir().context("the working directory does not exist")?;
+    let reachable = Account::for_servers().map_or(true, |account| account.wait_for_status(&here));
     Ok(if reachable { here.join("data") } else { FOR_ROOT.into() })
 }
 
-/// Whether a stack runs on this directory.
+/// Whether a stack runs with this directory.
 pub(super) fn in_use(dir: &Path) -> bool {
     let lock = File::open(lock_path(dir));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
-/// Writes a file that only its owner can read, whole or not at all.
+/// Writes a file with mode 0600 atomically.
 pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     let unfinished = path.with_extension("unfinished");
     let mut file = private().truncate(true).open(&unfinished)?;
@@ -95,8 +99,8 @@ pub(super) fn write_private(path: &Path, text: &str) -> io::Result<()> {
     fs::rename(unfinished, path)
 }
 
-/// Makes a directory that others may enter as `mode` says, unless it is there.
-fn make(dir: &Path, mode: u32) -> io::Result<()> {
+/// Creates a directory with this mode, unless it exists.
+fn create_dir(dir: &Path, mode: u32) -> io::Result<()> {
     if dir.is_dir() {
         return Ok(());
     }

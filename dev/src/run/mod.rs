@@ -20,15 +20,15 @@ pub(crate) use self::stack::{Stack, print_env};
 use self::{
     backends::Backends,
     data::Data,
-    service::{Orders, Service},
+    service::{Service, ServiceControl},
     terminal::Terminal,
 };
 
-/// How long the api may take to report that all it needs is there.
+/// How long the api may take to become ready.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
-/// Starts everything, waits for Ctrl-C, SIGTERM or a fault, and stops everything: first what works, then what it works
-/// with.
+/// Starts everything, waits for Ctrl-C, SIGTERM or a fault, and stops everything: first the services, then Postgres and
+/// the S3 server.
 pub(crate) async fn run() -> Result<ExitCode> {
     let began = Instant::now();
     let mut signals = Signals::listen()?;
@@ -36,41 +36,41 @@ pub(crate) async fn run() -> Result<ExitCode> {
     let services = [Service::find("api")?, Service::find("worker")?];
     let data = Data::open()?;
     let api_port = api_port()?;
-    terminal.say("darkroom", &format!("starting; everything is kept in {}", data.dir().display()));
+    terminal.print("darkroom", &format!("starting; everything is kept in {}", data.dir().display()));
     let mut backends = tokio::select! {
-        // Nothing works with it yet, so starting may be broken off anywhere.
+        // No service uses them yet, so starting can be cancelled at any point.
         _ = signals.next() => return Ok(ExitCode::SUCCESS),
         started = Backends::start(&data, api_port, &terminal) => started?,
     };
     let stack = Stack::new(&data, &backends, api_port, began);
-    let outcome = work(&stack, services, &mut backends, &mut signals, &terminal).await;
+    let outcome = run_services(&stack, services, &mut backends, &mut signals, &terminal).await;
     backends.stop().await;
-    terminal.say("darkroom", "stopped");
+    terminal.print("darkroom", "stopped");
     outcome.map(|()| ExitCode::SUCCESS)
 }
 
 /// Runs the api and the worker until a signal or a fault.
-async fn work(
+async fn run_services(
     stack: &Stack,
     services: [Service; 2],
     backends: &mut Backends,
     signals: &mut Signals,
     terminal: &Terminal,
 ) -> Result<()> {
-    let orders = Arc::new(Orders::default());
+    let control = Arc::new(ServiceControl::default());
     let mut running = JoinSet::new();
     for service in services {
-        running.spawn(service.keep_running(stack.env.clone(), terminal.clone(), Arc::clone(&orders)));
+        running.spawn(service.keep_running(stack.env.clone(), terminal.clone(), Arc::clone(&control)));
     }
     let ready = async {
         wait_until_ready(&stack.api).await?;
-        orders.started();
+        control.set_ready();
         stack.announce(terminal)?;
         std::future::pending::<Result<()>>().await
     };
     let outcome = tokio::select! {
         name = signals.next() => {
-            terminal.say("darkroom", &format!("{name}: stopping; again to stop at once"));
+            terminal.print("darkroom", &format!("{name}: stopping; repeat to stop at once"));
             Ok(())
         }
         reason = backends.ended() => Err(anyhow::anyhow!("Postgres has stopped: {reason}")),
@@ -78,7 +78,7 @@ async fn work(
         failed = ready => failed,
     };
     stack.forget();
-    orders.stop();
+    control.stop();
     let mut ended = Ok(());
     loop {
         tokio::select! {
@@ -86,25 +86,25 @@ async fn work(
                 Some(result) => ended = ended.and(result?),
                 None => break,
             },
-            _ = signals.next() => orders.kill(),
+            _ = signals.next() => control.kill(),
         }
     }
     outcome.and(ended)
 }
 
-/// Asks the api until it says that it, Postgres, the bucket and staging are ready.
+/// Polls `/readyz` until the api, Postgres, the bucket and staging are ready.
 async fn wait_until_ready(api: &str) -> Result<()> {
     let deadline = Instant::now() + READY_LIMIT;
     let http = http::client();
     loop {
         let answer = http.get(format!("{api}/readyz")).timeout(Duration::from_secs(5)).send().await;
-        let told = match answer {
+        let problem = match answer {
             Ok(answer) if answer.status().is_success() => return Ok(()),
             Ok(answer) => answer.text().await.unwrap_or_default(),
             Err(_) => "it does not answer".to_owned(),
         };
         if Instant::now() > deadline {
-            bail!("the api is not ready after {} s: {told}", READY_LIMIT.as_secs());
+            bail!("the api is not ready after {} s: {problem}", READY_LIMIT.as_secs());
         }
         sleep(Duration::from_millis(50)).await;
     }
@@ -132,7 +132,7 @@ fn port_from(variable: &str) -> Result<Option<u16>> {
     }
 }
 
-/// What asks us to stop.
+/// The signals that stop the stack.
 struct Signals {
     interrupt: Signal,
     terminate: Signal,
@@ -153,7 +153,7 @@ impl Signals {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",
             _ = self.terminate.recv() => "SIGTERM",
-            _ = self.hangup.recv() => "the terminal has gone",
+            _ = self.hangup.recv() => "the terminal was closed",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A child process of the stack: started, listened to, started again when it fails, and stopped.
+//! A service of the stack: starts the process, prints its output, restarts it when it fails, and stops it.
 
 use std::{
     env,
@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use darkroom_dev::guard::{self, Guarded};
+use darkroom_dev::bound_child::{self, BoundChild};
 use rustix::process::Signal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
@@ -23,46 +23,46 @@ use tokio_util::sync::CancellationToken;
 
 use super::terminal::Terminal;
 
-/// How long running work may go on after Ctrl-C, in seconds, unless `DRAIN_SECONDS` says otherwise: nobody waits for half
-/// a minute in a terminal, and what is cut off runs again at the next start.
+/// How long running work may continue after Ctrl-C, in seconds, unless `DRAIN_SECONDS` is set. Shorter than the default
+/// of the service, because a person waits; interrupted jobs run again at the next start.
 const DRAIN: u64 = 5;
 
-/// Settings that the stack makes itself. Where the surroundings have others, they belong to another bucket.
+/// Variables that are not passed on: in the caller's environment they belong to another bucket.
 const NOT_INHERITED: [&str; 3] = ["AWS_SESSION_TOKEN", "SIGNING_ENDPOINT_URL", "PUBLIC_BUCKET_URL"];
 
-/// What all services are told.
+/// Controls all services.
 #[derive(Default)]
-pub(super) struct Orders {
-    started: AtomicBool,
+pub(super) struct ServiceControl {
+    ready: AtomicBool,
     stop: CancellationToken,
     kill: CancellationToken,
 }
 
-impl Orders {
-    /// The stack has been ready: from now on a service that ends is started again.
-    pub(super) fn started(&self) {
-        self.started.store(true, Ordering::Relaxed);
+impl ServiceControl {
+    /// The stack is ready. From now on a service that ends is restarted.
+    pub(super) fn set_ready(&self) {
+        self.ready.store(true, Ordering::Relaxed);
     }
 
-    /// Finish what runs, and end.
+    /// Stops the services after their running work.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// End now.
+    /// Kills the services.
     pub(super) fn kill(&self) {
         self.kill.cancel();
     }
 }
 
-/// One of our binaries.
+/// The api or the worker.
 pub(super) struct Service {
     name: &'static str,
     program: PathBuf,
 }
 
 impl Service {
-    /// Looks for `darkroom-<name>` beside this program.
+    /// Finds `darkroom-<name>` in the directory of this program.
     pub(super) fn find(name: &'static str) -> Result<Self> {
         let file = format!("darkroom-{name}");
         let program = env::current_exe().context("cannot find this program's own file")?.with_file_name(&file);
@@ -75,31 +75,31 @@ impl Service {
         Ok(Self { name, program })
     }
 
-    /// Runs it until it is told to stop.
+    /// Runs the service until it is stopped.
     ///
-    /// One that ends by itself is started again, as any supervisor would do: jobs and uploads outlive their processes,
-    /// and here one can watch it. Before the stack was ever ready that would help nobody, so then it is an error.
+    /// A service that ends by itself is restarted, as a process supervisor does. Before the stack is ready it is an
+    /// error instead, because the service would most likely fail again.
     pub(super) async fn keep_running(
         self,
         settings: Vec<(&'static str, String)>,
         terminal: Terminal,
-        orders: Arc<Orders>,
+        control: Arc<ServiceControl>,
     ) -> Result<()> {
         loop {
             let mut output = JoinSet::new();
             let mut child = self.start(&settings, &terminal, &mut output)?;
             let status = tokio::select! {
                 status = child.process.wait() => status?,
-                () = orders.stop.cancelled() => return self.end(child, output, &terminal, &orders).await,
+                () = control.stop.cancelled() => return self.end(child, output, &terminal, &control).await,
             };
-            heard(output).await;
-            if !orders.started.load(Ordering::Relaxed) {
-                bail!("the {} does not start ({status}); its last words are above", self.name);
+            finish_output(output).await;
+            if !control.ready.load(Ordering::Relaxed) {
+                bail!("the {} does not start ({status}); its output is above", self.name);
             }
-            terminal.say("darkroom", &format!("the {} has ended ({status}); it is started again in 1 s", self.name));
+            terminal.print("darkroom", &format!("the {} has ended ({status}); it is started again in 1 s", self.name));
             tokio::select! {
                 () = sleep(Duration::from_secs(1)) => {}
-                () = orders.stop.cancelled() => return Ok(()),
+                () = control.stop.cancelled() => return Ok(()),
             }
         }
     }
@@ -109,8 +109,8 @@ impl Service {
         settings: &[(&'static str, String)],
         terminal: &Terminal,
         output: &mut JoinSet<()>,
-    ) -> Result<Guarded> {
-        let spawned = guard::spawn(&self.program, "TERM", |command| {
+    ) -> Result<BoundChild> {
+        let spawned = bound_child::spawn(&self.program, "TERM", |command| {
             for name in NOT_INHERITED {
                 command.env_remove(name);
             }
@@ -125,40 +125,46 @@ impl Service {
         });
         let mut child = spawned.with_context(|| format!("cannot run {}", self.program.display()))?;
         if let Some(id) = child.process.id() {
-            terminal.say("darkroom", &format!("the {} is process {id}", self.name));
+            terminal.print("darkroom", &format!("the {} is process {id}", self.name));
         }
         if let (Some(stdout), Some(stderr)) = (child.process.stdout.take(), child.process.stderr.take()) {
-            output.spawn(pass_on(stdout, self.name, terminal.clone()));
-            output.spawn(pass_on(stderr, self.name, terminal.clone()));
+            output.spawn(print_lines(stdout, self.name, terminal.clone()));
+            output.spawn(print_lines(stderr, self.name, terminal.clone()));
         }
         Ok(child)
     }
 
-    async fn end(self, mut child: Guarded, output: JoinSet<()>, terminal: &Terminal, orders: &Orders) -> Result<()> {
+    async fn end(
+        self,
+        mut child: BoundChild,
+        output: JoinSet<()>,
+        terminal: &Terminal,
+        control: &ServiceControl,
+    ) -> Result<()> {
         let drain = env::var("DRAIN_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(DRAIN);
         child.signal(Signal::TERM);
         let gone: Option<ExitStatus> = tokio::select! {
             ended = timeout(Duration::from_secs(drain.saturating_add(3)), child.process.wait()) => ended.ok().transpose()?,
-            () = orders.kill.cancelled() => None,
+            () = control.kill.cancelled() => None,
         };
         if gone.is_none() {
-            terminal.say("darkroom", &format!("the {} is killed", self.name));
+            terminal.print("darkroom", &format!("the {} is killed", self.name));
             child.signal(Signal::KILL);
             child.process.wait().await?;
         }
-        heard(output).await;
+        finish_output(output).await;
         Ok(())
     }
 }
 
-async fn pass_on(from: impl AsyncRead + Unpin, name: &'static str, terminal: Terminal) {
+async fn print_lines(from: impl AsyncRead + Unpin, name: &'static str, terminal: Terminal) {
     let mut lines = BufReader::new(from).split(b'\n');
     while let Ok(Some(line)) = lines.next_segment().await {
-        terminal.say(name, &String::from_utf8_lossy(&line));
+        terminal.print(name, &String::from_utf8_lossy(&line));
     }
 }
 
-/// Waits until all that a process has said is shown; a grandchild may hold its output open.
-async fn heard(output: JoinSet<()>) {
+/// Waits until the output of a process is printed, at most 1 s: a grandchild may keep the pipe open.
+async fn finish_output(output: JoinSet<()>) {
     let _ = timeout(Duration::from_secs(1), output.join_all()).await;
 }

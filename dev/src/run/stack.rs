@@ -1,4 +1,4 @@
-//! A running stack as others see it: addresses and settings, kept in `DATA_DIR/stack.json` while it runs.
+//! The addresses and settings of a running stack, in `DATA_DIR/stack.json` while it runs.
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -13,7 +13,7 @@ use super::{
     terminal::Terminal,
 };
 
-/// Its settings, as every process that joins it needs them.
+/// The settings of a stack, for every process that uses it.
 pub(crate) struct Stack {
     /// `http://127.0.0.1:<port>`
     pub(crate) api: String,
@@ -23,7 +23,7 @@ pub(crate) struct Stack {
     began: Instant,
 }
 
-/// What is in the file.
+/// The content of the file.
 #[derive(Serialize, Deserialize)]
 struct Saved {
     api: String,
@@ -47,7 +47,7 @@ impl Stack {
         Self { api: format!("http://{address}"), env, file: data.dir().join("stack.json"), staging, began }
     }
 
-    /// Says that it is ready and where, to people and to the other commands.
+    /// Prints the addresses, and saves them for the other commands.
     pub(super) fn announce(&self, terminal: &Terminal) -> Result<()> {
         let env = self.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let saved = Saved { api: self.api.clone(), env };
@@ -55,7 +55,7 @@ impl Stack {
             .with_context(|| format!("cannot write {}", self.file.display()))?;
         let value = |wanted| self.env.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value.as_str());
         let api = &self.api;
-        terminal.say("darkroom", &format!("ready after {:.1} s", self.began.elapsed().as_secs_f64()));
+        terminal.print("darkroom", &format!("ready after {:.1} s", self.began.elapsed().as_secs_f64()));
         for (what, place) in [
             ("Swagger UI", format!("{api}/docs")),
             ("OpenAPI", format!("{api}/openapi.yaml")),
@@ -64,18 +64,18 @@ impl Stack {
             ("staging", self.staging.display().to_string()),
             ("next", "`make demo` and `make env` in another terminal; Ctrl-C stops everything".to_owned()),
         ] {
-            terminal.say("darkroom", &format!("  {what:10}  {place}"));
+            terminal.print("darkroom", &format!("  {what:10}  {place}"));
         }
         Ok(())
     }
 
-    /// It is no longer there for others.
+    /// Removes the saved addresses.
     pub(super) fn forget(&self) {
-        // What is left of it is not believed without the lock.
+        // A file that remains is ignored without the lock.
         let _ = fs::remove_file(&self.file);
     }
 
-    /// The api of the running stack.
+    /// URL of the running stack's api.
     pub(crate) fn running_api() -> Result<String> {
         Ok(running()?.api)
     }

@@ -1,32 +1,32 @@
-//! Lines of several programs in one terminal.
+//! The output of several programs in one terminal.
 
 use std::{
     env,
     io::{IsTerminal as _, Write as _},
 };
 
-/// Writes whole lines, each after the name of who says it.
+/// Prints lines, each with the name of its program.
 #[derive(Clone)]
 pub(super) struct Terminal {
     colour: bool,
 }
 
 impl Terminal {
-    /// In colour where a person looks on and has not asked for none (<https://no-color.org>).
+    /// In colour if stdout is a terminal and `NO_COLOR` is not set (<https://no-color.org>).
     pub(super) fn new() -> Self {
         let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Self { colour: std::io::stdout().is_terminal() && !refused }
     }
 
-    /// Whether what is said may have colours.
+    /// Whether lines have colours.
     pub(super) fn colour(&self) -> bool {
         self.colour
     }
 
-    /// One line.
-    pub(super) fn say(&self, name: &str, text: &str) {
+    /// Prints one line.
+    pub(super) fn print(&self, name: &str, text: &str) {
         let mut out = std::io::stdout().lock();
-        // Where nobody reads on, the stack goes on; it is stopped by a signal.
+        // A closed stdout does not stop the stack; a signal does.
         let _ = match (self.colour, name) {
             (false, _) => writeln!(out, "{name:8} | {text}"),
             (true, "darkroom") => writeln!(out, "\x1b[1m{name:8} |\x1b[0m {text}"),

@@ -1,4 +1,4 @@
-//! What a test asks for first: a database, a bucket and an HTTP client of its own, or a whole [`stack`].
+//! Fixtures of tests: a new database, a new bucket, an HTTP client, or a whole [`stack`].
 
 pub mod stack;
 
@@ -37,20 +37,19 @@ pub async fn database() -> String {
     url.into()
 }
 
-/// An S3 server with one empty bucket, on a port of its own. Its objects are removed when it is dropped.
+/// An S3 server with one bucket, on a port of its own. Dropping it removes the objects.
 #[derive(Debug)]
 pub struct Bucket {
-    /// The server. Take it out (`into_parts`) to stop it and start it again.
+    /// The server. To stop and restart it, take it out with [`Self::into_parts`].
     pub server: Server,
-    /// Holds the objects.
+    /// The directory of the objects.
     pub dir: TempDir,
     /// The bucket's name.
     pub name: String,
 }
 
 impl Bucket {
-    /// The settings that lead to this bucket, as environment variables for a child process, or for
-    /// `Settings::read(&|name| …)`.
+    /// The settings of this bucket, as environment variables.
     pub fn env(&self) -> [(&'static str, String); 5] {
         [
             ("BUCKET_URL", format!("s3://{}", self.name)),
@@ -61,17 +60,17 @@ impl Bucket {
         ]
     }
 
-    /// For a test that takes the bucket away: `server.stop()` returns what `Server::start` brings it back with. Keep the
-    /// directory, or the objects go.
+    /// The server and the directory, for tests that stop and restart the server: `server.stop()` returns the options
+    /// for `Server::start`. Dropping the directory removes the objects.
     pub fn into_parts(self) -> (Server, TempDir) {
         (self.server, self.dir)
     }
 }
 
-/// A new S3 server with one empty bucket, in the runtime of the calling test.
+/// A new S3 server with one empty bucket, in the tokio runtime of the calling test.
 ///
 /// # Panics
-/// Where it cannot be started.
+/// The server cannot be started.
 pub async fn bucket() -> Bucket {
     let dir = tempfile::Builder::new().prefix("darkroom-").tempdir().expect("a temporary directory");
     let options = Options {

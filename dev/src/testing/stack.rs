@@ -1,4 +1,4 @@
-//! An api and workers as real processes, on a database and a bucket of their own.
+//! An api and workers as real processes, with their own database and bucket.
 
 #![allow(clippy::missing_panics_doc, clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
@@ -14,37 +14,37 @@ use tokio::{process::Command, time::Instant};
 
 use super::{Bucket, bucket, database, http};
 use crate::{
-    guard::{self, Guarded},
+    bound_child::{self, BoundChild},
     port,
 };
 
-/// Longest wait for a condition. Only a broken program meets it: nothing is asserted about time.
-const PATIENCE: Duration = Duration::from_mins(2);
+/// Maximum wait for a condition. No test asserts that something takes less time.
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-/// The directory of uploads, or their prefix in the bucket.
+/// Name of the directory of uploads, or their prefix in the bucket.
 const STAGING: &str = "staging";
 
-/// What a stack is made of, where it is not the usual.
+/// Options of a stack.
 #[derive(Debug, Default)]
 pub struct Setup {
-    /// So many workers.
+    /// Number of workers.
     pub workers: usize,
     /// The URL of an empty database; `None`: a new one on the test run's cluster.
     pub database: Option<String>,
     /// Where uploads wait; `None`: a directory beside the bucket.
     pub staging: Option<PathBuf>,
-    /// Uploads wait in the bucket of the renditions instead.
+    /// Whether uploads wait in the bucket of the renditions instead.
     pub staging_in_bucket: bool,
-    /// Settings of api and workers, in place of the usual ones.
+    /// Settings of the api and the workers, in place of the defaults of tests.
     pub settings: Vec<(&'static str, String)>,
 }
 
-/// An api and workers, and what they work on. All of it goes when this is dropped.
+/// An api and workers with their database and bucket. Dropping it stops the processes and removes the data.
 #[derive(Debug)]
 pub struct Stack {
-    /// The api's.
+    /// URL of the api.
     pub url: String,
-    /// The database's.
+    /// URL of the database.
     pub database: String,
     /// A client for the api.
     pub http: reqwest::Client,
@@ -54,29 +54,29 @@ pub struct Stack {
     pub bucket: Bucket,
     env: Vec<(&'static str, String)>,
     /// The api.
-    pub api: Guarded,
+    pub api: BoundChild,
     /// The workers.
-    pub workers: Vec<Guarded>,
+    pub workers: Vec<BoundChild>,
 }
 
-/// What became of an upload.
+/// The answer to an upload.
 #[derive(Debug)]
-pub enum Offer {
-    /// `202`: the image, as the api told it.
+pub enum UploadAnswer {
+    /// `202`: the image in the answer.
     Accepted(Value),
-    /// Another answer: its status and its problem document.
+    /// Another status, with the problem document.
     Refused(StatusCode, Value),
-    /// The connection broke before an answer came.
+    /// The connection broke before the answer.
     Broken,
 }
 
 impl Stack {
-    /// Starts an api and so many workers, and waits until the api is ready.
+    /// Starts an api and this number of workers, and waits until the api is ready.
     pub async fn start(workers: usize) -> Self {
         Self::start_with(Setup { workers, ..Setup::default() }).await
     }
 
-    /// The same, made to measure.
+    /// Starts a stack with these options, and waits until the api is ready.
     pub async fn start_with(setup: Setup) -> Self {
         let bucket = bucket().await;
         let bind = format!("127.0.0.1:{}", port::free().unwrap());
@@ -111,7 +111,7 @@ impl Stack {
             api,
             workers: Vec::new(),
         };
-        stack.api_is_ready().await;
+        stack.wait_for_ready_api().await;
         for _ in 0..setup.workers {
             stack.start_worker();
         }
@@ -123,24 +123,25 @@ impl Stack {
         self.workers.push(self.new_worker(&[]));
     }
 
-    /// A worker that is the caller's to keep, with these variables in its environment besides.
+    /// Starts a worker that the caller keeps, with these additional environment variables.
     #[must_use]
-    pub fn new_worker(&self, more: &[(&'static str, String)]) -> Guarded {
+    pub fn new_worker(&self, more: &[(&'static str, String)]) -> BoundChild {
         spawn("darkroom-worker", &[], &[self.env.as_slice(), more].concat())
     }
 
-    /// Starts an api in the place of one that has ended.
+    /// Starts the api again after it has ended.
     pub async fn restart_api(&mut self) {
         self.api = spawn("darkroom-api", &[], &self.env);
-        self.api_is_ready().await;
+        self.wait_for_ready_api().await;
     }
 
-    /// Runs a command of the worker to its end.
+    /// Runs a command of `darkroom-worker` and returns its exit status.
     pub async fn worker_command(&self, arguments: &[&str]) -> ExitStatus {
         spawn("darkroom-worker", arguments, &self.env).process.wait().await.unwrap()
     }
 
-    /// What the worker's command says of its failure, with these variables in its environment besides.
+    /// Runs a command of `darkroom-worker` that must fail, with these additional environment variables. Returns its
+    /// stderr.
     pub async fn failing_worker_command(&self, arguments: &[&str], more: &[(&'static str, String)]) -> String {
         let mut command = Command::new(binary("darkroom-worker"));
         command.args(arguments).env_clear().envs(self.env.iter().cloned()).envs(more.iter().cloned());
@@ -149,7 +150,7 @@ impl Stack {
         String::from_utf8_lossy(&output.stderr).into_owned()
     }
 
-    /// What `darkroom-worker queue …` says, in JSON.
+    /// Runs `darkroom-worker queue --json …` and returns its output.
     pub async fn queue_command(&self, arguments: &[&str]) -> Value {
         let arguments = [&["queue", "--json"], arguments].concat();
         let mut command = Command::new(binary("darkroom-worker"));
@@ -159,7 +160,7 @@ impl Stack {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    async fn api_is_ready(&self) {
+    async fn wait_for_ready_api(&self) {
         eventually("the api is ready", async || {
             let answer = self.http.get(format!("{}/readyz", self.url)).send().await;
             answer.is_ok_and(|answer| answer.status() == StatusCode::OK).then_some(())
@@ -168,27 +169,27 @@ impl Stack {
     }
 
     /// Uploads a picture with these form fields.
-    pub async fn offer(&self, picture: Vec<u8>, fields: &[(&'static str, &str)]) -> Offer {
+    pub async fn upload_once(&self, picture: Vec<u8>, fields: &[(&'static str, &str)]) -> UploadAnswer {
         let mut form = multipart::Form::new().part("file", multipart::Part::bytes(picture).file_name("picture"));
         for (name, value) in fields {
             form = form.text(*name, (*value).to_owned());
         }
         let answer = self.http.post(format!("{}/v1/images", self.url)).multipart(form).send().await;
-        let Ok(answer) = answer else { return Offer::Broken };
+        let Ok(answer) = answer else { return UploadAnswer::Broken };
         let status = answer.status();
         match answer.json().await {
-            Ok(image) if status == StatusCode::ACCEPTED => Offer::Accepted(image),
-            Ok(problem) => Offer::Refused(status, problem),
-            Err(_) => Offer::Broken,
+            Ok(image) if status == StatusCode::ACCEPTED => UploadAnswer::Accepted(image),
+            Ok(problem) => UploadAnswer::Refused(status, problem),
+            Err(_) => UploadAnswer::Broken,
         }
     }
 
-    /// Uploads a picture that is to be accepted; `None` where the connection broke before an answer came.
+    /// Uploads a picture that must be accepted; `None` if the connection broke before the answer.
     pub async fn try_upload(&self, picture: Vec<u8>, fields: &[(&'static str, &str)]) -> Option<Value> {
-        match self.offer(picture, fields).await {
-            Offer::Accepted(image) => Some(image),
-            Offer::Broken => None,
-            Offer::Refused(status, problem) => panic!("{status}: {problem}"),
+        match self.upload_once(picture, fields).await {
+            UploadAnswer::Accepted(image) => Some(image),
+            UploadAnswer::Broken => None,
+            UploadAnswer::Refused(status, problem) => panic!("{status}: {problem}"),
         }
     }
 
@@ -197,17 +198,17 @@ impl Stack {
         id(&self.try_upload(picture, fields).await.expect("an answer"))
     }
 
-    /// What the api says of an image; `None`: there is none.
+    /// An image by the api; `None`: there is none.
     pub async fn image(&self, id: &str) -> Option<Value> {
         let answer = self.http.get(format!("{}/v1/images/{id}", self.url)).send().await.unwrap();
         (answer.status() != StatusCode::NOT_FOUND).then_some(answer.json().await.unwrap())
     }
 
     /// Waits until an image has this status.
-    pub async fn reaches(&self, id: &str, status: &str) -> Value {
+    pub async fn wait_for_status(&self, id: &str, status: &str) -> Value {
         eventually(&format!("{id} is {status}"), async || {
             let image = self.image(id).await?;
-            assert!(image["status"] == status || !is_finished(&image), "{id} is not to be {status}: {image}");
+            assert!(image["status"] == status || !is_finished(&image), "{id} must become {status}: {image}");
             (image["status"] == status).then_some(image)
         })
         .await
@@ -224,7 +225,7 @@ impl Stack {
         }
     }
 
-    /// Fetches a rendition through the api, as a browser would: by its name, along the redirect.
+    /// Fetches a rendition by its name through the redirect of the api. Returns its content type and bytes.
     pub async fn fetch(&self, id: &str, name: &str) -> (String, Vec<u8>) {
         let url = format!("{}/v1/images/{id}/renditions/{name}", self.url);
         let answer = self.http.get(url).send().await.unwrap();
@@ -233,9 +234,9 @@ impl Stack {
         (kind, answer.bytes().await.unwrap().to_vec())
     }
 
-    /// Files in staging, drafts among them.
+    /// Files in staging, including drafts.
     pub fn staged(&self) -> Vec<PathBuf> {
-        // An S3 server keeps its own notes beside the objects.
+        // s3s-fs keeps metadata in hidden files beside the objects.
         files(&self.staging).into_iter().filter(|path| !is_hidden(path)).collect()
     }
 
@@ -246,13 +247,13 @@ impl Stack {
         objects
     }
 
-    /// Waits until staging is empty: the staged file goes after the commit that makes an image ready.
-    pub async fn staging_is_empty(&self) {
+    /// Waits until staging is empty. The staged file is removed after the commit that makes an image ready.
+    pub async fn wait_for_empty_staging(&self) {
         eventually("staging is empty", async || self.staged().is_empty().then_some(())).await;
     }
 }
 
-/// The id in an answer of the api.
+/// The id of an image in an answer of the api.
 pub fn id(image: &Value) -> String {
     image["id"].as_str().expect("an id").to_owned()
 }
@@ -261,14 +262,14 @@ fn is_finished(image: &Value) -> bool {
     image["status"] == "ready" || image["status"] == "failed"
 }
 
-/// Polls until there is something.
+/// Polls until `condition` returns a value, at most 2 minutes.
 pub async fn eventually<T>(what: &str, mut condition: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(value) = condition().await {
             return value;
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        assert!(Instant::now() < deadline, "timed out waiting until {what}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -279,19 +280,19 @@ fn is_hidden(path: &Path) -> bool {
 
 fn files(below: &Path) -> Vec<PathBuf> {
     let Ok(entries) = std::fs::read_dir(below) else { return Vec::new() };
-    // A file may go while we look.
+    // A file may be removed after its directory was listed.
     let paths = entries.flatten().map(|entry| entry.path());
     paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
-/// Beside the test binary's folder: `cargo test --workspace` builds all binaries before it runs a test.
+/// A binary of the workspace, which `cargo test --workspace` builds before it runs a test.
 fn binary(name: &str) -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name)
 }
 
-fn spawn(name: &str, arguments: &[&str], env: &[(&'static str, String)]) -> Guarded {
+fn spawn(name: &str, arguments: &[&str], env: &[(&'static str, String)]) -> BoundChild {
     let path = binary(name);
-    let spawned = guard::spawn(&path, "KILL", |command| {
+    let spawned = bound_child::spawn(&path, "KILL", |command| {
         command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
         command.envs(env.iter().cloned()).stdout(Stdio::null());
     });

@@ -1,4 +1,4 @@
-//! An S3 server that is away, slow, or answers nonsense.
+//! Faults of the S3 server: unreachable, slow, wrong answers.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use darkroom_dev::{bucket::Fault, testing::stack::Setup};
 use reqwest::StatusCode;
 use tokio::time::sleep;
 
-use crate::trial::Trial;
+use crate::harness::ChaosTest;
 
 const FAULTS: [Fault; 5] = [
     Fault::Down,
@@ -17,35 +17,34 @@ const FAULTS: [Fault; 5] = [
 ];
 
 #[tokio::test]
-async fn every_fault_of_the_bucket_is_outlasted() {
-    let mut trial = Trial::start(Setup { workers: 2, ..Setup::default() }).await;
+async fn images_become_ready_after_every_fault_of_the_bucket() {
+    let mut test = ChaosTest::start(Setup { workers: 2, ..Setup::default() }).await;
     for fault in FAULTS {
-        let failures = "(SELECT coalesce(sum(jsonb_array_length(errors)), 0) FROM apalis.jobs)";
-        let before: i64 = trial.value(failures).await;
-        trial.stack.bucket.server.fail(fault);
-        trial.upload_many(6).await;
+        let errors = test.db.errors().await;
+        test.stack.bucket.server.inject(fault);
+        test.upload_many(6).await;
         match fault {
             Fault::Slow(_) => {}
-            _ => trial.until(&format!("{failures} > {before}")).await,
+            _ => test.db.wait_for_more_errors_than(errors).await,
         }
-        trial.stack.bucket.server.fail(None);
-        trial.upload_many(2).await;
+        test.stack.bucket.server.inject(None);
+        test.upload_many(2).await;
     }
-    trial.verdict().await;
+    test.assert_invariants().await;
 }
 
 #[tokio::test]
 #[ignore = "takes half a minute: make chaos"]
-async fn every_fault_of_a_bucket_that_is_staging_too_is_outlasted() {
-    let mut trial = Trial::start(Setup { workers: 2, staging_in_bucket: true, ..Setup::default() }).await;
+async fn images_become_ready_after_every_fault_of_a_bucket_that_is_also_staging() {
+    let mut test = ChaosTest::start(Setup { workers: 2, staging_in_bucket: true, ..Setup::default() }).await;
     for fault in FAULTS {
-        let mend = async {
+        let inject = async {
             sleep(Duration::from_millis(200)).await;
-            trial.stack.bucket.server.fail(fault);
+            test.stack.bucket.server.inject(fault);
             sleep(Duration::from_secs(2)).await;
-            trial.stack.bucket.server.fail(None);
+            test.stack.bucket.server.inject(None);
         };
-        tokio::join!(mend, trial.upload_many(20));
+        tokio::join!(inject, test.upload_many(20));
     }
-    trial.verdict().await;
+    test.assert_invariants().await;
 }

@@ -1,4 +1,4 @@
-//! Connections to Postgres that break, or cannot be had.
+//! Connections to Postgres that break, or that Postgres refuses.
 
 use std::time::{Duration, Instant};
 
@@ -7,57 +7,56 @@ use rand::RngExt as _;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::sleep;
 
-use crate::trial::{Trial, dice};
-
-/// Ends every connection of the api and the workers, the listeners' among them.
-const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE datname = current_database() AND application_name LIKE 'darkroom%'";
+use crate::{
+    database::terminate_connections,
+    harness::{ChaosTest, seeded_rng},
+};
 
 #[tokio::test]
 async fn connections_terminated_again_and_again_lose_nothing() {
-    let mut dice = dice();
-    let mut trial = Trial::start(Setup { workers: 2, ..Setup::default() }).await;
+    let mut rng = seeded_rng();
+    let mut test = ChaosTest::start(Setup { workers: 2, ..Setup::default() }).await;
     let terminate = async {
         for _ in 0..12 {
-            sleep(Duration::from_millis(dice.random_range(50..600))).await;
-            // On a busy machine nobody may be back yet.
-            while sqlx::query_scalar::<_, i64>(TERMINATE).fetch_one(&trial.pool).await.unwrap() == 0 {
+            sleep(Duration::from_millis(rng.random_range(50..600))).await;
+            // On a busy machine no process may have reconnected yet.
+            while terminate_connections(&test.db.pool).await == 0 {
                 sleep(Duration::from_millis(10)).await;
             }
         }
     };
-    tokio::join!(terminate, trial.upload_many(150));
-    trial.verdict().await;
+    tokio::join!(terminate, test.upload_many(150));
+    test.assert_invariants().await;
 }
 
 #[tokio::test]
-async fn a_server_without_a_free_connection_is_waited_for() {
+async fn processes_wait_for_a_free_connection() {
     let cluster = Cluster::throwaway_with(false, vec!["max_connections=60".to_owned()]).await.unwrap();
     let database = Some(cluster.create_database("chaos").await.unwrap());
-    let mut trial = Trial::start(Setup { workers: 2, database, ..Setup::default() }).await;
-    trial.upload_many(20).await;
+    let mut test = ChaosTest::start(Setup { workers: 2, database, ..Setup::default() }).await;
+    test.upload_many(20).await;
     let hog = async {
         let mut taken = Vec::new();
         let mut full_since: Option<Instant> = None;
         while full_since.is_none_or(|since| since.elapsed() < Duration::from_secs(4)) {
-            if let Ok(connection) = PgConnection::connect(&trial.stack.database).await {
+            if let Ok(connection) = PgConnection::connect(&test.stack.database).await {
                 taken.push(connection);
             } else {
-                // All others are taken, and now those of the stack, too.
+                // The test has all free connections. This frees those of the stack, and the loop takes them too.
                 full_since.get_or_insert_with(Instant::now);
-                sqlx::query(TERMINATE).execute(&mut taken[0]).await.unwrap();
+                terminate_connections(&mut taken[0]).await;
             }
         }
     };
-    tokio::join!(hog, trial.upload_many(60));
-    trial.verdict().await;
+    tokio::join!(hog, test.upload_many(60));
+    test.assert_invariants().await;
 }
 
 #[tokio::test]
 #[ignore = "takes half a minute: make chaos"]
-async fn more_jobs_than_connections_take_turns() {
+async fn more_jobs_than_connections_share_them() {
     let few = vec![("DATABASE_CONNECTIONS", "2".to_owned()), ("WORKER_CONCURRENCY", "16".to_owned())];
-    let mut trial = Trial::start(Setup { workers: 2, settings: few, ..Setup::default() }).await;
-    trial.upload_many(150).await;
-    trial.verdict().await;
+    let mut test = ChaosTest::start(Setup { workers: 2, settings: few, ..Setup::default() }).await;
+    test.upload_many(150).await;
+    test.assert_invariants().await;
 }

@@ -1,12 +1,12 @@
-//! Workers die at random, again and again.
+//! Workers that are killed at random.
 
 use std::time::Duration;
 
-use darkroom_dev::{guard::Guarded, testing::stack::Setup};
+use darkroom_dev::{bound_child::BoundChild, testing::stack::Setup};
 use rand::{RngExt as _, rngs::StdRng};
 use tokio::{sync::oneshot, time::timeout};
 
-use crate::trial::{Trial, dice};
+use crate::harness::{ChaosTest, seeded_rng};
 
 const WORKERS: usize = 3;
 
@@ -22,26 +22,26 @@ async fn two_thousand_images_survive_workers_killed_at_random() {
 }
 
 async fn survives_kills(images: usize) {
-    let mut dice = dice();
-    // They are innocent of these deaths, and none is to be suspected.
+    let mut rng = seeded_rng();
+    // The jobs do not cause these crashes and must not be quarantined for them.
     let settings = vec![("MAX_CRASHES", "20".to_owned())];
-    let mut trial = Trial::start(Setup { settings, ..Setup::default() }).await;
-    let mut workers: Vec<Guarded> = (0..WORKERS).map(|_| trial.stack.new_worker(&[])).collect();
+    let mut test = ChaosTest::start(Setup { settings, ..Setup::default() }).await;
+    let mut workers: Vec<BoundChild> = (0..WORKERS).map(|_| test.stack.new_worker(&[])).collect();
     let (finished, until) = oneshot::channel();
-    tokio::join!(kill(&trial, &mut workers, &mut dice, until), async {
-        trial.upload_many(images).await;
-        trial.finished(images).await;
+    tokio::join!(kill(&test, &mut workers, &mut rng, until), async {
+        test.upload_many(images).await;
+        test.db.wait_for_finished(images).await;
         finished.send(()).unwrap();
     });
-    trial.stack.workers = workers;
-    trial.verdict().await;
+    test.stack.workers = workers;
+    test.assert_invariants().await;
 }
 
-/// Kills one worker after another, each at a random moment, and starts another in its place.
-async fn kill(trial: &Trial, workers: &mut [Guarded], dice: &mut StdRng, mut until: oneshot::Receiver<()>) {
-    while timeout(Duration::from_millis(dice.random_range(200..1500)), &mut until).await.is_err() {
-        let victim = &mut workers[dice.random_range(0..WORKERS)];
+/// Kills workers at random moments, and starts a new one in place of each.
+async fn kill(test: &ChaosTest, workers: &mut [BoundChild], rng: &mut StdRng, mut until: oneshot::Receiver<()>) {
+    while timeout(Duration::from_millis(rng.random_range(200..1500)), &mut until).await.is_err() {
+        let victim = &mut workers[rng.random_range(0..WORKERS)];
         victim.process.kill().await.unwrap();
-        *victim = trial.stack.new_worker(&[]);
+        *victim = test.stack.new_worker(&[]);
     }
 }

@@ -1,19 +1,20 @@
-//! Faults, while real processes work: killed and frozen workers, a Postgres and an S3 server that go away, full disks,
-//! wrong clocks. After each, [`trial::Trial::verdict`] looks at everything that was promised.
+//! Tests with faults while real processes work: killed and frozen workers, outages of Postgres and the S3 server, full
+//! disks, wrong clocks. After each, [`harness::ChaosTest::assert_invariants`] checks every promise of the service.
 //!
-//! What takes long is ignored here and run by `make chaos`. Random choices come from a seed that a failure prints;
-//! `CHAOS_SEED=… make chaos` makes them again.
+//! Long tests are ignored and run by `make chaos`. Random choices come from a seed that is printed;
+//! `CHAOS_SEED=… make chaos` repeats them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod blocked_vacuum;
 mod bucket;
 mod burst;
 mod clock;
 mod connections;
+mod database;
 mod drain;
-mod horizon;
+mod harness;
 mod kill;
 mod outage;
 mod pause;
 mod poison;
 mod staging;
-mod trial;

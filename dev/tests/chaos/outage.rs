@@ -1,4 +1,4 @@
-//! Postgres goes away and comes back.
+//! Outages of Postgres.
 
 use std::time::Duration;
 
@@ -8,21 +8,21 @@ use darkroom_dev::{
 };
 use tokio::time::sleep;
 
-use crate::trial::{LARGE, SMALL, Trial, large, small};
+use crate::harness::{ChaosTest, LARGE, SMALL, large, small};
 
 const MOMENT: Duration = Duration::from_millis(500);
 
 #[tokio::test]
-async fn everything_goes_on_after_postgres_was_away_for_a_moment() {
+async fn the_service_recovers_from_an_outage_of_half_a_second() {
     let mut outages = Outages::start().await;
     outages.idle(Stop::Fast, MOMENT).await;
     outages.busy(Stop::Immediate, MOMENT).await;
-    outages.verdict().await;
+    outages.assert_invariants().await;
 }
 
 #[tokio::test]
 #[ignore = "takes a minute: make chaos"]
-async fn everything_goes_on_after_every_kind_of_short_outage() {
+async fn the_service_recovers_from_every_kind_of_short_outage() {
     let mut outages = Outages::start().await;
     for away in [MOMENT, Duration::from_secs(8)] {
         for how in [Stop::Fast, Stop::Immediate] {
@@ -30,18 +30,18 @@ async fn everything_goes_on_after_every_kind_of_short_outage() {
             outages.busy(how, away).await;
         }
     }
-    outages.verdict().await;
+    outages.assert_invariants().await;
 }
 
 #[tokio::test]
 #[ignore = "takes two minutes: make chaos"]
-async fn everything_goes_on_after_postgres_was_shut_down_for_45_seconds() {
+async fn the_service_recovers_from_a_shutdown_of_45_seconds() {
     long_outage(Stop::Fast).await;
 }
 
 #[tokio::test]
 #[ignore = "takes two minutes: make chaos"]
-async fn everything_goes_on_after_postgres_crashed_for_45_seconds() {
+async fn the_service_recovers_from_a_crash_of_45_seconds() {
     long_outage(Stop::Immediate).await;
 }
 
@@ -50,40 +50,40 @@ async fn long_outage(how: Stop) {
     let mut outages = Outages::start().await;
     outages.idle(how, away).await;
     outages.busy(how, away).await;
-    outages.verdict().await;
+    outages.assert_invariants().await;
 }
 
 struct Outages {
     cluster: Cluster,
-    trial: Trial,
+    test: ChaosTest,
 }
 
 impl Outages {
     async fn start() -> Self {
         let cluster = Cluster::throwaway().await.unwrap();
         let database = Some(cluster.create_database("chaos").await.unwrap());
-        let trial = Trial::start(Setup { workers: 2, database, ..Setup::default() }).await;
-        Self { cluster, trial }
+        let test = ChaosTest::start(Setup { workers: 2, database, ..Setup::default() }).await;
+        Self { cluster, test }
     }
 
-    /// Postgres goes while nobody asks anything of it.
+    /// An outage while the service is idle.
     async fn idle(&mut self, how: Stop, away: Duration) {
-        self.trial.upload_many(4).await;
-        self.trial.settle().await;
+        self.test.upload_many(4).await;
+        self.test.db.wait_until_settled().await;
         self.cluster.stop(how).await.unwrap();
         sleep(away).await;
         self.cluster.start_again().await.unwrap();
-        self.trial.upload_many(4).await;
-        self.trial.settle().await;
+        self.test.upload_many(4).await;
+        self.test.db.wait_until_settled().await;
     }
 
-    /// Postgres goes while images are uploaded and rendered, and is asked for all the time.
+    /// An outage while images are uploaded and rendered.
     async fn busy(&mut self, how: Stop, away: Duration) {
-        let Self { cluster, trial } = self;
+        let Self { cluster, test } = self;
         for seed in 0..2 {
-            trial.offer(large(seed), LARGE).await.unwrap();
+            test.upload_once(large(seed), LARGE).await.unwrap();
         }
-        trial.until("(SELECT count(*) >= 1 FROM apalis.jobs WHERE status = 'Running')").await;
+        test.db.wait_for_running_jobs(1).await;
         let fault = async {
             sleep(MOMENT).await;
             cluster.stop(how).await.unwrap();
@@ -93,8 +93,8 @@ impl Outages {
         };
         let uploads = async {
             for seed in 0.. {
-                // Refused while Postgres is away.
-                trial.offer(small(seed), SMALL).await;
+                // Refused during the outage.
+                test.upload_once(small(seed), SMALL).await;
                 sleep(Duration::from_millis(50)).await;
             }
         };
@@ -102,13 +102,12 @@ impl Outages {
             () = fault => {}
             () = uploads => {}
         }
-        trial.upload_many(4).await;
-        trial.settle().await;
+        test.upload_many(4).await;
+        test.db.wait_until_settled().await;
     }
 
-    async fn verdict(mut self) {
-        self.trial.verdict().await;
-        let crashes: i64 = self.trial.value("count(*) FROM apalis.jobs WHERE crashes > 0").await;
-        assert_eq!(crashes, 0, "no worker died, and none was taken for dead");
+    async fn assert_invariants(mut self) {
+        self.test.assert_invariants().await;
+        assert_eq!(self.test.db.crashed_jobs().await, 0, "no worker died, and none lost a lease");
     }
 }

@@ -1,35 +1,35 @@
-//! A job that takes its worker with it.
+//! A job that crashes every worker that runs it.
 
 use darkroom_dev::testing::stack::Setup;
 
-use crate::trial::{LARGE, SMALL, Trial, large, small};
+use crate::harness::{ChaosTest, LARGE, SMALL, large, small};
 
 #[tokio::test]
-async fn a_job_whose_workers_die_is_quarantined_and_those_beside_it_are_not() {
-    let mut trial = Trial::start(Setup::default()).await;
-    let poison = trial.offer(large(1), LARGE).await.unwrap();
-    trial.expect(&poison, Some("crashed"));
+async fn a_job_that_crashes_its_workers_is_quarantined_and_jobs_beside_it_are_not() {
+    let mut test = ChaosTest::start(Setup::default()).await;
+    let poison = test.upload_once(large(1), LARGE).await.unwrap();
+    test.expect(&poison, Some("crashed"));
     for seed in 0..20 {
-        trial.offer(small(seed), SMALL).await.unwrap();
+        test.upload_once(small(seed), SMALL).await.unwrap();
     }
-    // Whichever worker runs it dies of it; the others live.
+    // The worker that runs it is killed; the others live.
     for _ in 0..2 {
-        trial.stack.start_worker();
+        test.stack.start_worker();
     }
-    let job = format!("FROM apalis.jobs WHERE idempotency_key = '{poison}'");
-    for death in 1..=3 {
-        // In the middle of its work.
-        trial.until(&format!("(SELECT attempts = {death} FROM images WHERE id = '{poison}')")).await;
-        let runner: String = trial.value(&format!("lock_by {job}")).await;
-        let of_it = |pid: Option<u32>| pid.is_some_and(|pid| runner.contains(&format!("-{pid}-")));
-        let position = trial.stack.workers.iter().position(|worker| of_it(worker.process.id()));
-        let mut victim = trial.stack.workers.remove(position.expect(&runner));
+    for crash in 1..=3 {
+        // While it renders.
+        test.db.wait_for_image_attempts(&poison, crash).await;
+        let runner = test.db.job(&poison).await.worker;
+        let runs_it = |pid: Option<u32>| pid.is_some_and(|pid| runner.contains(&format!("-{pid}-")));
+        let position = test.stack.workers.iter().position(|worker| runs_it(worker.process.id()));
+        let mut victim = test.stack.workers.remove(position.expect(&runner));
         victim.process.kill().await.unwrap();
-        trial.stack.start_worker();
+        test.stack.start_worker();
     }
-    trial.settle().await;
-    assert_eq!(trial.value::<String>(&format!("reason {job}")).await, "quarantined");
-    assert_eq!(trial.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Killed'").await, 1);
-    assert_eq!(trial.value::<i32>(&format!("crashes {job}")).await, 3);
-    trial.verdict().await;
+    test.db.wait_until_settled().await;
+    let job = test.db.job(&poison).await;
+    assert_eq!(job.reason.as_deref(), Some("quarantined"));
+    assert_eq!(test.db.killed_jobs().await, 1);
+    assert_eq!(job.crashes, 3);
+    test.assert_invariants().await;
 }

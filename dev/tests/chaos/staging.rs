@@ -1,17 +1,17 @@
-//! A disk that is full.
+//! A full disk.
 
 use std::{path::Path, process::Command};
 
 use darkroom_dev::testing::stack::Setup;
 use tempfile::TempDir;
 
-use crate::trial::{SMALL, Trial, heavy};
+use crate::harness::{ChaosTest, SMALL, noise};
 
 /// A disk of 2 MiB.
 struct Disk(TempDir);
 
 impl Disk {
-    /// `None` where this account may not mount one.
+    /// `None` if this account may not mount it.
     fn mount() -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "tmpfs"]).arg(dir.path()).output();
@@ -25,7 +25,7 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: processes that end with the test may have files open on it.
+        // Lazily, because processes that end with the test may have open files on it.
         let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
     }
 }
@@ -37,19 +37,19 @@ async fn a_full_disk_refuses_uploads_and_loses_none() {
         return;
     };
     let staging = Some(disk.path().join("staging"));
-    let mut trial = Trial::start(Setup { workers: 1, staging, ..Setup::default() }).await;
-    trial.stack.queue_command(&["pause", "process-image"]).await;
+    let mut test = ChaosTest::start(Setup { workers: 1, staging, ..Setup::default() }).await;
+    test.stack.queue_command(&["pause", "process-image"]).await;
     let mut accepted = 0;
     for seed in 0..10 {
         // About 360 KB each.
-        accepted += usize::from(trial.offer(heavy(seed, 350), SMALL).await.is_some());
+        accepted += usize::from(test.upload_once(noise(seed, 350), SMALL).await.is_some());
     }
     assert!((1..10).contains(&accepted), "{accepted} of 10 uploads of 360 KB fit on 2 MiB");
-    assert_eq!(trial.stack.staged().len(), accepted, "a refused upload leaves nothing behind");
+    assert_eq!(test.stack.staged().len(), accepted, "a refused upload leaves nothing behind");
 
-    trial.stack.queue_command(&["resume", "process-image"]).await;
-    trial.finished(accepted).await;
-    trial.stack.staging_is_empty().await;
-    assert!(trial.offer(heavy(11, 350), SMALL).await.is_some(), "there is room again");
-    trial.verdict().await;
+    test.stack.queue_command(&["resume", "process-image"]).await;
+    test.db.wait_for_finished(accepted).await;
+    test.stack.wait_for_empty_staging().await;
+    assert!(test.upload_once(noise(11, 350), SMALL).await.is_some(), "space is free again");
+    test.assert_invariants().await;
 }

@@ -1,4 +1,4 @@
-//! SIGKILL, at the worst of times.
+//! Recovery from SIGKILL and SIGSEGV.
 
 use std::{
     ops::Range,
@@ -14,29 +14,29 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_job_whose_worker_is_killed_is_done_by_another() {
+async fn the_job_of_a_killed_worker_is_done_by_another() {
     let mut stack = Stack::start(1).await;
     let id = stack.upload(pictures::jpeg(&pictures::photo(5000, 4000, 1)), &[]).await;
-    stack.reaches(&id, "processing").await;
+    stack.wait_for_status(&id, "processing").await;
     let mut killed = stack.workers.remove(0);
     killed.process.kill().await.unwrap();
-    assert_eq!(stack.image(&id).await.unwrap()["status"], "processing", "it was killed in the middle");
+    assert_eq!(stack.image(&id).await.unwrap()["status"], "processing", "the worker was killed while it rendered");
 
     stack.start_worker();
-    let image = stack.reaches(&id, "ready").await;
+    let image = stack.wait_for_status(&id, "ready").await;
     assert_eq!(image["attempts"], 2);
     let renditions = image["renditions"].as_array().unwrap().len();
     assert_eq!(stack.objects().len(), renditions, "both attempts wrote the same objects");
-    stack.staging_is_empty().await;
+    stack.wait_for_empty_staging().await;
 }
 
-/// The processes that a worker has started: its render processes.
+/// The render processes of a worker.
 fn children(worker: u32) -> Vec<Pid> {
     let parent = format!("PPid:\t{worker}");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     let is_child = |pid: &i32| {
-        // It may have ended meanwhile.
+        // It may have exited in the meantime.
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         status.lines().any(|line| line == parent)
     };
@@ -51,7 +51,7 @@ async fn a_picture_whose_render_processes_crash_is_quarantined_and_can_be_releas
     let image = stack.upload(pictures::jpeg(&pictures::photo(5000, 4000, 1)), &[]).await;
     let failed = eventually("every render process has crashed", async || {
         for child in children(worker) {
-            // It may be gone.
+            // It may have exited.
             _ = kill_process(child, Signal::SEGV);
         }
         stack.image(&image).await.filter(|image| image["status"] == "failed")
@@ -65,19 +65,19 @@ async fn a_picture_whose_render_processes_crash_is_quarantined_and_can_be_releas
     assert_eq!((&shown["reason"], &shown["crashes"]), (&"quarantined".into(), &2.into()), "{shown}");
 
     stack.queue_command(&["release", job]).await;
-    let ready = stack.reaches(&image, "ready").await;
+    let ready = stack.wait_for_status(&image, "ready").await;
     assert!(ready["error"].is_null(), "{ready}");
-    stack.staging_is_empty().await;
+    stack.wait_for_empty_staging().await;
 }
 
-/// Uploads many pictures at once, and kills the api as soon as some are accepted and others are under way. Returns the
-/// ids of all that were accepted.
+/// Uploads many pictures at once, and kills the api when some are accepted and others are still being uploaded. Returns
+/// the ids of the accepted ones.
 async fn upload_until_the_api_is_killed(stack: &Stack, seeds: Range<u32>) -> Vec<String> {
     let mut accepted = Vec::new();
     let upload = |seed| stack.try_upload(pictures::jpeg(&pictures::photo(300, 200, seed)), &[]);
     let mut answers: FuturesUnordered<_> = seeds.map(upload).collect();
     for _ in 0..6 {
-        accepted.push(id(&answers.next().await.flatten().expect("the api lives still")));
+        accepted.push(id(&answers.next().await.flatten().expect("the api is still alive")));
     }
     let pid = stack.api.process.id().and_then(|pid| Pid::from_raw(pid.cast_signed())).unwrap();
     kill_process(pid, Signal::KILL).unwrap();
@@ -98,13 +98,13 @@ async fn every_202_survives_the_death_of_the_api() {
     }
 
     for id in &accepted {
-        stack.reaches(id, "ready").await;
+        stack.wait_for_status(id, "ready").await;
     }
-    // What else is visible was committed, too; only its answer was lost. Nothing is visible that does not become ready.
+    // Other images were committed, but the connection broke before the answer. They become ready too.
     for image in stack.list().await {
-        stack.reaches(&id(&image), "ready").await;
+        stack.wait_for_status(&id(&image), "ready").await;
     }
-    // What is left in staging was never accepted: the sweep removes it once it is old.
+    // The files that remain in staging belong to no image, so the sweep removes them once they are old.
     eventually("finished images leave staging", async || {
         let listed: Vec<String> = stack.list().await.iter().map(id).collect();
         let staged = stack.staged();

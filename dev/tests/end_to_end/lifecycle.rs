@@ -1,4 +1,4 @@
-//! What an upload becomes, and how it goes.
+//! From the upload of an image to its deletion.
 
 use std::time::{Duration, SystemTime};
 
@@ -28,7 +28,7 @@ async fn every_format_becomes_ready_and_is_fetched_by_its_url() {
     ] {
         let size = picture.len();
         let id = stack.upload(picture, &[("title", what)]).await;
-        let image = stack.reaches(&id, "ready").await;
+        let image = stack.wait_for_status(&id, "ready").await;
         assert_eq!((&image["source"]["format"], &image["attempts"]), (&what.into(), &1.into()));
         assert!(image["placeholder"].is_string() && image["processing_ms"].is_number(), "{image}");
         assert!(names(&image).contains(&"full.webp"), "{image}");
@@ -48,7 +48,7 @@ async fn every_format_becomes_ready_and_is_fetched_by_its_url() {
             }
         }
     }
-    stack.staging_is_empty().await;
+    stack.wait_for_empty_staging().await;
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn all_eight_orientations_come_out_upright_and_without_metadata() {
         let picture = pictures::jpeg_with_exif(&pictures::stored(&upright, orientation), orientation);
         assert!(picture.windows(4).any(|four| four == b"Exif"));
         let id = stack.upload(picture, &[]).await;
-        let image = stack.reaches(&id, "ready").await;
+        let image = stack.wait_for_status(&id, "ready").await;
         for name in names(&image) {
             let (_, bytes) = stack.fetch(&id, name).await;
             for secret in [b"Exif".as_slice(), b"EXIF", b"eXIf"] {
@@ -78,22 +78,22 @@ async fn all_eight_orientations_come_out_upright_and_without_metadata() {
 }
 
 #[tokio::test]
-async fn a_request_makes_exactly_that_rendition() {
+async fn a_recipe_with_a_size_makes_exactly_one_rendition() {
     let stack = Stack::start(1).await;
     let fields = [("width", "200"), ("height", "200"), ("fit", "cover"), ("format", "png"), ("title", "square")];
     let id = stack.upload(pictures::jpeg(&pictures::photo(640, 480, 3)), &fields).await;
-    let image = stack.reaches(&id, "ready").await;
+    let image = stack.wait_for_status(&id, "ready").await;
     assert_eq!(names(&image), ["resized.png"]);
     let (_, bytes) = stack.fetch(&id, "resized.png").await;
     assert_eq!(image::load_from_memory(&bytes).unwrap().dimensions(), (200, 200));
 }
 
 #[tokio::test]
-async fn a_logo_is_laid_on_a_photograph_and_fails_it_once_deleted() {
+async fn an_overlay_is_composited_and_its_deletion_fails_later_images() {
     let mut stack = Stack::start(1).await;
     let logo = RgbaImage::from_fn(64, 64, |x, _| if x < 32 { Rgba([250, 10, 20, 255]) } else { Rgba([0; 4]) });
     let logo = stack.upload(pictures::encoded(&logo.into(), ImageFormat::Png), &[("title", "logo")]).await;
-    stack.reaches(&logo, "ready").await;
+    stack.wait_for_status(&logo, "ready").await;
 
     let photo = pictures::quarters(400, 400);
     let fields = [
@@ -104,11 +104,11 @@ async fn a_logo_is_laid_on_a_photograph_and_fails_it_once_deleted() {
         ("quality", "100"),
     ];
     let id = stack.upload(pictures::encoded(&photo.clone().into(), ImageFormat::Png), &fields).await;
-    let image = stack.reaches(&id, "ready").await;
+    let image = stack.wait_for_status(&id, "ready").await;
     assert_eq!(names(&image), ["resized.png"]);
     let (_, bytes) = stack.fetch(&id, "resized.png").await;
     let picture = image::load_from_memory(&bytes).unwrap().to_rgb8();
-    // 64 pixels in the middle, the right half of them clear.
+    // The overlay has 64 × 64 pixels in the centre; its right half is transparent.
     let mixed =
         |x, y| photo.get_pixel(x, y).0.map(u16::from).iter().zip([250, 10, 20]).map(|(a, b)| (a + b) / 2).collect();
     for (x, y) in [(169, 169), (169, 230), (190, 190), (198, 210)] {
@@ -120,7 +120,7 @@ async fn a_logo_is_laid_on_a_photograph_and_fails_it_once_deleted() {
         assert_eq!(picture.get_pixel(x, y), photo.get_pixel(x, y), "{x},{y}");
     }
 
-    // Deleted while a photograph waits for a worker.
+    // The overlay is deleted while a photograph waits for a worker.
     for worker in &mut stack.workers {
         worker.process.kill().await.unwrap();
     }
@@ -128,28 +128,28 @@ async fn a_logo_is_laid_on_a_photograph_and_fails_it_once_deleted() {
     let url = format!("{}/v1/images/{logo}", stack.url);
     assert_eq!(stack.http.delete(&url).send().await.unwrap().status(), StatusCode::ACCEPTED);
     stack.start_worker();
-    let image = stack.reaches(&late, "failed").await;
+    let image = stack.wait_for_status(&late, "failed").await;
     assert_eq!(image["error"]["code"], "unsatisfiable");
     assert_eq!(image["error"]["detail"], "The overlay has been deleted.");
-    stack.staging_is_empty().await;
+    stack.wait_for_empty_staging().await;
 }
 
 #[tokio::test]
-async fn an_overlay_that_cannot_be_fetched_is_asked_for_again() {
+async fn an_image_is_retried_while_its_overlay_cannot_be_fetched() {
     let stack = Stack::start(1).await;
     let logo = stack.upload(pictures::transparent_png(64, 64), &[("format", "png")]).await;
-    stack.reaches(&logo, "ready").await;
+    stack.wait_for_status(&logo, "ready").await;
     let object = stack.objects().remove(0);
     let hidden = object.with_file_name(".hidden");
     std::fs::rename(&object, &hidden).unwrap();
     let photo = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 9)), &[("overlay", &logo)]).await;
-    eventually("it has been tried", async || {
+    eventually("an attempt has failed", async || {
         let image = stack.image(&photo).await?;
         (image["status"] == "queued" && image["attempts"] != 0).then_some(())
     })
     .await;
     std::fs::rename(&hidden, &object).unwrap();
-    stack.reaches(&photo, "ready").await;
+    stack.wait_for_status(&photo, "ready").await;
 }
 
 #[tokio::test]
@@ -158,11 +158,11 @@ async fn a_broken_picture_fails_at_once_and_says_why() {
     let mut picture = pictures::jpeg(&pictures::photo(640, 480, 4));
     picture.truncate(picture.len() / 3);
     let id = stack.upload(picture, &[]).await;
-    let image = stack.reaches(&id, "failed").await;
+    let image = stack.wait_for_status(&id, "failed").await;
     assert_eq!((&image["error"]["code"], &image["attempts"]), (&"broken_image".into(), &1.into()), "{image}");
     assert!(image["error"]["detail"].as_str().unwrap().ends_with('.'), "a sentence: {image}");
     assert!(stack.objects().is_empty());
-    stack.staging_is_empty().await;
+    stack.wait_for_empty_staging().await;
 }
 
 #[tokio::test]
@@ -173,9 +173,9 @@ async fn two_workers_never_process_an_image_twice() {
         ids.push(stack.upload(pictures::jpeg(&pictures::photo(200, 150, seed)), &[]).await);
     }
     for id in &ids {
-        assert_eq!(stack.reaches(id, "ready").await["attempts"], 1);
+        assert_eq!(stack.wait_for_status(id, "ready").await["attempts"], 1);
     }
-    stack.staging_is_empty().await;
+    stack.wait_for_empty_staging().await;
 }
 
 #[tokio::test]
@@ -183,8 +183,8 @@ async fn a_deleted_image_leaves_nothing() {
     let stack = Stack::start(1).await;
     let deleted = stack.upload(pictures::jpeg(&pictures::photo(400, 300, 5)), &[]).await;
     let kept = stack.upload(pictures::jpeg(&pictures::photo(400, 300, 6)), &[]).await;
-    let renditions = names(&stack.reaches(&kept, "ready").await).len();
-    stack.reaches(&deleted, "ready").await;
+    let renditions = names(&stack.wait_for_status(&kept, "ready").await).len();
+    stack.wait_for_status(&deleted, "ready").await;
 
     let url = format!("{}/v1/images/{deleted}", stack.url);
     assert_eq!(stack.http.delete(&url).send().await.unwrap().status(), StatusCode::ACCEPTED);
@@ -195,14 +195,14 @@ async fn a_deleted_image_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn the_sweep_removes_what_no_image_claims_and_nothing_else() {
+async fn the_sweep_removes_orphans_and_nothing_else() {
     let mut stack = Stack::start(1).await;
     let ready = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 7)), &[]).await;
-    stack.reaches(&ready, "ready").await;
-    stack.staging_is_empty().await;
+    stack.wait_for_status(&ready, "ready").await;
+    stack.wait_for_empty_staging().await;
     let objects = stack.objects().len();
 
-    // Nobody works now: an accepted image waits, however old its file.
+    // Without a worker the accepted image waits, and its file becomes old.
     for worker in &mut stack.workers {
         worker.process.kill().await.unwrap();
     }
@@ -228,5 +228,5 @@ async fn the_sweep_removes_what_no_image_claims_and_nothing_else() {
     assert_eq!(left, [young, stack.staging.join(&queued)]);
 
     stack.start_worker();
-    stack.reaches(&queued, "ready").await;
+    stack.wait_for_status(&queued, "ready").await;
 }

@@ -1,5 +1,5 @@
-//! Both binaries as real processes, on a real Postgres and a real S3 server: from an upload to the picture behind its
-//! URL, and what remains when either is killed half-way.
+//! Both binaries as real processes, with a real Postgres and a real S3 server: from an upload to the rendition behind
+//! its URL, and recovery after either is killed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod crashes;

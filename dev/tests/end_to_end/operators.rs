@@ -1,4 +1,4 @@
-//! What an operator does with `darkroom-worker queue …`, and what its image becomes.
+//! `darkroom-worker queue …` and its effects on images.
 
 use crate::{
     pictures,
@@ -6,7 +6,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_job_is_held_back_cancelled_and_brought_back() {
+async fn a_job_is_paused_cancelled_and_retried() {
     let stack = Stack::start(1).await;
     stack.queue_command(&["pause", "process-image"]).await;
     let image = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 1)), &[]).await;
@@ -15,22 +15,22 @@ async fn a_job_is_held_back_cancelled_and_brought_back() {
     assert_eq!(stack.queue_command(&["show", job]).await["payload"]["image"], image.as_str());
 
     stack.queue_command(&["cancel", job]).await;
-    let failed = stack.reaches(&image, "failed").await;
+    let failed = stack.wait_for_status(&image, "failed").await;
     assert_eq!((&failed["error"]["code"], &failed["attempts"]), (&"cancelled".into(), &0.into()), "{failed}");
     assert_eq!(stack.queue_command(&["show", job]).await["reason"], "cancelled");
 
     stack.queue_command(&["retry", job]).await;
     assert_eq!(stack.image(&image).await.unwrap()["status"], "queued", "it waits for the end of the pause");
     stack.queue_command(&["resume", "process-image"]).await;
-    let ready = stack.reaches(&image, "ready").await;
+    let ready = stack.wait_for_status(&image, "ready").await;
     assert!(ready["error"].is_null(), "{ready}");
-    stack.staging_is_empty().await;
+    stack.wait_for_empty_staging().await;
 }
 
 #[tokio::test]
 async fn every_queue_and_schedule_is_listed() {
     let stack = Stack::start(1).await;
-    // A worker announces itself and its schedules soon after it has started.
+    // A worker registers itself and its schedules soon after it has started.
     let stats = eventually("a worker serves every queue", async || {
         let stats = stack.queue_command(&["stats"]).await;
         let queues = stats.as_array().unwrap();

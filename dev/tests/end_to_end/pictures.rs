@@ -1,4 +1,4 @@
-//! Pictures made in code.
+//! Test pictures, computed.
 
 use std::io::Cursor;
 
@@ -7,7 +7,7 @@ use image::{
     codecs::{gif::GifEncoder, jpeg::JpegEncoder},
 };
 
-/// Smooth and yet full of detail, as photographs are; different for every `seed`.
+/// Smooth with fine detail, as a photograph; different for every `seed`.
 pub(crate) fn photo(width: u32, height: u32, seed: u32) -> RgbImage {
     let seed = f64::from(seed);
     RgbImage::from_fn(width, height, |x, y| {
@@ -75,8 +75,8 @@ pub(crate) fn quarters(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// As a camera stores an upright picture under this EXIF orientation (TIFF 6.0, tag 274): the inverse of what a viewer
-/// does.
+/// An upright picture as a camera stores it with this EXIF orientation (TIFF 6.0, tag 274): the inverse of the viewer's
+/// transformation.
 pub(crate) fn stored(upright: &RgbImage, orientation: u8) -> RgbImage {
     use image::imageops::{flip_horizontal, flip_vertical, rotate90, rotate180, rotate270};
     match orientation {

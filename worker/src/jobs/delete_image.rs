@@ -1,18 +1,19 @@
-//! Removes an image for good: its objects, its staged file, and last its rows.
+//! The job that removes an image: its objects, its staged file, and last its rows.
 
 use darkroom_queue::{JobError, Lease};
 use darkroom_shared::{catalog, jobs::DeleteImage};
 
 use crate::App;
 
-/// Removes everything of one image. May be repeated: what is gone counts as removed. The rows go last, in the
-/// transaction that completes the job, so that nothing is forgotten half-way.
+/// Removes everything of one image. It may run again: an object or file that is gone counts as removed. The rows go
+/// last, in the transaction that completes the job, so that an interrupted job still finds the image.
 pub async fn delete_image(app: &App, job: &DeleteImage, lease: &Lease) -> Result<(), JobError> {
-    let keys = app.bucket.list_image(job.image).await.map_err(JobError::retry)?;
-    app.bucket.delete(&keys).await.map_err(JobError::retry)?;
-    app.staging.remove(job.image).await.map_err(JobError::retry)?;
-    let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
+    let keys = app.bucket.list_image(job.image).await?;
+    app.bucket.delete(&keys).await?;
+    app.staging.remove(job.image).await?;
+    let mut tx = app.pool.begin().await?;
     lease.complete(&mut tx).await?;
-    catalog::forget(&mut tx, job.image).await.map_err(JobError::retry)?;
-    tx.commit().await.map_err(JobError::retry)
+    catalog::delete(&mut tx, job.image).await?;
+    tx.commit().await?;
+    Ok(())
 }

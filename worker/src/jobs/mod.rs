@@ -1,4 +1,4 @@
-//! The handlers of the jobs that [`darkroom_shared::jobs`] declares, one per file.
+//! The handlers of the jobs that [`darkroom_shared::jobs`] declares, one per module.
 
 pub mod delete_image;
 pub mod process_image;

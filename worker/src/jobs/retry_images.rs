@@ -1,5 +1,5 @@
-//! The periodic job that tries images again that failed because the bucket or the database was away for longer than a
-//! job's own attempts last. A later attempt may succeed, for as long as the upload is kept.
+//! The periodic job that requeues images which failed because the bucket or the database could not be reached for
+//! longer than all attempts of their jobs. Another attempt may succeed as long as the staged file is kept.
 
 use darkroom_model::ImageId;
 use darkroom_queue::JobError;
@@ -8,28 +8,28 @@ use tracing::info;
 
 use crate::App;
 
-/// Images brought back by one job at most; the next one takes the others.
+/// Maximum images that one job requeues; the next job continues.
 const BATCH: i64 = 1000;
 
-/// Brings such images back to `queued`, each with its job in one transaction. Returns how many.
+/// Requeues such images, each with its job in one transaction. Returns how many.
 pub async fn retry_images(app: &App) -> Result<usize, JobError> {
-    let mut db = app.pool.acquire().await.map_err(JobError::retry)?;
-    let since = catalog::now(&mut db).await.map_err(JobError::retry)? - app.orphan_age;
-    let images = catalog::unavailable(&mut db, since, BATCH).await.map_err(JobError::retry)?;
+    let mut db = app.pool.acquire().await?;
+    let since = catalog::now(&mut db).await? - app.orphan_age;
+    let images = catalog::list_failed_unavailable(&mut db, since, BATCH).await?;
     drop(db);
-    let mut brought_back = 0;
+    let mut requeued = 0;
     for image in images {
-        brought_back += usize::from(retry_image(app, image).await?);
+        requeued += usize::from(retry_image(app, image).await?);
     }
-    if brought_back > 0 {
-        info!(images = brought_back, "brought back images that the bucket or the database had failed");
+    if requeued > 0 {
+        info!(images = requeued, "requeued images that failed because the bucket or the database could not be reached");
     }
-    Ok(brought_back)
+    Ok(requeued)
 }
 
 async fn retry_image(app: &App, image: ImageId) -> Result<bool, JobError> {
-    let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
-    let is_back = jobs::retry_image(&mut tx, image).await.map_err(JobError::retry)?;
-    tx.commit().await.map_err(JobError::retry)?;
-    Ok(is_back)
+    let mut tx = app.pool.begin().await?;
+    let is_requeued = jobs::retry_image(&mut tx, image).await?;
+    tx.commit().await?;
+    Ok(is_requeued)
 }

@@ -1,4 +1,4 @@
-//! The child process: confines itself, then renders what it is ordered to, one picture after the other.
+//! The main loop of a child process: it confines itself, then renders one picture per request.
 
 use std::{
     io::{self, Write as _},
@@ -10,7 +10,7 @@ use darkroom_model::ImageAnalysis;
 
 use super::{
     confinement::confine,
-    protocol::{self, Frame, Order, ProtocolError, Reply},
+    protocol::{self, Frame, ProtocolError, RenderRequest, Reply},
 };
 
 use darkroom_pipeline::{Emit, Files, RenderError, Rendered, render};
@@ -18,18 +18,18 @@ use darkroom_pipeline::{Emit, Files, RenderError, Rendered, render};
 /// The socket to the worker is its stdin, in both directions.
 type Socket = std::os::unix::net::UnixStream;
 
-/// What a child does with an order and its files: hands over renditions, and says how it ended.
-pub type Work<'a> = dyn FnMut(&Order, Files<'_>, Emit<'_>) -> Result<ImageAnalysis, RenderError> + 'a;
+/// Renders a request: emits renditions, and returns the analysis or an error.
+pub type Render<'a> = dyn FnMut(&RenderRequest, Files<'_>, Emit<'_>) -> Result<ImageAnalysis, RenderError> + 'a;
 
-/// Runs the child until the worker closes the socket. To be called before the process has a second thread.
+/// Runs the child until the worker closes the socket. Call it before the process has a second thread.
 pub fn main() -> ExitCode {
-    serve(&mut |order, files, emit| render(files, &order.recipe, &order.limits, emit))
+    serve(&mut |request, files, emit| render(files, &request.recipe, &request.limits, emit))
 }
 
-/// The same with other work in the place of the pipeline's: for tests of what a child may do wrong.
-pub fn serve(work: &mut Work<'_>) -> ExitCode {
-    match run(work) {
-        // The worker has closed the socket, or is gone.
+/// [`main`] with another function than the pipeline's, for tests of faulty children.
+pub fn serve(render: &mut Render<'_>) -> ExitCode {
+    match run(render) {
+        // The worker has closed the socket or exited.
         Ok(()) | Err(ProtocolError::Io(_)) => ExitCode::SUCCESS,
         Err(error) => {
             _ = writeln!(io::stderr(), "{error}");
@@ -38,43 +38,44 @@ pub fn serve(work: &mut Work<'_>) -> ExitCode {
     }
 }
 
-fn run(work: &mut Work<'_>) -> Result<(), ProtocolError> {
-    // A panic is a bug: it ends the child, and is the evidence of its crash. libjpeg's unwinding is none, and does not
-    // come here.
+fn run(render: &mut Render<'_>) -> Result<(), ProtocolError> {
+    // A panic ends the child, and its message is the evidence of the crash. The hook is not called when libjpeg
+    // unwinds.
     std::panic::set_hook(Box::new(|panic| {
         _ = writeln!(io::stderr(), "{panic}");
         abort();
     }));
-    // With nobody reading, a codec that complains again and again must not block.
+    // Nobody reads stderr while the child runs: a codec that fills the pipe must not block.
     rustix::io::ioctl_fionbio(io::stderr(), true).map_err(io::Error::from)?;
-    // Before files are out of reach, and so that the kernel, short of memory, ends this process and not its worker.
+    // The kernel's OOM killer then picks this process and not the worker. Must precede confinement, which forbids
+    // files.
     _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
     let confinement = confine()?;
     protocol::write(&mut socket, &Reply::Ready(confinement), &[])?;
     loop {
-        // The order comes from the worker, which is trusted; memory is limited for each.
-        let Frame { head, body } = protocol::read::<Order>(&mut socket, u64::MAX)?;
+        // The worker is trusted, and the child's memory is limited, so the body needs no limit.
+        let Frame { head, body } = protocol::read::<RenderRequest>(&mut socket, u64::MAX)?;
         let overlay = match head.recipe.overlay() {
             Some(_) => Some(protocol::read::<()>(&mut socket, u64::MAX)?.body),
             None => None,
         };
         let files = Files { source: &body, overlay: overlay.as_deref() };
-        let result = work(&head, files, &mut |rendered| {
+        let result = render(&head, files, &mut |rendered| {
             let Rendered { name, format, width, height, bytes } = rendered;
             let head = Reply::Rendition { name, format, width, height };
             protocol::write(&mut socket, &head, &bytes).map_err(Into::into)
         });
         drop((body, overlay));
-        protocol::write(&mut socket, &answer(result), &[])?;
+        protocol::write(&mut socket, &reply(result), &[])?;
     }
 }
 
-fn answer(result: Result<ImageAnalysis, RenderError>) -> Reply {
-    // Causes name decoders' errors, which may quote the file.
+fn reply(result: Result<ImageAnalysis, RenderError>) -> Reply {
+    // The errors of decoders may quote the file.
     let short = |error: &RenderError| error.to_string().chars().take(1000).collect();
     match result {
-        Ok(facts) => Reply::Done(facts),
+        Ok(analysis) => Reply::Done(analysis),
         Err(error) => match error.failure() {
             Some(failure) => Reply::Refused { failure, cause: short(&error) },
             None => Reply::Failed { cause: short(&error) },

@@ -1,21 +1,21 @@
-//! How a render child gives up, before it sees the first untrusted byte, what it does not need: once and for good.
+//! What a render child gives up irrevocably before it reads the first untrusted byte.
 //!
-//! | what | by | where the kernel lacks it |
+//! | what | by | on a kernel without it |
 //! |---|---|---|
-//! | files, TCP, abstract sockets and signals to others | Landlock (Linux 5.13 and later, by the kernel's version) | seccomp and the limits stand |
-//! | every system call but those of memory, threads, time and the open socket | seccomp, an allow-list: all others answer EPERM | Landlock and the limits stand |
+//! | files, TCP, abstract sockets and signals to others | Landlock (Linux 5.13 and later, by the kernel's version) | seccomp and the limits remain |
+//! | every system call except those for memory, threads, time and the open socket | seccomp with an allow-list; all others return EPERM | Landlock and the limits remain |
 //! | new privileges | `no_new_privs` | |
 //! | open files, written bytes, core dumps | `RLIMIT_NOFILE`, `RLIMIT_FSIZE`, `RLIMIT_CORE` | |
 //! | outliving the worker | `PR_SET_PDEATHSIG`; the end of the socket | the end of the socket |
 //!
-//! Memory and processor time are limited by the worker, for each order: see [`super::grant`].
+//! The worker limits memory and CPU time for each request: see [`super::resource_limits`].
 
 use std::io;
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-/// What of it the kernel has granted.
+/// Which parts of the confinement the kernel supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
     /// No file can be opened.
@@ -24,18 +24,19 @@ pub struct Confinement {
     pub seccomp: bool,
 }
 
-/// Confines this process. Call it while there is one thread; what the kernel does not have is left out and reported.
+/// Confines this process. Call it while there is one thread. The result says which of Landlock and seccomp the kernel
+/// lacks.
 ///
 /// # Errors
-/// What every kernel has was refused: the process must not go on.
+/// The kernel refused one of the measures that every kernel has. The process must exit.
 pub(super) fn confine() -> io::Result<Confinement> {
     limit(Resource::Fsize, 0)?;
     limit(Resource::Core, 0)?;
     kernel::confine()
 }
 
-/// What is open stays so; nothing else can be opened.
-fn no_more_files() -> io::Result<()> {
+/// Open files stay open; no other can be opened.
+fn forbid_opening_files() -> io::Result<()> {
     limit(Resource::Nofile, 0)
 }
 
@@ -48,7 +49,7 @@ mod kernel {
     use super::{Confinement, io};
 
     pub(super) fn confine() -> io::Result<Confinement> {
-        super::no_more_files()?;
+        super::forbid_opening_files()?;
         Ok(Confinement { landlock: false, seccomp: false })
     }
 }
@@ -71,15 +72,15 @@ mod kernel {
 
     use super::{Confinement, io};
 
-    /// The newest rights that are asked for; older kernels give what they have.
+    /// The newest version of Landlock whose access rights are requested; older kernels restrict those they know.
     const NEWEST: ABI = ABI::V6;
 
     pub(super) fn confine() -> io::Result<Confinement> {
-        // Should the worker be gone already, the socket is at its end, and so is the child.
+        // If the worker has exited already, reading from the socket returns end of file, and the child exits.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         set_no_new_privs(true)?;
         let landlock = landlock().unwrap_or(false);
-        super::no_more_files()?;
+        super::forbid_opening_files()?;
         Ok(Confinement { landlock, seccomp: seccomp().is_ok() })
     }
 
@@ -88,12 +89,12 @@ mod kernel {
             .handle_access(AccessFs::from_all(NEWEST))?
             .handle_access(AccessNet::from_all(NEWEST))?
             .scope(Scope::from_all(NEWEST))?;
-        // No rule: nothing is allowed.
+        // A ruleset without rules allows nothing.
         Ok(ruleset.create()?.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
     }
 
-    /// What a decoder needs: its memory, its threads, the time, the socket that is open. Not here: opening, sockets,
-    /// new processes, other processes, limits. 64-bit x86 and ARM name them alike, but for what is marked.
+    /// The system calls of a decoder: memory, threads, time, the open socket. Opening files, sockets, new processes,
+    /// other processes and limits are not among them. 64-bit x86 and ARM have all of them.
     const ALLOWED: &[i64] = &[
         libc::SYS_read,
         libc::SYS_readv,
@@ -110,7 +111,7 @@ mod kernel {
         libc::SYS_mprotect,
         libc::SYS_madvise,
         libc::SYS_futex,
-        // Threads only: see below.
+        // Only to start threads: see `allow_list`.
         libc::SYS_clone,
         libc::SYS_clone3,
         libc::SYS_set_robust_list,
@@ -136,13 +137,13 @@ mod kernel {
     ];
 
     fn seccomp() -> Result<(), seccompiler::Error> {
-        // Of a call that both filters answer, the kernel takes the stricter answer.
+        // The kernel applies the stricter result of the two filters (seccomp(2)).
         seccompiler::apply_filter(&no_clone3()?)?;
         seccompiler::apply_filter(&allow_list()?)
     }
 
-    /// A filter cannot see the flags of clone3, which lie in memory. glibc goes back to clone where the kernel does not
-    /// know the call.
+    /// ENOSYS for clone3, so that glibc falls back to clone: a filter cannot read the flags of clone3, which are in
+    /// memory.
     fn no_clone3() -> Result<BpfProgram, BackendError> {
         let unknown = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
         let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
@@ -156,7 +157,7 @@ mod kernel {
         };
         let thread = libc::CLONE_THREAD.unsigned_abs().into();
         rules.insert(libc::SYS_clone, vec![only(0, thread, SeccompCmpOp::MaskedEq(thread))?]);
-        // Naming threads, and the allocator naming its memory.
+        // Thread names, and the names that the allocator gives its mappings.
         let [name, memory] = [libc::PR_SET_NAME, libc::PR_SET_VMA].map(|option| option.unsigned_abs().into());
         rules.insert(libc::SYS_prctl, vec![only(0, name, SeccompCmpOp::Eq)?, only(0, memory, SeccompCmpOp::Eq)?]);
         compile(rules, SeccompAction::Errno(libc::EPERM.cast_unsigned()), SeccompAction::Allow)

@@ -1,153 +1,152 @@
-//! The pool: warm children, as many as pictures are rendered at once.
+//! The pool: idle children, as many as pictures are rendered at once.
 //!
-//! A child is replaced when it has breached a limit, crashed, been cut off, or has had its number of orders; and after
-//! an order of a large picture, so that what its allocator keeps is given back. The next is started at once, so that a
-//! job finds it ready.
+//! A child is replaced when it has exceeded a limit, crashed, been killed, or handled its number of requests; and after
+//! a request with much memory, so that the memory its allocator keeps is freed. The next child is spawned at once, so
+//! that a job finds it idle.
 
 use std::{
     collections::VecDeque,
     io,
     sync::{
-        Arc, Mutex, Once, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, Once, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
-        mpsc as sync,
     },
-    thread,
     time::Duration,
 };
 
 use darkroom_model::ImageAnalysis;
+use darkroom_pipeline::{Files, Rendered};
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{Semaphore, mpsc},
 };
 use tracing::{debug, error, info, warn};
 
-use darkroom_pipeline::{Files, Rendered};
-
 use super::{
-    RenderFault,
+    SandboxError,
     confinement::Confinement,
-    grant::Grant,
+    core_share::{CoreShare, Cores},
     process::{Child, Program},
-    protocol::Order,
+    protocol::RenderRequest,
+    resource_limits::ResourceLimits,
+    spawner::Spawner,
 };
 
-/// A child that has been granted more is not kept.
-const KEPT: u64 = 512 << 20;
-/// The first pause after a child could not be started; each next is twice as long, up to the last.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// A child is replaced after a request with more memory than this, in bytes.
+const MAX_REUSED_MEMORY: u64 = 512 << 20;
+/// The delay after a child could not be started.
+const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// The delay doubles up to this.
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 
-/// How a pool is run.
+/// How a pool runs.
 #[derive(Clone, Debug)]
 pub struct PoolOptions {
-    /// What is started.
+    /// The program of the children.
     pub program: Program,
-    /// How many children.
+    /// Number of children.
     pub size: usize,
-    /// Orders that a child has before it is replaced.
-    pub orders: u32,
-    /// Longest time of one order.
+    /// Number of requests after which a child is replaced.
+    pub requests_per_child: u32,
+    /// Wall-clock deadline of one request.
     pub deadline: Duration,
 }
 
-/// Warm children. Dropped, it kills them.
+/// A pool of idle children. Dropping it kills them.
 #[derive(Debug)]
 pub struct Pool(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
     options: PoolOptions,
-    ready: Mutex<VecDeque<Child>>,
-    /// A permit for each child in `ready`.
-    count: Semaphore,
-    nursery: sync::Sender<oneshot::Sender<io::Result<Child>>>,
+    idle: Mutex<VecDeque<Child>>,
+    /// One permit for each child in `idle`.
+    idle_count: Semaphore,
+    spawner: Spawner,
     runtime: Handle,
+    cores: Cores,
     /// Children started so far.
     started: AtomicU32,
-    /// Pictures that have a [`Share`].
-    at_work: AtomicU32,
-    warmed: Once,
-    told: Once,
+    warmed_up: Once,
+    confinement_logged: Once,
 }
 
 impl Pool {
-    /// A pool whose children start with [`Self::warm`], or with the first picture. Needs a tokio runtime.
+    /// A pool that spawns its children at [`Self::warm_up`], or at the first request. Needs a tokio runtime.
     ///
     /// # Errors
-    /// When the system refuses a thread.
+    /// The system refuses a thread.
     pub fn start(options: PoolOptions) -> io::Result<Self> {
         let runtime = Handle::current();
-        let nursery = nursery(options.program.clone(), runtime.clone())?;
+        let spawner = Spawner::start(options.program.clone(), runtime.clone())?;
         let shared = Arc::new(Shared {
-            ready: Mutex::default(),
-            count: Semaphore::new(0),
-            nursery,
+            idle: Mutex::default(),
+            idle_count: Semaphore::new(0),
+            spawner,
             runtime,
+            cores: Cores::default(),
             started: AtomicU32::new(0),
-            at_work: AtomicU32::new(0),
-            warmed: Once::new(),
-            told: Once::new(),
+            warmed_up: Once::new(),
+            confinement_logged: Once::new(),
             options,
         });
         Ok(Self(shared))
     }
 
-    /// Starts the children, without waiting for them.
-    pub fn warm(&self) {
-        self.0.warmed.call_once(|| (0..self.0.options.size).for_each(|_| replace(&self.0)));
+    /// Spawns the children, without waiting for them. A second call does nothing.
+    pub fn warm_up(&self) {
+        self.0.warmed_up.call_once(|| (0..self.0.options.size).for_each(|_| add_child(&self.0)));
     }
 
-    /// Renders in the next free child. Each rendition is handed over as soon as it is encoded; those handed over before
-    /// an error are to be dropped. Cancelled (dropped), it kills the child at once.
+    /// Renders in the next idle child, with at most `memory` bytes. Sends each rendition as soon as it is encoded;
+    /// those sent before an error are to be discarded. Dropping the future kills the child.
     pub async fn render<'a>(
         &self,
-        order: &Order,
+        request: &RenderRequest,
         files: impl Into<Files<'a>>,
         memory: u64,
         renditions: &mpsc::Sender<Rendered>,
-    ) -> Result<ImageAnalysis, RenderFault> {
+    ) -> Result<ImageAnalysis, SandboxError> {
         let files = files.into();
-        let mut child = self.take().await;
-        let place = Place(&self.0);
+        let mut child = self.take_idle().await;
+        let replacement = ReplaceOnDrop(&self.0);
         let options = &self.0.options;
-        let grant = Grant { memory, processor: options.deadline * (1 + order.limits.spare_cores) };
-        let result = child.render(order, files, grant, options.deadline, renditions).await;
-        let healthy = matches!(result, Ok(_) | Err(RenderFault::Refused { .. } | RenderFault::Failed { .. }));
-        if healthy && child.orders < options.orders && memory <= KEPT {
-            place.keep(child);
+        let limits = ResourceLimits { memory, cpu_time: options.deadline * (1 + request.limits.spare_cores) };
+        let result = child.render(request, files, limits, options.deadline, renditions).await;
+        let is_usable = result.as_ref().err().is_none_or(SandboxError::leaves_child_usable);
+        if is_usable && child.requests < options.requests_per_child && memory <= MAX_REUSED_MEMORY {
+            replacement.cancel();
+            self.0.put_idle(child);
         }
         result
     }
 
-    /// A picture's share of the machine, as long as it is held. To be asked for before [`Self::render`].
-    pub fn share(&self) -> Share<'_> {
-        let at_work = self.0.at_work.fetch_add(1, Ordering::Relaxed) + 1;
-        let cores = thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-        Share { spare_cores: (cores / at_work).saturating_sub(1), at_work: &self.0.at_work }
+    /// A picture's share of the cores, as long as it is held. To be taken before [`Self::render`].
+    pub fn core_share(&self) -> CoreShare<'_> {
+        self.0.cores.share()
     }
 
-    /// How many children have been started so far: those that stand ready were, and each that was replaced.
-    pub fn started(&self) -> u32 {
+    /// Number of children started so far: the first ones and every replacement.
+    pub fn children_started(&self) -> u32 {
         self.0.started.load(Ordering::Relaxed)
     }
 
-    /// The process ids of the children that wait for an order.
-    pub fn waiting(&self) -> Vec<u32> {
-        self.0.lock().iter().map(Child::pid).collect()
+    /// The process ids of the idle children.
+    pub fn idle_pids(&self) -> Vec<u32> {
+        self.0.lock_idle().iter().map(Child::pid).collect()
     }
 
-    /// Waits for a child that lives. One that has died while it waited costs nobody an attempt.
-    async fn take(&self) -> Child {
-        self.warm();
+    /// Waits for an idle child that is alive. One that died while it was idle costs no attempt.
+    async fn take_idle(&self) -> Child {
+        self.warm_up();
         loop {
-            if let Ok(permit) = self.0.count.acquire().await {
+            if let Ok(permit) = self.0.idle_count.acquire().await {
                 permit.forget();
             }
-            let Some(mut child) = self.0.lock().pop_front() else { continue };
-            if child.is_dead() {
-                warn!("a render process died while it waited");
-                replace(&self.0);
+            let Some(mut child) = self.0.lock_idle().pop_front() else { continue };
+            if child.has_exited() {
+                warn!("an idle render process died");
+                add_child(&self.0);
                 continue;
             }
             return child;
@@ -156,97 +155,65 @@ impl Pool {
 }
 
 impl Shared {
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Child>> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_idle(&self) -> MutexGuard<'_, VecDeque<Child>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, child: Child) {
-        self.lock().push_back(child);
-        self.count.add_permits(1);
+    fn put_idle(&self, child: Child) {
+        self.lock_idle().push_back(child);
+        self.idle_count.add_permits(1);
     }
 
-    fn tell(&self, confinement: Confinement) {
-        self.told.call_once(|| match confinement {
+    fn log_confinement(&self, confinement: Confinement) {
+        self.confinement_logged.call_once(|| match confinement {
             Confinement { landlock: true, seccomp: true } => info!("render processes are confined"),
             Confinement { landlock, seccomp } => {
-                warn!(landlock, seccomp, "the kernel confines render processes only in part; limits stand");
+                warn!(landlock, seccomp, "the kernel confines render processes only in part; resource limits apply");
             }
         });
     }
 }
 
-/// What one picture has of the cores: an equal part, of those that work when it begins. So a picture alone has all, and
-/// among as many pictures as there are cores each has one.
-#[derive(Debug)]
-pub struct Share<'a> {
-    /// Cores beside its own.
-    pub spare_cores: u32,
-    at_work: &'a AtomicU32,
-}
+/// Adds a child to the pool when dropped, in place of one that is at work.
+struct ReplaceOnDrop<'a>(&'a Arc<Shared>);
 
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.at_work.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The place of a child at work. Dropped without its child, it gets a new one.
-struct Place<'a>(&'a Arc<Shared>);
-
-impl Place<'_> {
-    fn keep(self, child: Child) {
-        self.0.put(child);
+impl ReplaceOnDrop<'_> {
+    fn cancel(self) {
         std::mem::forget(self);
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for ReplaceOnDrop<'_> {
     fn drop(&mut self) {
-        replace(self.0);
+        add_child(self.0);
     }
 }
 
-/// Starts a child and makes it ready, for as long as there is a pool.
-fn replace(shared: &Arc<Shared>) {
+/// Starts a child and adds it to the idle ones, in the background. Tries again until it succeeds or the pool is
+/// dropped.
+fn add_child(shared: &Arc<Shared>) {
     let pool = Arc::downgrade(shared);
     shared.runtime.spawn(async move {
-        let mut pause = PAUSES.0;
-        while let Err(fault) = bear(&pool).await {
-            error!(error = %fault, "cannot start a render process, trying again in {pause:?}");
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(PAUSES.1);
+        let mut delay = FIRST_RETRY_DELAY;
+        while let Err(error) = try_add_child(&pool).await {
+            error!(%error, "cannot start a render process, trying again in {delay:?}");
+            tokio::time::sleep(delay).await;
+            delay = (delay * 2).min(MAX_RETRY_DELAY);
         }
     });
 }
 
-async fn bear(pool: &Weak<Shared>) -> Result<(), RenderFault> {
-    let Some(nursery) = pool.upgrade().map(|shared| shared.nursery.clone()) else { return Ok(()) };
-    let (answer, started) = oneshot::channel();
-    let gone = || io::Error::other("the thread that starts them is gone");
-    nursery.send(answer).map_err(|_| RenderFault::Start(gone()))?;
-    let mut child = started.await.map_err(|_| RenderFault::Start(gone()))?.map_err(RenderFault::Start)?;
-    drop(nursery);
-    let confinement = child.ready().await?;
+async fn try_add_child(pool: &Weak<Shared>) -> Result<(), SandboxError> {
+    // Holds the spawner and not the pool, so that dropping the pool is not delayed.
+    let Some(spawner) = pool.upgrade().map(|shared| shared.spawner.clone()) else { return Ok(()) };
+    let mut child = spawner.spawn_child().await.map_err(SandboxError::Spawn)?;
+    drop(spawner);
+    let confinement = child.wait_until_ready().await?;
     if let Some(shared) = pool.upgrade() {
         debug!("a render process is ready");
         shared.started.fetch_add(1, Ordering::Relaxed);
-        shared.tell(confinement);
-        shared.put(child);
+        shared.log_confinement(confinement);
+        shared.put_idle(child);
     }
     Ok(())
-}
-
-/// The thread that starts children. A child dies with the thread that has started it, and tokio's may end before the
-/// process does; this one lives as long as the pool. A fork also blocks for milliseconds.
-fn nursery(program: Program, runtime: Handle) -> io::Result<sync::Sender<oneshot::Sender<io::Result<Child>>>> {
-    let (sender, orders) = sync::channel::<oneshot::Sender<io::Result<Child>>>();
-    let start = move || {
-        let _entered = runtime.enter();
-        while let Ok(answer) = orders.recv() {
-            // Nobody waits for it any more: dropped, it is killed.
-            _ = answer.send(Child::spawn(&program));
-        }
-    };
-    thread::Builder::new().name("render-nursery".to_owned()).spawn(start)?;
-    Ok(sender)
 }

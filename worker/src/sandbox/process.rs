@@ -1,4 +1,4 @@
-//! One render child, as the worker sees it: started, ordered, timed, buried.
+//! One render child as seen by the worker: spawn, request, deadline, reap.
 
 use std::{
     collections::HashSet,
@@ -9,7 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use darkroom_model::{Failure, ImageAnalysis, RenditionFormat};
+use darkroom_model::{Failure, ImageAnalysis};
+use darkroom_pipeline::{Files, Rendered};
 use tokio::{
     io::AsyncReadExt as _,
     net::UnixStream,
@@ -18,87 +19,82 @@ use tokio::{
     time::timeout,
 };
 
-use darkroom_pipeline::{Files, Rendered};
-
 use super::{
-    RenderFault,
+    SandboxError,
     confinement::Confinement,
-    grant::{self, Grant},
-    protocol::{self, Frame, Order, ProtocolError, Reply},
+    protocol::{self, Frame, ProtocolError, RenderRequest, Reply},
+    resource_limits::{self, ResourceLimits},
+    validate::validate_rendition,
 };
 
-/// How long a child may take to start.
-const START: Duration = Duration::from_secs(10);
-/// How long a child that has closed its socket may take to end by itself, so that it is known what it died of.
-const LAST_BREATH: Duration = Duration::from_secs(1);
-/// What a child's allocator may keep free, in bytes.
-const KEPT: &str = "67108864";
-/// More renditions than any recipe makes.
-const MAX_RENDITIONS: usize = 64;
-/// No rendition is wider or higher, in pixels.
-const MAX_SIDE: u32 = 65_535;
-/// The signal at the end of the processor time, on every system.
+/// How long a child may take to become ready.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a child that has closed its socket may take to exit before it is killed, so that its exit status is known.
+const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
+/// Free memory that a child's allocator may keep, in bytes.
+const MALLOC_THRESHOLD: &str = "67108864";
+/// The signal at the soft limit of CPU time, on Linux, macOS and the BSDs.
 const SIGXCPU: i32 = 24;
 
-/// What is run as a child.
+/// The program of the children.
 #[derive(Clone, Debug)]
 pub struct Program {
     /// The executable.
     pub path: PathBuf,
-    /// What makes it a child.
+    /// The arguments that make it run as a child.
     pub arguments: Vec<String>,
 }
 
 impl Program {
-    /// This process's own executable, even where it has been replaced on disk: the two must speak the same protocol.
+    /// This process's executable, even if its file has been replaced: both sides must speak the same protocol.
     ///
     /// # Errors
-    /// When the system does not say which it is.
+    /// The system does not say which file it is.
     pub fn own() -> io::Result<Self> {
         let path = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
         Ok(Self { path, arguments: vec!["render-child".to_owned()] })
     }
 }
 
-/// A child that waits for an order. Dropped, it is killed.
+/// A child process. Dropping it kills the process.
 #[derive(Debug)]
 pub(super) struct Child {
     process: process::Child,
     pid: u32,
     socket: UnixStream,
-    /// Orders it has had.
-    pub(super) orders: u32,
-    /// Processor time it had used when it got the last.
-    before: Duration,
+    /// Number of requests so far.
+    pub(super) requests: u32,
+    /// CPU time used before the latest request.
+    cpu_time_before: Duration,
 }
 
 impl Child {
-    /// Starts a child; blocks for the time of a fork. The child dies with the calling thread. To be called where tokio's
-    /// runtime is entered.
+    /// Spawns a child; blocks for the time of a fork. The child dies with the calling thread. The caller must have
+    /// entered a tokio runtime.
     pub(super) fn spawn(program: &Program) -> io::Result<Self> {
         let (ours, theirs) = std::os::unix::net::UnixStream::pair()?;
         ours.set_nonblocking(true)?;
         let process = Command::new(&program.path)
             .arg0("darkroom-render")
             .args(&program.arguments)
-            // The worker's environment has its secrets.
+            // The worker's environment contains secrets.
             .env_clear()
-            // An arena more for each thread would be 64 MB more of address space.
+            // Each arena of glibc reserves 64 MB of address space, which is limited.
             .env("MALLOC_ARENA_MAX", "1")
-            // glibc gives large buffers back at once, and the kernel clears the next: a seventh of the time of a photograph.
-            // So much is kept for the next picture.
-            .env("MALLOC_MMAP_THRESHOLD_", KEPT)
-            .env("MALLOC_TRIM_THRESHOLD_", KEPT)
+            // By default glibc returns large buffers to the kernel, which clears them again: a seventh of the time of a
+            // photograph.
+            .env("MALLOC_MMAP_THRESHOLD_", MALLOC_THRESHOLD)
+            .env("MALLOC_TRIM_THRESHOLD_", MALLOC_THRESHOLD)
             .current_dir("/")
             .stdin(OwnedFd::from(theirs))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
-            // Ctrl-C in a terminal is for the worker, which lets its children finish.
+            // Ctrl-C in a terminal goes to the worker alone, which lets its children finish.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
-        let pid = process.id().ok_or_else(|| io::Error::other("it has no process id"))?;
-        Ok(Self { process, pid, socket: UnixStream::from_std(ours)?, orders: 0, before: Duration::ZERO })
+        let pid = process.id().ok_or_else(|| io::Error::other("the child has no process id"))?;
+        Ok(Self { process, pid, socket: UnixStream::from_std(ours)?, requests: 0, cpu_time_before: Duration::ZERO })
     }
 
     /// Its process id.
@@ -106,170 +102,141 @@ impl Child {
         self.pid
     }
 
-    /// Waits until it is confined.
-    pub(super) async fn ready(&mut self) -> Result<Confinement, RenderFault> {
-        match timeout(START, protocol::receive(&mut self.socket, 0)).await {
+    /// Waits until the child is confined and ready for requests.
+    pub(super) async fn wait_until_ready(&mut self) -> Result<Confinement, SandboxError> {
+        match timeout(START_TIMEOUT, protocol::receive(&mut self.socket, 0)).await {
             Ok(Ok(Frame { head: Reply::Ready(confinement), .. })) => Ok(confinement),
-            Ok(Ok(_)) => Err(RenderFault::Crashed { evidence: "its first word is not that it is ready".to_owned() }),
-            Ok(Err(error)) => Err(self.bury(&error).await),
-            Err(_) => Err(RenderFault::Crashed { evidence: format!("it was not ready within {START:?}") }),
+            Ok(Ok(_)) => Err(SandboxError::Crashed { evidence: "its first reply is not that it is ready".to_owned() }),
+            Ok(Err(error)) => Err(self.reap(&error).await),
+            Err(_) => Err(SandboxError::Crashed { evidence: format!("it was not ready within {START_TIMEOUT:?}") }),
         }
     }
 
-    /// Whether it has died while it waited.
-    pub(super) fn is_dead(&mut self) -> bool {
+    /// Whether the process has exited.
+    pub(super) fn has_exited(&mut self) -> bool {
         !matches!(self.process.try_wait(), Ok(None))
     }
 
-    /// Renders one picture. After an error other than [`RenderFault::Refused`] and [`RenderFault::Failed`] the child is
-    /// of no more use.
+    /// Renders one picture. After an error that does not leave the child usable
+    /// ([`SandboxError::leaves_child_usable`]), drop the child.
     ///
-    /// The deadline covers all that the child does; time in which it waits for its renditions to be taken is not its
-    /// own, and does not count.
+    /// The deadline covers everything that the child does, but not the time in which it waits for a receiver of its
+    /// renditions.
     pub(super) async fn render(
         &mut self,
-        order: &Order,
+        request: &RenderRequest,
         files: Files<'_>,
-        grant: Grant,
+        limits: ResourceLimits,
         deadline: Duration,
         renditions: &mpsc::Sender<Rendered>,
-    ) -> Result<ImageAnalysis, RenderFault> {
-        self.orders += 1;
-        self.before = grant::processor_time(self.pid).unwrap_or_default();
-        if let Err(error) = grant::apply(self.pid, grant) {
-            return Err(self.bury(&ProtocolError::Io(error)).await);
+    ) -> Result<ImageAnalysis, SandboxError> {
+        self.requests += 1;
+        self.cpu_time_before = resource_limits::cpu_time(self.pid).unwrap_or_default();
+        if let Err(error) = resource_limits::apply(self.pid, limits) {
+            return Err(self.reap(&ProtocolError::Io(error)).await);
         }
-        let mut clock = Clock { left: deadline };
+        let mut remaining = RemainingTime(deadline);
         let mut names = HashSet::new();
-        match clock.run(send(&mut self.socket, order, files)).await {
+        match remaining.run(send_request(&mut self.socket, request, files)).await {
             Some(Ok(())) => {}
-            Some(Err(error)) => return Err(self.bury(&error).await),
-            None => return Err(self.late(deadline)),
+            Some(Err(error)) => return Err(self.reap(&error).await),
+            None => return Err(self.kill_late(deadline)),
         }
         loop {
-            // A file cannot be longer than the memory that it was made in.
-            match clock.run(protocol::receive(&mut self.socket, grant.memory)).await {
+            // A file is no longer than the memory in which it was encoded.
+            match remaining.run(protocol::receive(&mut self.socket, limits.memory)).await {
                 Some(Ok(Frame { head: Reply::Rendition { name, format, width, height }, body: bytes })) => {
                     let rendered = Rendered { name, format, width, height, bytes };
-                    if let Some(lie) = implausible(&rendered, &mut names) {
-                        return Err(RenderFault::Crashed { evidence: format!("it handed over {lie}") });
-                    }
-                    renditions.send(rendered).await.map_err(|_| RenderFault::NotTaken)?;
+                    validate_rendition(&rendered, &mut names)
+                        .map_err(|invalid| SandboxError::Crashed { evidence: format!("it returned {invalid}") })?;
+                    renditions.send(rendered).await.map_err(|_| SandboxError::ReceiverClosed)?;
                 }
-                Some(Ok(Frame { head: Reply::Done(facts), .. })) => return Ok(facts),
+                Some(Ok(Frame { head: Reply::Done(analysis), .. })) => return Ok(analysis),
                 Some(Ok(Frame { head: Reply::Refused { failure, cause }, .. })) => {
-                    return Err(RenderFault::Refused { failure: clean(failure), cause });
+                    return Err(SandboxError::Refused { failure: sanitized(failure), cause });
                 }
-                Some(Ok(Frame { head: Reply::Failed { cause }, .. })) => return Err(RenderFault::Failed { cause }),
+                Some(Ok(Frame { head: Reply::Failed { cause }, .. })) => return Err(SandboxError::Failed { cause }),
                 Some(Ok(Frame { head: Reply::Ready(_), .. })) => {
-                    return Err(RenderFault::Crashed { evidence: "it spoke out of turn".to_owned() });
+                    return Err(SandboxError::Crashed { evidence: "it sent a reply out of order".to_owned() });
                 }
-                Some(Err(error)) => return Err(self.bury(&error).await),
-                None => return Err(self.late(deadline)),
+                Some(Err(error)) => return Err(self.reap(&error).await),
+                None => return Err(self.kill_late(deadline)),
             }
         }
     }
 
-    fn late(&mut self, deadline: Duration) -> RenderFault {
-        let processor = grant::processor_time(self.pid).unwrap_or_default().saturating_sub(self.before);
+    /// Kills the child at its deadline.
+    fn kill_late(&mut self, deadline: Duration) -> SandboxError {
+        let cpu_time = resource_limits::cpu_time(self.pid).unwrap_or_default().saturating_sub(self.cpu_time_before);
         _ = self.process.start_kill();
-        RenderFault::TimedOut { deadline, processor }
+        SandboxError::TimedOut { deadline, cpu_time }
     }
 
-    /// Learns what it died of. Kills it, if it has not died.
-    async fn bury(&mut self, error: &ProtocolError) -> RenderFault {
-        let ended = matches!(error, ProtocolError::Io(_));
-        let own_end = if ended { timeout(LAST_BREATH, self.process.wait()).await.ok() } else { None };
-        if own_end.is_none() {
+    /// Waits for the exit of a child with a broken connection, kills it if it does not exit, and tells its exit status.
+    async fn reap(&mut self, error: &ProtocolError) -> SandboxError {
+        let is_disconnected = matches!(error, ProtocolError::Io(_));
+        let exit = if is_disconnected { timeout(EXIT_TIMEOUT, self.process.wait()).await.ok() } else { None };
+        if exit.is_none() {
             _ = self.process.start_kill();
         }
-        let words = self.last_words().await;
-        match own_end {
+        let stderr = self.read_stderr().await;
+        match exit {
             Some(Ok(status)) if status.signal() == Some(SIGXCPU) => {
-                RenderFault::TimedOut { deadline: Duration::ZERO, processor: Duration::MAX }
+                SandboxError::TimedOut { deadline: Duration::ZERO, cpu_time: Duration::MAX }
             }
-            Some(Ok(status)) => judge(status, &words),
-            Some(Err(error)) => RenderFault::Crashed { evidence: error.to_string() },
-            None => RenderFault::Crashed { evidence: format!("{error}; it was killed {words}").trim_end().to_owned() },
+            Some(Ok(status)) => exit_error(status, &stderr),
+            Some(Err(error)) => SandboxError::Crashed { evidence: error.to_string() },
+            None => {
+                SandboxError::Crashed { evidence: format!("{error}; it was killed {stderr}").trim_end().to_owned() }
+            }
         }
     }
 
-    /// What it has written to stderr, in one line.
-    async fn last_words(&mut self) -> String {
-        let mut words = Vec::new();
+    /// The first 2000 bytes that the child wrote to stderr, in one line.
+    async fn read_stderr(&mut self) -> String {
+        let mut bytes = Vec::new();
         if let Some(stderr) = &mut self.process.stderr {
-            _ = timeout(LAST_BREATH, stderr.take(2000).read_to_end(&mut words)).await;
+            _ = timeout(EXIT_TIMEOUT, stderr.take(2000).read_to_end(&mut bytes)).await;
         }
-        let words = String::from_utf8_lossy(&words).replace(|c: char| c.is_control(), " ");
-        words.trim().to_owned()
+        let text = String::from_utf8_lossy(&bytes).replace(|c: char| c.is_control(), " ");
+        text.trim().to_owned()
     }
 }
 
-/// The order and what it is about; a recipe with an overlay has a file of it.
-async fn send(socket: &mut UnixStream, order: &Order, files: Files<'_>) -> Result<(), ProtocolError> {
-    protocol::send(socket, order, files.source).await?;
-    if order.recipe.overlay().is_some() {
+/// Sends a request with its source, and the file of the overlay if its recipe has one.
+async fn send_request(socket: &mut UnixStream, request: &RenderRequest, files: Files<'_>) -> Result<(), ProtocolError> {
+    protocol::send(socket, request, files.source).await?;
+    if request.recipe.overlay().is_some() {
         protocol::send(socket, &(), files.overlay.unwrap_or_default()).await?;
     }
     Ok(())
 }
 
-fn judge(status: ExitStatus, words: &str) -> RenderFault {
-    let evidence = format!("{status} {words}").trim_end().to_owned();
-    // As Rust's allocator says it before it aborts.
-    if words.contains("memory allocation of") {
-        RenderFault::OutOfMemory { evidence }
+fn exit_error(status: ExitStatus, stderr: &str) -> SandboxError {
+    let evidence = format!("{status} {stderr}").trim_end().to_owned();
+    // The message of Rust's allocator before it aborts.
+    if stderr.contains("memory allocation of") {
+        SandboxError::OutOfMemory { evidence }
     } else {
-        RenderFault::Crashed { evidence }
+        SandboxError::Crashed { evidence }
     }
 }
 
-/// The time that is left.
-struct Clock {
-    left: Duration,
-}
+/// The time that remains until the deadline.
+struct RemainingTime(Duration);
 
-impl Clock {
-    /// `None`: the time is over.
-    async fn run<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+impl RemainingTime {
+    /// Runs a future and subtracts the time that it takes. `None`: no time remains.
+    async fn run<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         let start = Instant::now();
-        let done = timeout(self.left, work).await.ok();
-        self.left = self.left.saturating_sub(start.elapsed());
-        done
+        let output = timeout(self.0, future).await.ok();
+        self.0 = self.0.saturating_sub(start.elapsed());
+        output
     }
 }
 
-/// What cannot have come from the pipeline: names lead into object keys, and what is no picture would be served as one.
-fn implausible(rendered: &Rendered, names: &mut HashSet<String>) -> Option<&'static str> {
-    let stem = rendered.name.strip_suffix(rendered.format.as_str()).and_then(|name| name.strip_suffix('.'));
-    let plain =
-        |stem: &str| (1..=40).contains(&stem.len()) && stem.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if !stem.is_some_and(plain) {
-        return Some("a rendition with a strange name");
-    }
-    if !(1..=MAX_SIDE).contains(&rendered.width) || !(1..=MAX_SIDE).contains(&rendered.height) {
-        return Some("a rendition of impossible size");
-    }
-    if !begins_as(rendered.format, &rendered.bytes) {
-        return Some("a rendition that is not of its format");
-    }
-    if names.len() == MAX_RENDITIONS || !names.insert(rendered.name.clone()) {
-        return Some("too many renditions");
-    }
-    None
-}
-
-fn begins_as(format: RenditionFormat, bytes: &[u8]) -> bool {
-    match format {
-        RenditionFormat::Jpeg => bytes.starts_with(&[0xFF, 0xD8, 0xFF]),
-        RenditionFormat::Png => bytes.starts_with(b"\x89PNG\r\n\x1A\n"),
-        RenditionFormat::Webp => bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP"),
-        RenditionFormat::Avif => bytes.get(4..12) == Some(b"ftypavif"),
-    }
-}
-
-/// A sentence, whatever the child says.
-fn clean(mut failure: Failure) -> Failure {
+/// A failure without control characters and with at most 300 characters, whatever the child sent.
+fn sanitized(mut failure: Failure) -> Failure {
     failure.detail = failure.detail.chars().filter(|c| !c.is_control()).take(300).collect();
     failure
 }

@@ -1,12 +1,18 @@
-//! What the worker and a render child say to each other over one socket: frames of a JSON head and a raw body.
+//! The messages between the worker and a render child over one socket: frames of a JSON head and a raw body.
 //!
-//! A frame is the head's length (4 bytes, little-endian), the body's length (8), the head, the body. The worker sends
-//! [`Order`]s whose body is the source, each followed, if its recipe has an overlay, by a frame without a head (`null`) whose
-//! body is the overlay's file; the child answers each with any number of [`Reply::Rendition`]s, whose body is
-//! the file, and one other reply. After its start it says [`Reply::Ready`] unasked.
+//! A frame is the length of the head (4 bytes, little-endian), the length of the body (8 bytes, little-endian), the
+//! head and the body.
 //!
-//! The child has handled an attacker's bytes, so the worker believes nothing it says: lengths are bounded before
-//! anything is allocated, and memory grows only with what has arrived.
+//! | from | head | body |
+//! |---|---|---|
+//! | child | [`Reply::Ready`], once after its start | |
+//! | worker | [`RenderRequest`] | the source |
+//! | worker | `null`, if the recipe of the request has an overlay | the overlay's file |
+//! | child | [`Reply::Rendition`], any number | the rendition's file |
+//! | child | another [`Reply`], which ends the request | |
+//!
+//! The child has handled untrusted bytes, so the worker trusts no reply: lengths are checked before anything is
+//! allocated, and memory grows only with the bytes that have arrived.
 
 use std::io::{self, Read, Write};
 
@@ -18,47 +24,47 @@ use darkroom_pipeline::Limits;
 
 use super::confinement::Confinement;
 
-/// The longest head, in bytes.
+/// Maximum length of a head, in bytes.
 const MAX_HEAD: u32 = 64 << 10;
-/// The lengths before a head.
+/// Size of the two lengths before a head, in bytes.
 const PREFIX: usize = 12;
 
-/// What the worker wants.
+/// A picture to render.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Order {
-    /// What to make of the source.
+pub struct RenderRequest {
+    /// What to render.
     pub recipe: Recipe,
-    /// What the source may ask for.
+    /// Limits on the source, and the cores to use.
     pub limits: Limits,
 }
 
-/// What a child says.
+/// A message of a child.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reply {
-    /// It is confined and waits for orders.
+    /// The child is confined and waits for requests.
     Ready(Confinement),
-    /// A rendition is encoded; its file is the body.
+    /// A rendition; its file is the body.
     Rendition {
-        /// Unique within the order.
+        /// Unique within the request.
         name: String,
-        /// What the file is.
+        /// Format of the file.
         format: RenditionFormat,
         /// Pixels.
         width: u32,
         /// Pixels.
         height: u32,
     },
-    /// All renditions are made.
+    /// All renditions have been sent.
     Done(ImageAnalysis),
-    /// The picture is at fault.
+    /// The pipeline refuses the picture.
     Refused {
         /// For the uploader.
         failure: Failure,
         /// For the log.
         cause: String,
     },
-    /// The pipeline is at fault.
+    /// The pipeline failed for a reason that does not lie in the picture.
     Failed {
         /// For the log.
         cause: String,
@@ -68,28 +74,28 @@ pub enum Reply {
 /// Why a frame could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ProtocolError {
-    /// The other side is gone, or the socket fails.
+    /// The other side has closed the socket, or the socket failed.
     #[error("the connection broke: {0}")]
     Io(#[from] io::Error),
-    /// A length beyond its bound.
-    #[error("a frame of {head} + {body} bytes")]
+    /// A length above its limit.
+    #[error("a frame of {head} + {body} bytes is too long")]
     TooLong {
-        /// Of the head, in bytes.
+        /// Length of the head, in bytes.
         head: u32,
-        /// Of the body, in bytes.
+        /// Length of the body, in bytes.
         body: u64,
     },
-    /// A head that cannot be read.
-    #[error("a frame that cannot be read: {0}")]
-    Garbage(#[from] serde_json::Error),
+    /// A head that is not valid JSON of its type.
+    #[error("a frame of invalid JSON: {0}")]
+    Malformed(#[from] serde_json::Error),
 }
 
-/// A frame that was received.
+/// A received frame.
 #[derive(Debug)]
 pub struct Frame<T> {
-    /// What it says.
+    /// The message.
     pub head: T,
-    /// The raw bytes behind it.
+    /// The raw bytes after the message.
     pub body: Vec<u8>,
 }
 
@@ -109,8 +115,8 @@ impl Lengths {
     }
 }
 
-/// Prefix and head of a frame.
-fn start<T: Serialize>(head: &T, body: &[u8]) -> Result<Vec<u8>, ProtocolError> {
+/// The lengths and the head of a frame.
+fn encode_head<T: Serialize>(head: &T, body: &[u8]) -> Result<Vec<u8>, ProtocolError> {
     let head = serde_json::to_vec(head)?;
     let length = u32::try_from(head.len()).ok().filter(|length| *length <= MAX_HEAD);
     let length = length.ok_or(ProtocolError::TooLong { head: u32::MAX, body: body.len() as u64 })?;
@@ -121,34 +127,35 @@ fn start<T: Serialize>(head: &T, body: &[u8]) -> Result<Vec<u8>, ProtocolError> 
     Ok(frame)
 }
 
-fn whole<T: DeserializeOwned>(lengths: &Lengths, mut head: Vec<u8>) -> Result<Frame<T>, ProtocolError> {
+/// Splits head and body.
+fn decode<T: DeserializeOwned>(lengths: &Lengths, mut bytes: Vec<u8>) -> Result<Frame<T>, ProtocolError> {
     let length = lengths.head as usize;
-    if (head.len() as u64) < u64::from(lengths.head) + lengths.body {
+    if (bytes.len() as u64) < u64::from(lengths.head) + lengths.body {
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
-    let parsed = serde_json::from_slice(&head[..length])?;
-    head.drain(..length);
-    Ok(Frame { head: parsed, body: head })
+    let head = serde_json::from_slice(&bytes[..length])?;
+    bytes.drain(..length);
+    Ok(Frame { head, body: bytes })
 }
 
-/// Reads a frame whose body is at most so long; blocks.
+/// Reads a frame with a body of at most `max_body` bytes; blocks.
 pub fn read<T: DeserializeOwned>(reader: &mut impl Read, max_body: u64) -> Result<Frame<T>, ProtocolError> {
     let mut prefix = [0; PREFIX];
     reader.read_exact(&mut prefix)?;
     let lengths = Lengths::parse(prefix, max_body)?;
     let mut bytes = Vec::new();
     reader.take(u64::from(lengths.head) + lengths.body).read_to_end(&mut bytes)?;
-    whole(&lengths, bytes)
+    decode(&lengths, bytes)
 }
 
 /// Writes a frame; blocks.
 pub fn write<T: Serialize>(writer: &mut impl Write, head: &T, body: &[u8]) -> Result<(), ProtocolError> {
-    writer.write_all(&start(head, body)?)?;
+    writer.write_all(&encode_head(head, body)?)?;
     writer.write_all(body)?;
     Ok(writer.flush()?)
 }
 
-/// Reads a frame whose body is at most so long.
+/// Reads a frame with a body of at most `max_body` bytes.
 pub(super) async fn receive<T: DeserializeOwned>(
     reader: &mut (impl AsyncRead + Unpin),
     max_body: u64,
@@ -158,7 +165,7 @@ pub(super) async fn receive<T: DeserializeOwned>(
     let lengths = Lengths::parse(prefix, max_body)?;
     let mut bytes = Vec::new();
     reader.take(u64::from(lengths.head) + lengths.body).read_to_end(&mut bytes).await?;
-    whole(&lengths, bytes)
+    decode(&lengths, bytes)
 }
 
 /// Writes a frame.
@@ -167,7 +174,7 @@ pub(super) async fn send<T: Serialize>(
     head: &T,
     body: &[u8],
 ) -> Result<(), ProtocolError> {
-    writer.write_all(&start(head, body)?).await?;
+    writer.write_all(&encode_head(head, body)?).await?;
     writer.write_all(body).await?;
     Ok(writer.flush().await?)
 }
@@ -194,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beyond_its_bound_is_refused_before_anything_is_read() {
+    fn a_length_above_its_limit_is_refused_before_the_body_is_read() {
         let bytes = frame(&failed(), b"body!");
         assert!(matches!(read::<Reply>(&mut bytes.as_slice(), 4), Err(ProtocolError::TooLong { body: 5, .. })));
         let huge = [0xFF; PREFIX];
@@ -216,13 +223,13 @@ mod tests {
     }
 
     #[test]
-    fn a_frame_that_is_cut_short_or_garbage_is_an_error() {
+    fn a_truncated_or_malformed_frame_is_an_error() {
         let bytes = frame(&failed(), b"body");
         for length in 0..bytes.len() {
             assert!(matches!(read::<Reply>(&mut &bytes[..length], 4), Err(ProtocolError::Io(_))), "{length}");
         }
         let mut bytes = bytes;
         bytes[PREFIX] = b'?';
-        assert!(matches!(read::<Reply>(&mut bytes.as_slice(), 4), Err(ProtocolError::Garbage(_))));
+        assert!(matches!(read::<Reply>(&mut bytes.as_slice(), 4), Err(ProtocolError::Malformed(_))));
     }
 }

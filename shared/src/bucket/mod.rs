@@ -1,0 +1,166 @@
+//! The S3 bucket of the renditions: put, get, delete, list, and the URLs by which clients fetch them.
+
+mod key;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{
+    Attribute, Attributes, ObjectStore as _, ObjectStoreExt as _, PutOptions, aws::AmazonS3, path::Path,
+    signer::Signer as _,
+};
+use url::Url;
+
+use darkroom_model::{ImageId, Rendition};
+
+pub use key::ObjectKey;
+
+use crate::{
+    s3,
+    settings::{BucketSettings, S3Access},
+};
+
+/// Browsers and CDNs may keep a rendition for ever, because its key contains the hash of its content.
+const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// Why the bucket did not do what was asked. Its text is for logs: it may contain host names and keys.
+#[derive(Debug, thiserror::Error)]
+#[error("the bucket cannot {action}: {source}")]
+pub struct BucketError {
+    action: &'static str,
+    source: object_store::Error,
+}
+
+fn cannot(action: &'static str) -> impl Fn(object_store::Error) -> BucketError {
+    move |source| BucketError { action, source }
+}
+
+/// An object found by listing.
+#[derive(Debug)]
+pub struct ListedObject {
+    /// Its key.
+    pub key: ObjectKey,
+    /// When it was written, by the S3 server's clock.
+    pub modified: DateTime<Utc>,
+}
+
+/// A client of the bucket. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Bucket {
+    store: Arc<AmazonS3>,
+    /// Signs URLs with the address at which clients reach the server.
+    signer: Arc<AmazonS3>,
+    prefix: Path,
+    presigned: Duration,
+    public: Option<Url>,
+}
+
+impl Bucket {
+    /// A client with these settings. Sends nothing yet; see [`Bucket::probe`].
+    pub fn new(settings: &BucketSettings) -> Result<Self, BucketError> {
+        let client = |access: &S3Access| s3::client(access, &settings.url.bucket).map_err(cannot("be configured"));
+        let store = Arc::new(client(&settings.access)?);
+        let signer = match &settings.signing_endpoint {
+            None => Arc::clone(&store),
+            Some(endpoint) => {
+                let access = S3Access { endpoint: Some(endpoint.clone()), ..settings.access.clone() };
+                Arc::new(client(&access)?)
+            }
+        };
+        Ok(Self {
+            store,
+            signer,
+            prefix: Path::from(settings.url.prefix.as_str()),
+            presigned: settings.presigned,
+            public: settings.public.clone(),
+        })
+    }
+
+    /// Checks that the bucket exists and may be listed.
+    pub async fn probe(&self) -> Result<(), BucketError> {
+        s3::probe(&*self.store, &self.prefix).await.map_err(cannot("be listed"))
+    }
+
+    /// Stores a rendition. Storing the same rendition again changes nothing.
+    pub async fn put(&self, image: ImageId, rendition: &Rendition, bytes: Bytes) -> Result<(), BucketError> {
+        let attributes = Attributes::from_iter([
+            (Attribute::ContentType, rendition.format.content_type()),
+            (Attribute::CacheControl, CACHE_CONTROL),
+        ]);
+        let options = PutOptions { attributes, ..PutOptions::default() };
+        let path = self.path(&ObjectKey::rendition(image, rendition));
+        self.store.put_opts(&path, bytes.into(), options).await.map_err(cannot("store an object"))?;
+        Ok(())
+    }
+
+    /// The bytes of a rendition, at most as many as the catalog says it has. An object that is gone is an error.
+    pub async fn get(&self, image: ImageId, rendition: &Rendition) -> Result<Bytes, BucketError> {
+        let path = self.path(&ObjectKey::rendition(image, rendition));
+        self.store.get_range(&path, 0..rendition.bytes).await.map_err(cannot("read an object"))
+    }
+
+    /// Deletes objects. An object that is gone already counts as deleted.
+    pub async fn delete(&self, keys: &[ObjectKey]) -> Result<(), BucketError> {
+        let paths: Vec<_> = keys.iter().map(|key| Ok(self.path(key))).collect();
+        let deleted = self.store.delete_stream(futures::stream::iter(paths).boxed()).filter(|result| {
+            let is_gone = matches!(result, Err(object_store::Error::NotFound { .. }));
+            futures::future::ready(!is_gone)
+        });
+        deleted.try_for_each(|_| futures::future::ok(())).await.map_err(cannot("delete objects"))
+    }
+
+    /// The objects of one image.
+    pub async fn list_image(&self, image: ImageId) -> Result<Vec<ObjectKey>, BucketError> {
+        self.list(&ObjectKey::folder(image)).map_ok(|object| object.key).try_collect().await
+    }
+
+    /// The objects of every image, in the order of their keys. Objects that belong to no image by their key are left
+    /// out.
+    pub fn list_all(&self) -> BoxStream<'_, Result<ListedObject, BucketError>> {
+        self.list(key::IMAGES)
+    }
+
+    fn list(&self, folder: &str) -> BoxStream<'_, Result<ListedObject, BucketError>> {
+        let folder = self.below_prefix(folder);
+        self.store
+            .list(Some(&folder))
+            .map_err(cannot("list objects"))
+            .try_filter_map(|meta| {
+                let object = self.key(&meta.location).map(|key| ListedObject { key, modified: meta.last_modified });
+                futures::future::ok(object)
+            })
+            .boxed()
+    }
+
+    /// The URL by which a client fetches a rendition: below the public base URL, or presigned.
+    pub async fn url(&self, image: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
+        let path = self.path(&ObjectKey::rendition(image, rendition));
+        match &self.public {
+            Some(base) => {
+                let mut url = base.clone();
+                if let Ok(mut segments) = url.path_segments_mut() {
+                    segments.pop_if_empty().extend(path.parts());
+                }
+                Ok(url)
+            }
+            None => {
+                self.signer.signed_url(reqwest::Method::GET, &path, self.presigned).await.map_err(cannot("sign a URL"))
+            }
+        }
+    }
+
+    fn path(&self, key: &ObjectKey) -> Path {
+        self.below_prefix(&key.to_string())
+    }
+
+    fn below_prefix(&self, path: &str) -> Path {
+        self.prefix.parts().chain(Path::from(path).parts()).collect()
+    }
+
+    fn key(&self, path: &Path) -> Option<ObjectKey> {
+        let below = path.prefix_match(&self.prefix)?.collect::<Path>();
+        ObjectKey::parse(below.as_ref())
+    }
+}

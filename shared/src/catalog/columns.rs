@@ -1,0 +1,44 @@
+//! Conversions between Rust and Postgres types. Postgres has no unsigned integers.
+
+use std::{fmt::Display, num::TryFromIntError, str::FromStr};
+
+use super::CatalogError;
+
+/// A string enum from its text.
+pub(super) fn string_enum<T: FromStr<Err: Display>>(text: &str) -> Result<T, CatalogError> {
+    text.parse().map_err(|error: T::Err| CatalogError::Row(error.to_string()))
+}
+
+/// A SHA-256 from a `bytea`.
+pub(super) fn sha256(bytes: Vec<u8>) -> Result<[u8; 32], CatalogError> {
+    bytes.try_into().map_err(|_| CatalogError::Row("a hash has the wrong length".to_owned()))
+}
+
+/// An sRGB colour from a `bytea`.
+pub(super) fn colour(bytes: Vec<u8>) -> Result<[u8; 3], CatalogError> {
+    bytes.try_into().map_err(|_| CatalogError::Row("a colour has the wrong length".to_owned()))
+}
+
+/// An `integer` for a `u32`.
+pub(super) fn to_integer(value: u32) -> Result<i32, CatalogError> {
+    value.try_into().map_err(out_of_range)
+}
+
+/// A `bigint` for a `u64`.
+pub(super) fn to_bigint(value: u64) -> Result<i64, CatalogError> {
+    value.try_into().map_err(out_of_range)
+}
+
+/// A `u32` from an `integer`.
+pub(super) fn from_integer(value: i32) -> Result<u32, CatalogError> {
+    value.try_into().map_err(out_of_range)
+}
+
+/// A `u64` from a `bigint`.
+pub(super) fn from_bigint(value: i64) -> Result<u64, CatalogError> {
+    value.try_into().map_err(out_of_range)
+}
+
+fn out_of_range(_: TryFromIntError) -> CatalogError {
+    CatalogError::Row("a number is out of range".to_owned())
+}

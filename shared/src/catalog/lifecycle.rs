@@ -1,0 +1,89 @@
+//! The image lifecycle as types.
+//!
+//! ```text
+//! queued ──▶ processing ──▶ ready
+//!    │           ├────────▶ failed
+//!    │           └────────▶ queued      (an error that may pass; the queue tries again)
+//!    ├────────▶ failed                  (its job failed for good before an attempt began)
+//!    └──────── any ───────▶ deleting ──▶ gone
+//! ```
+//!
+//! Only [`start`](super::start) makes a [`Processing`], and a [`Ready`] comes only from a [`Processing`]: the fields
+//! and the constructor are private to the catalog. The schema enforces the same rules with CHECK constraints.
+
+use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
+
+/// An image that an attempt is rendering.
+#[derive(Debug)]
+pub struct Processing {
+    id: ImageId,
+    recipe: Recipe,
+}
+
+impl Processing {
+    pub(super) fn new(id: ImageId, recipe: Recipe) -> Self {
+        Self { id, recipe }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ImageId {
+        self.id
+    }
+
+    /// What to render.
+    pub fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// The image with its renditions. All of them must be in the bucket.
+    #[must_use]
+    pub fn ready(self, renditions: Vec<Rendition>, analysis: ImageAnalysis) -> Ready {
+        Ready { id: self.id, renditions, analysis }
+    }
+
+    /// The image as failed: it cannot be rendered, and another attempt would not help.
+    #[must_use]
+    pub fn failed(self, failure: Failure) -> Failed {
+        Failed { id: self.id, failure }
+    }
+}
+
+/// A rendered image, for [`save_ready`](super::save_ready).
+#[derive(Debug)]
+pub struct Ready {
+    pub(super) id: ImageId,
+    pub(super) renditions: Vec<Rendition>,
+    pub(super) analysis: ImageAnalysis,
+}
+
+impl Ready {
+    /// Its id.
+    pub fn id(&self) -> ImageId {
+        self.id
+    }
+}
+
+/// A failed image, for [`save_failed`](super::save_failed).
+#[derive(Debug)]
+pub struct Failed {
+    pub(super) id: ImageId,
+    pub(super) failure: Failure,
+}
+
+impl Failed {
+    /// An image whose job failed for good, whether or not an attempt at it has begun.
+    #[must_use]
+    pub fn by_job(id: ImageId, failure: Failure) -> Self {
+        Self { id, failure }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ImageId {
+        self.id
+    }
+
+    /// Why it failed.
+    pub fn failure(&self) -> &Failure {
+        &self.failure
+    }
+}

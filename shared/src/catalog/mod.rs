@@ -1,0 +1,39 @@
+//! The catalog: every SQL statement about images and renditions. All of them are checked against the schema at compile
+//! time (`sqlx::query!`).
+//!
+//! Functions take a connection, so that the caller decides what is one transaction. An update is guarded by the status
+//! that it starts from: in any other status it changes nothing and returns `false` or `None`.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | [`lifecycle`] | the states of an image as types, which only this module makes |
+//! | `image.rs` | an image, its row, and how one becomes the other |
+//! | `read.rs` | reading and searching images |
+//! | `write.rs` | adding images and changing their status |
+//! | `maintenance.rs` | what the periodic jobs ask |
+//! | `search.rs` | how titles are searched |
+//! | `columns.rs` | conversions between Rust and Postgres types |
+
+mod columns;
+mod image;
+pub mod lifecycle;
+mod maintenance;
+mod read;
+mod search;
+mod write;
+
+pub use image::{Image, NewImage};
+pub use maintenance::{list_failed_unavailable, lock_status, now, unfinished};
+pub use read::{Filter, get, list, renditions};
+pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
+
+/// Why the catalog did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// Postgres returned an error or could not be reached.
+    #[error(transparent)]
+    Sql(#[from] sqlx::Error),
+    /// A row has a value that this binary does not know, for example one of a newer version.
+    #[error("a row of the catalog cannot be read: {0}")]
+    Row(String),
+}

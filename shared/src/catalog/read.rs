@@ -1,0 +1,90 @@
+//! Reading and searching images.
+
+use sqlx::PgConnection;
+
+use darkroom_model::{ImageId, Rendition, Status};
+
+use super::{
+    CatalogError, Image,
+    columns::{from_bigint, from_integer, sha256, string_enum},
+    image::Row,
+    search::{fold, ngrams},
+};
+
+/// Which images to list.
+#[derive(Debug, Default)]
+pub struct Filter {
+    /// Only images with this text in their title, in any case.
+    pub title: Option<String>,
+    /// Only images in this state.
+    pub status: Option<Status>,
+    /// Only images older than this one: the last of the page before.
+    pub before: Option<ImageId>,
+    /// Maximum number of images.
+    pub limit: i64,
+}
+
+/// An image; `None` if there is none, or it is being deleted.
+pub async fn get(db: &mut PgConnection, id: ImageId) -> Result<Option<Image>, CatalogError> {
+    let row = sqlx::query_as!(
+        Row,
+        "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
+                source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
+                created_at, started_at, finished_at
+         FROM images WHERE id = $1 AND status <> 'deleting'",
+        id.as_uuid()
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Image::try_from).transpose()
+}
+
+/// Images that match the filter, newest first, without those that are being deleted.
+pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, CatalogError> {
+    let title = filter.title.as_deref().map(fold);
+    let title_grams = title.as_deref().map(ngrams);
+    let rows = sqlx::query_as!(
+        Row,
+        "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
+                source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
+                created_at, started_at, finished_at
+         FROM images
+         WHERE status <> 'deleting'
+           AND ($1::text[] IS NULL OR title_grams @> $1)
+           AND ($2::text IS NULL OR strpos(title_folded, $2) > 0)
+           AND ($3::text IS NULL OR status = $3)
+           AND ($4::uuid IS NULL OR id < $4)
+         ORDER BY id DESC LIMIT $5",
+        title_grams.as_deref(),
+        title.as_deref(),
+        filter.status.map(Status::as_str),
+        filter.before.map(ImageId::as_uuid),
+        filter.limit,
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Image::try_from).collect()
+}
+
+/// The renditions of an image, widest first.
+pub async fn renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendition>, CatalogError> {
+    let rows = sqlx::query!(
+        "SELECT name, format, width, height, bytes, sha256 FROM renditions WHERE image_id = $1
+         ORDER BY width DESC, name",
+        id.as_uuid()
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(Rendition {
+                name: row.name,
+                format: string_enum(&row.format)?,
+                width: from_integer(row.width)?,
+                height: from_integer(row.height)?,
+                bytes: from_bigint(row.bytes)?,
+                sha256: sha256(row.sha256)?,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,133 @@
+//! Adding images and changing their status. Every update is guarded by the status that it starts from.
+
+use chrono::{DateTime, Utc};
+use sqlx::{PgConnection, types::Json};
+
+use darkroom_model::{ImageId, recipe::Recipe};
+
+use super::{
+    CatalogError, NewImage,
+    columns::{to_bigint, to_integer},
+    lifecycle::{Failed, Processing, Ready},
+    search::{fold, ngrams},
+};
+
+/// Adds an image as `queued`, and returns when it was added, by the database's clock.
+pub async fn insert(db: &mut PgConnection, image: &NewImage) -> Result<DateTime<Utc>, CatalogError> {
+    let folded = fold(image.title.as_str());
+    let source = &image.source;
+    let created_at = sqlx::query_scalar!(
+        "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
+                             source_frames, source_bytes, source_sha256)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+         RETURNING created_at",
+        image.id.as_uuid(),
+        image.title.as_str(),
+        folded,
+        &ngrams(&folded),
+        Json(&image.recipe) as _,
+        source.format.as_str(),
+        to_integer(source.width)?,
+        to_integer(source.height)?,
+        to_integer(source.frames)?,
+        to_bigint(source.bytes)?,
+        &source.sha256,
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(created_at)
+}
+
+/// Makes an image `processing` and counts an attempt. `None`: it is finished, being deleted, or gone, and there is
+/// nothing to do.
+pub async fn start(db: &mut PgConnection, id: ImageId) -> Result<Option<Processing>, CatalogError> {
+    let recipe = sqlx::query_scalar!(
+        r#"UPDATE images SET status = 'processing', started_at = clock_timestamp(), attempts = attempts + 1
+           WHERE id = $1 AND status IN ('queued', 'processing')
+           RETURNING recipe AS "recipe: Json<Recipe>""#,
+        id.as_uuid()
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(recipe.map(|Json(recipe)| Processing::new(id, recipe)))
+}
+
+/// Makes a `processing` image `queued` again, after an error that may pass. `false`: it was not `processing`.
+pub async fn requeue(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
+    let done =
+        sqlx::query!("UPDATE images SET status = 'queued' WHERE id = $1 AND status = 'processing'", id.as_uuid());
+    Ok(done.execute(db).await?.rows_affected() == 1)
+}
+
+/// Makes a `failed` image `queued` again. `false`: it was not `failed`.
+pub async fn requeue_failed(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
+    let done = sqlx::query!(
+        "UPDATE images SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL
+         WHERE id = $1 AND status = 'failed'",
+        id.as_uuid()
+    );
+    Ok(done.execute(db).await?.rows_affected() == 1)
+}
+
+/// Makes an image `ready` and adds its renditions. `false`: it is finished, being deleted or gone, and nothing was
+/// written.
+///
+/// A `queued` image becomes `ready` too: an attempt that has lost its lease may have requeued it while the attempt with
+/// the lease still runs. The lease check in this transaction decides who may write.
+pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, CatalogError> {
+    let done = sqlx::query!(
+        "UPDATE images SET status = 'ready', placeholder = $2, dominant_colour = $3, perceptual_hash = $4,
+                finished_at = clock_timestamp()
+         WHERE id = $1 AND status IN ('queued', 'processing')",
+        ready.id.as_uuid(),
+        ready.analysis.placeholder,
+        &ready.analysis.dominant_colour,
+        // The same bits; Postgres has no unsigned integers.
+        ready.analysis.perceptual_hash.cast_signed(),
+    );
+    if done.execute(&mut *db).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    for rendition in &ready.renditions {
+        sqlx::query!(
+            "INSERT INTO renditions (image_id, name, format, width, height, bytes, sha256)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            ready.id.as_uuid(),
+            rendition.name,
+            rendition.format.as_str(),
+            to_integer(rendition.width)?,
+            to_integer(rendition.height)?,
+            to_bigint(rendition.bytes)?,
+            &rendition.sha256,
+        )
+        .execute(&mut *db)
+        .await?;
+    }
+    Ok(true)
+}
+
+/// Makes an image `failed`. `false`: it is neither `queued` nor `processing`, and nothing was written.
+pub async fn save_failed(db: &mut PgConnection, failed: &Failed) -> Result<bool, CatalogError> {
+    let done = sqlx::query!(
+        "UPDATE images SET status = 'failed', failure_code = $2, failure_detail = $3, finished_at = clock_timestamp()
+         WHERE id = $1 AND status IN ('queued', 'processing')",
+        failed.id.as_uuid(),
+        failed.failure.code.as_str(),
+        failed.failure.detail,
+    );
+    Ok(done.execute(db).await?.rows_affected() == 1)
+}
+
+/// Makes an image `deleting`, which hides it from the api; a job then removes it. `false`: there is none, or it is
+/// `deleting` already.
+pub async fn mark_deleting(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
+    let done =
+        sqlx::query!("UPDATE images SET status = 'deleting' WHERE id = $1 AND status <> 'deleting'", id.as_uuid());
+    Ok(done.execute(db).await?.rows_affected() == 1)
+}
+
+/// Deletes the rows of a `deleting` image and of its renditions. Succeeds if there are none.
+pub async fn delete(db: &mut PgConnection, id: ImageId) -> Result<(), CatalogError> {
+    sqlx::query!("DELETE FROM images WHERE id = $1 AND status = 'deleting'", id.as_uuid()).execute(db).await?;
+    Ok(())
+}

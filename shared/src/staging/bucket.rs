@@ -1,0 +1,82 @@
+//! Uploads kept in a bucket.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3, buffered::BufWriter, path::Path};
+use tokio::{
+    fs::File,
+    io::{AsyncWriteExt as _, BufReader},
+};
+
+use darkroom_model::ImageId;
+
+use super::{
+    StagedFile, StagingError,
+    draft::Received,
+    name::{file_name, image_of},
+};
+use crate::{
+    s3,
+    settings::{S3Access, S3Url},
+};
+
+/// Size of the parts of a multipart upload, in bytes; S3 allows none smaller than 5 MiB.
+const PART: usize = 5 << 20;
+
+/// A prefix of a bucket with staged files.
+#[derive(Clone, Debug)]
+pub(super) struct BucketStore {
+    store: Arc<AmazonS3>,
+    prefix: Path,
+}
+
+impl BucketStore {
+    pub(super) fn open(url: &S3Url, access: &S3Access) -> Result<Self, StagingError> {
+        let store = s3::client(access, &url.bucket).map_err(StagingError::bucket("be configured"))?;
+        Ok(Self { store: Arc::new(store), prefix: Path::from(url.prefix.as_str()) })
+    }
+
+    fn key(&self, image: ImageId) -> Path {
+        self.prefix.clone().join(file_name(image))
+    }
+
+    pub(super) async fn probe(&self) -> Result<(), StagingError> {
+        s3::probe(&*self.store, &self.prefix)
+            .await
+            .map_err(|source| StagingError::Bucket { action: "list its bucket", source })
+    }
+
+    pub(super) async fn keep(&self, received: Received, image: ImageId) -> Result<(), StagingError> {
+        let file = File::open(&received.path).await.map_err(StagingError::disk("read an upload"))?;
+        let store = Arc::clone(&self.store) as Arc<dyn ObjectStore>;
+        let mut writer = BufWriter::with_capacity(store, self.key(image), PART);
+        let cannot_store = StagingError::disk("store an upload");
+        tokio::io::copy(&mut BufReader::new(file), &mut writer).await.map_err(&cannot_store)?;
+        writer.shutdown().await.map_err(&cannot_store)
+    }
+
+    pub(super) async fn read(&self, image: ImageId) -> Result<Bytes, StagingError> {
+        let cannot_read = StagingError::bucket("read an upload");
+        let object = self.store.get(&self.key(image)).await.map_err(&cannot_read)?;
+        object.bytes().await.map_err(&cannot_read)
+    }
+
+    pub(super) async fn remove(&self, image: ImageId) -> Result<(), StagingError> {
+        self.store.delete(&self.key(image)).await.map_err(StagingError::bucket("remove an upload"))
+    }
+
+    pub(super) fn list(&self) -> BoxStream<'_, Result<StagedFile, StagingError>> {
+        self.store
+            .list(Some(&self.prefix))
+            .map_err(StagingError::bucket("list uploads"))
+            .try_filter_map(|meta| {
+                let name = meta.location.filename().unwrap_or_default().to_owned();
+                let file =
+                    image_of(&name).map(|image| StagedFile { image: Some(image), modified: meta.last_modified, name });
+                futures::future::ok(file)
+            })
+            .boxed()
+    }
+}

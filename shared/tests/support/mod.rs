@@ -1,0 +1,87 @@
+//! A database for each test, and the SQL that the tests need besides the catalog's.
+
+use std::ops::Deref;
+
+use darkroom_model::ImageId;
+use darkroom_shared::{database, settings::DatabaseSettings};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+/// A new database with the schema of this version.
+pub(crate) struct Database(PgPool);
+
+impl Deref for Database {
+    type Target = PgPool;
+
+    fn deref(&self) -> &PgPool {
+        &self.0
+    }
+}
+
+impl Database {
+    /// Creates and migrates it.
+    pub(crate) async fn migrated() -> Self {
+        let url = darkroom_dev::testing::database().await;
+        let pool = database::connect(&DatabaseSettings::direct(&url, 4)).await.unwrap();
+        database::migrate(&pool).await.unwrap();
+        Self(pool)
+    }
+
+    /// The constraint that this update of an image violates.
+    pub(crate) async fn violated_constraint(&self, image: ImageId, update: &str) -> Option<String> {
+        let sql = AssertSqlSafe(format!("UPDATE images SET {update} WHERE id = $1"));
+        let error = sqlx::query(sql).bind(image.as_uuid()).execute(&self.0).await.unwrap_err();
+        Some(error.as_database_error()?.constraint()?.to_owned())
+    }
+
+    /// Adds this number of images with decimal numbers as titles, and updates the planner's statistics.
+    pub(crate) async fn add_numbered_images(&self, count: i32) {
+        sqlx::query(
+            "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
+                                 source_frames, source_bytes, source_sha256)
+             SELECT gen_random_uuid(), n::text, n::text, string_to_array(n::text, NULL), '{}', 'png', 1, 1, 1, 1,
+                    decode(repeat('00', 32), 'hex')
+             FROM generate_series(1, $1) AS n",
+        )
+        .bind(count)
+        .execute(&self.0)
+        .await
+        .unwrap();
+        sqlx::query("ANALYZE images").execute(&self.0).await.unwrap();
+    }
+
+    /// The plan of the search for the title 東京, line by line.
+    pub(crate) async fn search_plan(&self) -> Vec<String> {
+        sqlx::query_scalar(
+            "EXPLAIN SELECT id FROM images WHERE title_grams @> '{東,京,東京}' AND strpos(title_folded, '東京') > 0
+             ORDER BY id DESC LIMIT 20",
+        )
+        .fetch_all(&self.0)
+        .await
+        .unwrap()
+    }
+
+    /// Records a migration of a newer version.
+    pub(crate) async fn pretend_newer_schema(&self) {
+        sqlx::query(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'of a newer version', true, '', 0)",
+        )
+        .execute(&self.0)
+        .await
+        .unwrap();
+    }
+}
+
+/// Ends the job of an image as if it had used up its attempts.
+pub(crate) async fn exhaust_job(db: &mut PgConnection, image: ImageId) {
+    let sql =
+        "UPDATE apalis.jobs SET status = 'Killed', reason = 'exhausted', done_at = now(), attempts = 10, fence = 10
+         WHERE idempotency_key = $1";
+    sqlx::query(sql).bind(image.to_string()).execute(db).await.unwrap();
+}
+
+/// Whether the job of an image is pending with all of its attempts left.
+pub(crate) async fn has_fresh_job(db: &mut PgConnection, image: ImageId) -> bool {
+    let sql = "SELECT status = 'Pending' AND attempts = 0 FROM apalis.jobs WHERE idempotency_key = $1";
+    sqlx::query_scalar(sql).bind(image.to_string()).fetch_one(db).await.unwrap()
+}

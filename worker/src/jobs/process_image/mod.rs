@@ -1,0 +1,100 @@
+//! The main job: the staged upload becomes renditions in the bucket, and the image becomes ready.
+//!
+//! | file | what it holds |
+//! |---|---|
+//! | `mod.rs` | the handler: the steps in their order |
+//! | `state.rs` | the transactions that change the image's status |
+//! | `inputs.rs` | the source, its header and the overlay |
+//! | `memory.rs` | cores and memory for the picture |
+//! | `store.rs` | renditions into the bucket |
+//! | `failure.rs` | errors as failures of the image or of the job |
+//!
+//! Every step may run again after a crash: starting an image is idempotent, object keys contain the hash of the
+//! content, and the transaction that makes the image ready also completes the job, guarded by the lease. The staged
+//! file is removed last.
+
+mod failure;
+mod inputs;
+mod memory;
+mod state;
+mod store;
+
+use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
+use darkroom_pipeline::Limits;
+use darkroom_queue::{JobError, Lease};
+use darkroom_shared::jobs::ProcessImage;
+use tokio::sync::mpsc;
+use tracing::{info, warn};
+
+pub use failure::give_up;
+
+use self::{inputs::Inputs, memory::Resources};
+use crate::{App, sandbox::protocol::RenderRequest};
+
+/// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
+/// help.
+type Outcome<T> = Result<Result<T, Failure>, JobError>;
+
+/// A rendered image: its renditions, all in the bucket, and what was found in its pixels.
+type RenderedImage = (Vec<Rendition>, ImageAnalysis);
+
+/// Renders one image. An image that cannot be rendered becomes `failed`, and the job is done. After an error of the
+/// bucket, the disk or the database the queue tries the job again.
+pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
+    let image = job.image;
+    let Some(processing) = state::start(app, image, lease).await? else {
+        info!(%image, "finished or deleted already, nothing to do");
+        return Ok(());
+    };
+
+    let recipe = processing.recipe().clone();
+    let outcome = tokio::select! {
+        outcome = render(app, image, recipe, lease) => outcome,
+        _ = lease.stopped() => return Err(JobError::Cancelled),
+    };
+    let saved = match outcome {
+        Ok(Ok((renditions, analysis))) => state::save_ready(app, &processing.ready(renditions, analysis), lease).await,
+        Ok(Err(failure)) => state::save_failed(app, &processing.failed(failure), lease).await,
+        Err(error) => Err(error),
+    };
+    match &saved {
+        Ok(()) => remove_staged(app, image).await,
+        // Without the lease, another attempt owns the image.
+        Err(_) if lease.stop_reason().is_some() => {}
+        Err(_) => state::requeue(app, image, lease).await,
+    }
+    saved
+}
+
+/// Renders in a child process, and stores each rendition as soon as it is encoded.
+async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Outcome<RenderedImage> {
+    let inputs = match Inputs::load(app, image, &recipe).await? {
+        Ok(inputs) => inputs,
+        Err(failure) => return Ok(Err(failure)),
+    };
+    let resources = match Resources::acquire(app, image, &inputs, &recipe, lease.attempt()).await? {
+        Ok(resources) => resources,
+        Err(failure) => return Ok(Err(failure)),
+    };
+
+    // One rendition waits besides those that are being stored; then the child waits, so that memory is bounded.
+    let (sender, renditions) = mpsc::channel(1);
+    let limits = Limits { spare_cores: resources.spare_cores, ..app.limits };
+    let request = RenderRequest { recipe, limits };
+    let rendering = async move { app.renderers.render(&request, inputs.files(), resources.memory, &sender).await };
+    let (rendered, stored) = tokio::join!(rendering, store::store_all(app, image, renditions));
+
+    // An error of the bucket comes first: it closes the channel, which then ends the rendering too.
+    let stored = stored?;
+    match rendered {
+        Ok(analysis) => Ok(Ok((stored, analysis))),
+        Err(error) => failure::of_rendering(error, app.render).map(Err),
+    }
+}
+
+/// Removes the staged file of a finished image. If that fails, the sweep removes it later.
+async fn remove_staged(app: &App, image: ImageId) {
+    if let Err(error) = app.staging.remove(image).await {
+        warn!(%image, %error, "cannot remove the staged file, the sweep will");
+    }
+}

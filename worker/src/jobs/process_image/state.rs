@@ -1,0 +1,59 @@
+//! The transactions that change an image's status. The lease guards each of them: an attempt without it changes
+//! nothing.
+
+use darkroom_model::ImageId;
+use darkroom_queue::{JobError, Lease};
+use darkroom_shared::{
+    catalog,
+    lifecycle::{Failed, Processing, Ready},
+};
+use tracing::{info, warn};
+
+use crate::App;
+
+/// Makes the image `processing` if the lease is still held. An attempt that has slept past its lease must not count,
+/// nor make an image `processing` that another attempt has requeued.
+pub(super) async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Option<Processing>, JobError> {
+    let mut tx = app.pool.begin().await?;
+    lease.hold(&mut tx).await?;
+    let processing = catalog::start(&mut tx, image).await?;
+    tx.commit().await?;
+    Ok(processing)
+}
+
+/// Completes the job and makes the image ready, in one transaction.
+pub(super) async fn save_ready(app: &App, ready: &Ready, lease: &Lease) -> Result<(), JobError> {
+    let mut tx = app.pool.begin().await?;
+    lease.complete(&mut tx).await?;
+    // `false`: the image was deleted while it was rendered. The sweep removes the stored objects.
+    let saved = catalog::save_ready(&mut tx, ready).await?;
+    tx.commit().await?;
+    info!(image = %ready.id(), saved, "ready");
+    Ok(())
+}
+
+/// Completes the job and makes the image failed, in one transaction.
+pub(super) async fn save_failed(app: &App, failed: &Failed, lease: &Lease) -> Result<(), JobError> {
+    let mut tx = app.pool.begin().await?;
+    lease.complete(&mut tx).await?;
+    catalog::save_failed(&mut tx, failed).await?;
+    tx.commit().await?;
+    info!(image = %failed.id(), code = %failed.failure().code, "failed");
+    Ok(())
+}
+
+/// Makes the image `queued` until the next attempt. An error is only logged, because [`start`] also takes a
+/// `processing` image.
+pub(super) async fn requeue(app: &App, image: ImageId, lease: &Lease) {
+    if let Err(error) = try_requeue(app, image, lease).await {
+        warn!(%image, %error, "cannot requeue the image");
+    }
+}
+
+async fn try_requeue(app: &App, image: ImageId, lease: &Lease) -> Result<(), JobError> {
+    let mut tx = app.pool.begin().await?;
+    lease.hold(&mut tx).await?;
+    catalog::requeue(&mut tx, image).await?;
+    tx.commit().await?;
+    Ok(())
+}
