@@ -30,7 +30,8 @@ enum Command {
     Env,
     /// Makes a picture, uploads it to the running stack, and shows what becomes of it.
     Demo,
-    /// Runs a command with an empty Postgres that is gone afterwards; its URL is in `DARKROOM_TEST_DATABASE_URL`.
+    /// Runs a command with an empty Postgres that is removed afterwards; its URL is in `DATABASE_URL` and in
+    /// `DARKROOM_TEST_DATABASE_URL`.
     Postgres {
         /// Data survives a crash of the machine: fsync on, as in production. For measuring.
         #[arg(long)]

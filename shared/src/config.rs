@@ -455,8 +455,8 @@ impl Reader<'_> {
         let killed = self.seconds(&KEEP_FAILED_SECONDS, 0, YEARS);
         let jobs = self.number(&KEEP_JOBS, 1000, 1_000_000_000);
         let late = self.seconds(&LATE_SECONDS, 1, 86_400);
-        let retention = Retention { done: done?, killed: killed?, jobs: jobs? };
-        let thresholds = Thresholds { late: late?, horizon: late? };
+        let retention = Retention::default().done(done?).killed(killed?).max_jobs(jobs?);
+        let thresholds = Thresholds::default().late(late?).horizon(late?);
         Some(Queue { lease: lease?, max_crashes: max_crashes?, retention, thresholds })
     }
 

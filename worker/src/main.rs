@@ -10,9 +10,9 @@ use darkroom_shared::{
 };
 use darkroom_worker::{
     App,
+    jobs::sweep::sweep,
     queue_command::{self, QueueCommand},
-    render, run,
-    sweep::sweep,
+    run, sandbox,
 };
 
 /// Renders the images that the api has accepted.
@@ -62,12 +62,12 @@ async fn work(command: Command) -> anyhow::Result<ExitCode> {
     };
     match command {
         Command::Run => Ok(match run(&settings, App::open(&settings, pool).await?).await? {
-            Drained { handed_back: 0, unwritten: 0 } => ExitCode::SUCCESS,
+            Drained { handed_back: 0, unwritten: 0, .. } => ExitCode::SUCCESS,
             // Not everything ended within the grace period; what did not runs elsewhere, or again.
             Drained { .. } => ExitCode::from(3),
         }),
         Command::Sweep => {
-            let swept = sweep(&*App::open(&settings, pool).await?).await?;
+            let swept = sweep(&*App::open(&settings, pool).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
             println!("removed {} staged files and {} objects", swept.staged, swept.objects);
             Ok(ExitCode::SUCCESS)
         }

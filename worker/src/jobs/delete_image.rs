@@ -1,9 +1,15 @@
 //! Removes an image for good: its objects, its staged file, and last its rows.
 
-use darkroom_queue::{JobError, Lease};
+use darkroom_queue::{Handler, JobError, Lease};
 use darkroom_shared::{catalog, jobs::DeleteImage};
 
-use crate::App;
+use crate::{App, Handlers};
+
+impl Handler<DeleteImage> for Handlers {
+    async fn run(&self, job: DeleteImage, lease: Lease) -> Result<(), JobError> {
+        delete_image(&self.0, &job, &lease).await
+    }
+}
 
 /// Removes everything of one image. May be repeated: what is gone counts as removed. The rows go last, in the
 /// transaction that completes the job, so that nothing is forgotten half-way.

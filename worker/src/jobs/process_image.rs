@@ -10,7 +10,7 @@ use darkroom_container::header::{self, Header};
 use darkroom_model::{
     Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat, Status, recipe::Recipe,
 };
-use darkroom_queue::{self, BoxError, ErrorKind, FailureReason, JobError, Lease};
+use darkroom_queue::{self, BoxError, ErrorKind, FailureReason, Handler, JobError, Lease};
 use darkroom_shared::{
     catalog,
     jobs::ProcessImage,
@@ -27,7 +27,7 @@ use tracing::{info, warn};
 use darkroom_pipeline::{Files, Limits, RenderError, Rendered};
 
 use crate::{
-    App,
+    App, Handlers,
     sandbox::{
         RenderFault,
         admission::{self, NoRoom},
@@ -42,6 +42,21 @@ const FULL: Duration = Duration::from_secs(1);
 
 /// A longer file is not taken for an overlay, in bytes: larger than that of any logo, and little beside a large picture.
 const MAX_OVERLAY: u64 = 32 << 20;
+
+impl Handler<ProcessImage> for Handlers {
+    async fn run(&self, job: ProcessImage, lease: Lease) -> Result<(), JobError> {
+        process_image(&self.0, &job, &lease).await
+    }
+
+    async fn failed(
+        &self,
+        tx: &mut PgConnection,
+        job: &ProcessImage,
+        why: &darkroom_queue::Failure,
+    ) -> Result<(), BoxError> {
+        give_up(tx, job, why).await
+    }
+}
 
 /// Renders one image. A picture that cannot be rendered becomes `failed` at once, and that is a job well done; a fault
 /// of the bucket, the disk or the database is the job's failure, and the queue tries again.
@@ -75,7 +90,7 @@ pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Resu
 /// show an image as being processed that is not.
 async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Option<Processing>, JobError> {
     let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
-    lease.hold(&mut tx).await?;
+    lease.lock_if_held(&mut tx).await?;
     let processing = catalog::start(&mut tx, image).await.map_err(JobError::retry)?;
     tx.commit().await.map_err(JobError::retry)?;
     Ok(processing)
@@ -244,7 +259,7 @@ async fn save_failed(app: &App, failed: &Failed, lease: &Lease) -> Result<(), Jo
 async fn requeue(app: &App, image: ImageId, lease: &Lease) {
     let requeued = async {
         let mut tx = app.pool.begin().await.map_err(JobError::retry)?;
-        lease.hold(&mut tx).await?;
+        lease.lock_if_held(&mut tx).await?;
         catalog::requeue(&mut tx, image).await.map_err(JobError::retry)?;
         tx.commit().await.map_err(JobError::retry)
     };

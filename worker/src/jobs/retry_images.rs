@@ -2,11 +2,20 @@
 //! job's own attempts last. A later attempt may succeed, for as long as the upload is kept.
 
 use darkroom_model::ImageId;
-use darkroom_queue::JobError;
-use darkroom_shared::{catalog, jobs};
+use darkroom_queue::{Handler, JobError, Lease};
+use darkroom_shared::{
+    catalog,
+    jobs::{self, RetryImages},
+};
 use tracing::info;
 
-use crate::App;
+use crate::{App, Handlers};
+
+impl Handler<RetryImages> for Handlers {
+    async fn run(&self, _: RetryImages, _: Lease) -> Result<(), JobError> {
+        retry_images(&self.0).await.map(drop)
+    }
+}
 
 /// Images brought back by one job at most; the next one takes the others.
 const BATCH: i64 = 1000;
