@@ -13,9 +13,14 @@ mod model;
 mod options;
 mod outcome;
 mod schema;
+#[cfg(test)]
+mod statements;
 mod status;
 #[cfg(feature = "testing")]
 pub mod testing;
+#[cfg(test)]
+#[path = "../tests/queue/database.rs"]
+mod test_database;
 mod text_enum;
 mod timeout;
 mod worker;

@@ -29,16 +29,16 @@ const MIGRATIONS: &[Migration] = &[Migration {
     sql: include_str!("../migrations/0001_queue.sql"),
 }];
 
-const BOOKKEEPING: &str = "
+pub(crate) const BOOKKEEPING: &str = "
     CREATE TABLE IF NOT EXISTS apalis.migrations (
         number      integer PRIMARY KEY,
         name        text NOT NULL,
         breaking    boolean NOT NULL,
         applied_at  timestamptz NOT NULL DEFAULT now()
     )";
-const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('migrations of ' || $1, 0))";
-const FIND_SCHEMA: &str = "SELECT to_regnamespace(quote_ident($1)) IS NOT NULL";
-const FIND_TABLES: &str = "
+pub(crate) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('migrations of ' || $1, 0))";
+pub(crate) const FIND_SCHEMA: &str = "SELECT to_regnamespace(quote_ident($1)) IS NOT NULL";
+pub(crate) const FIND_TABLES: &str = "
     SELECT to_regclass(format('%I.migrations', $1)) IS NOT NULL, to_regclass(format('%I.jobs', $1)) IS NOT NULL";
 pub(crate) const APPLIED: &str = "
     SELECT coalesce(max(number), 0), coalesce(max(number) FILTER (WHERE breaking), 0) FROM apalis.migrations";
