@@ -17,11 +17,7 @@ pub mod sandbox;
 use std::{sync::Arc, time::Duration};
 
 use darkroom_queue::{Drained, Supervisor, SupervisorOptions};
-use darkroom_shared::{
-    bucket::Bucket,
-    config::Settings,
-    staging::Staging,
-};
+use darkroom_shared::{bucket::Bucket, config::Settings, staging::Staging};
 use sandbox::{
     admission::{self, Admission},
     pool::{Pool, PoolOptions},

@@ -103,14 +103,10 @@ pub async fn run(pool: &PgPool, settings: &config::Queue, command: QueueCommand)
         Action::Retry { job } => changed(jobs::retry(&mut tx, job).await?, "killed, and not in quarantine")?,
         Action::Release { job } => changed(jobs::release(&mut tx, job).await?, "in quarantine")?,
         Action::Cancel { job } => changed(control.cancel(job).await?, "waiting or running")?,
-        Action::Prioritise { job, priority } => {
-            changed(control.reprioritise(job, priority).await?, "waiting")?
-        }
+        Action::Prioritise { job, priority } => changed(control.reprioritise(job, priority).await?, "waiting")?,
         Action::Pause { queue } => changed(control.pause(&queue).await?, "not paused")?,
         Action::Resume { queue } => changed(control.resume(&queue).await?, "paused")?,
-        Action::Limit { queue, running } => {
-            changed(control.limit(&queue, running).await?, "limited otherwise")?
-        }
+        Action::Limit { queue, running } => changed(control.limit(&queue, running).await?, "limited otherwise")?,
     };
     tx.commit().await?;
     print!("{}", if command.json { format!("{answer:#}\n") } else { text(&answer, columns) });

@@ -20,11 +20,7 @@ const SWEEPS: &str = "7 * * * *";
 const RETRIES: &str = "*/15 * * * *";
 
 /// Starts to work on all queues.
-pub(crate) fn register(
-    supervisor: &Supervisor,
-    settings: &config::Worker,
-    handlers: &Handlers,
-) -> anyhow::Result<()> {
+pub(crate) fn register(supervisor: &Supervisor, settings: &config::Worker, handlers: &Handlers) -> anyhow::Result<()> {
     let images = QueueOptions::new(settings.concurrency).deadline(settings.render + TRANSFERS);
     supervisor.work::<ProcessImage>(images, handlers.clone())?;
     supervisor.work::<DeleteImage>(QueueOptions::new(DELETIONS), handlers.clone())?;

@@ -37,8 +37,8 @@ use apalis_core::{
 };
 use apalis_postgres::{Config, PgTask, PostgresStorage};
 use darkroom_queue::{
-    BoxError, Enqueue, Handler, Job, JobError, Lease, QueueOptions, Retention, Supervisor, SupervisorOptions, enqueue, enqueue_all,
-    migrate,
+    BoxError, Enqueue, Handler, Job, JobError, Lease, QueueOptions, Retention, Supervisor, SupervisorOptions, enqueue,
+    enqueue_all, migrate,
 };
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};

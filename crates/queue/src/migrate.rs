@@ -36,10 +36,10 @@ pub(crate) const BOOKKEEPING: &str = "
         breaking    boolean NOT NULL,
         applied_at  timestamptz NOT NULL DEFAULT now()
     )";
-pub(crate) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('migrations of ' || $1, 0))";
+pub(crate) const LOCK: &str = "SELECT pg_advisory_xact_lock(hashtextextended('migrations of ' || $1::text, 0))";
 pub(crate) const FIND_SCHEMA: &str = "SELECT to_regnamespace(quote_ident($1)) IS NOT NULL";
 pub(crate) const FIND_TABLES: &str = "
-    SELECT to_regclass(format('%I.migrations', $1)) IS NOT NULL, to_regclass(format('%I.jobs', $1)) IS NOT NULL";
+    SELECT to_regclass(format('%I.migrations', $1::text)) IS NOT NULL, to_regclass(format('%I.jobs', $1::text)) IS NOT NULL";
 pub(crate) const APPLIED: &str = "
     SELECT coalesce(max(number), 0), coalesce(max(number) FILTER (WHERE breaking), 0) FROM apalis.migrations";
 pub(crate) const RECORD: &str = "INSERT INTO apalis.migrations (number, name, breaking) VALUES ($1, $2, $3)";
@@ -52,7 +52,9 @@ pub enum SchemaError {
     #[error("the schema {0} has no queue: its migrations have not run")]
     Missing(Schema),
     /// Migrations of this program have not run. Run [`migrate`].
-    #[error("the queue's tables are at migration {found}, older than this program's {known}: its migrations have not run")]
+    #[error(
+        "the queue's tables are at migration {found}, older than this program's {known}: its migrations have not run"
+    )]
     Older {
         /// The newest migration in the database.
         found: i32,
@@ -60,7 +62,9 @@ pub enum SchemaError {
         known: i32,
     },
     /// A newer program has changed the tables in a way that this one cannot work with.
-    #[error("the queue's tables have the breaking migration {found}, newer than this program's {known}: run a newer program")]
+    #[error(
+        "the queue's tables have the breaking migration {found}, newer than this program's {known}: run a newer program"
+    )]
     Breaking {
         /// The newest breaking migration in the database.
         found: i32,

@@ -350,7 +350,8 @@ impl World {
                 self.paused = false;
             }
             Op::Limit(limit) => {
-                let changed = Control::new(&mut self.db).limit(Step::QUEUE, limit.and_then(|n| n.try_into().ok())).await;
+                let changed =
+                    Control::new(&mut self.db).limit(Step::QUEUE, limit.and_then(|n| n.try_into().ok())).await;
                 assert!(changed.unwrap() || limit == self.limit);
                 self.limit = limit;
             }

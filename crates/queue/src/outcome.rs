@@ -57,7 +57,9 @@ impl JobError {
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(source) | Self::RetryAfter(source, _) | Self::Fail(source) | Self::Crash(source) => source.fmt(f),
+            Self::Retry(source) | Self::RetryAfter(source, _) | Self::Fail(source) | Self::Crash(source) => {
+                source.fmt(f)
+            }
             Self::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
             Self::Cancelled => f.write_str("cancelled"),
         }

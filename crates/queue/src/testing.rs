@@ -26,9 +26,9 @@ pub(crate) const ENDED: &str = "
     SELECT id, job_type AS queue, status, reason, attempts FROM apalis.jobs WHERE status IN ('Done', 'Killed') ORDER BY id";
 /// Leases of running jobs are not moved: their workers are alive.
 pub(crate) const ELAPSE_JOBS: &str = "
-    UPDATE apalis.jobs SET run_at = run_at - $1, created_at = created_at - $1, done_at = done_at - $1
+    UPDATE apalis.jobs SET run_at = run_at - $1::interval, created_at = created_at - $1::interval, done_at = done_at - $1::interval
     WHERE status <> 'Running'";
-pub(crate) const ELAPSE_SCHEDULES: &str = "UPDATE apalis.schedules SET last_tick = last_tick - $1";
+pub(crate) const ELAPSE_SCHEDULES: &str = "UPDATE apalis.schedules SET last_tick = last_tick - $1::interval";
 
 /// A finished job.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]

@@ -77,7 +77,7 @@ pub(crate) const CHECK_QUEUES: &str = "
     )
     SELECT job_type AS queue, greatest(extract(epoch FROM now() - min(run_at)), 0)::bigint AS seconds,
         EXISTS (SELECT FROM apalis.workers
-            WHERE worker_type = job_type AND storage_name = 'queue' AND last_seen > now() - $1) AS has_worker
+            WHERE worker_type = job_type AND storage_name = 'queue' AND last_seen > now() - $1::interval) AS has_worker
     FROM head
     WHERE NOT EXISTS (SELECT FROM apalis.settings WHERE queue = job_type AND paused_at IS NOT NULL)
     GROUP BY job_type ORDER BY job_type";
@@ -87,11 +87,11 @@ pub(crate) const CHECK_HORIZON: &str = "
     SELECT format('session %s (%s, %s)', pid, coalesce(nullif(application_name, ''), backend_type), state) AS holder,
         extract(epoch FROM clock_timestamp() - xact_start)::bigint AS seconds
     FROM pg_stat_activity
-    WHERE backend_xmin IS NOT NULL AND xact_start < clock_timestamp() - $1 AND backend_type <> 'autovacuum worker'
+    WHERE backend_xmin IS NOT NULL AND xact_start < clock_timestamp() - $1::interval AND backend_type <> 'autovacuum worker'
         AND datname = current_database() AND query NOT ILIKE 'vacuum%'
     UNION ALL
     SELECT format('prepared transaction %s', gid), extract(epoch FROM clock_timestamp() - prepared)::bigint
-    FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - $1 AND database = current_database()
+    FROM pg_prepared_xacts WHERE prepared < clock_timestamp() - $1::interval AND database = current_database()
     UNION ALL
     SELECT format('replication slot %s', slot_name), NULL FROM pg_replication_slots
     WHERE NOT active AND xmin IS NOT NULL";
@@ -112,8 +112,7 @@ impl Control<'_> {
             seconds: i64,
             has_worker: bool,
         }
-        let rows: Vec<Row> =
-            sqlx::query_as(self.schema.sql(CHECK_QUEUES)).bind(lease).fetch_all(&mut *self.db).await?;
+        let rows: Vec<Row> = sqlx::query_as(self.schema.sql(CHECK_QUEUES)).bind(lease).fetch_all(&mut *self.db).await?;
         let mut warnings = Vec::new();
         for Row { queue, seconds, has_worker } in rows {
             let seconds = seconds.unsigned_abs();

@@ -224,7 +224,7 @@ pub(crate) const RESUME: &str = "
 pub(crate) const LIMIT: &str = "
     WITH changed AS (
         INSERT INTO apalis.settings AS setting (queue, running_limit)
-        SELECT $1, $2 WHERE $2 IS NOT NULL OR EXISTS (SELECT FROM apalis.settings WHERE queue = $1)
+        SELECT $1::text, $2::integer WHERE $2 IS NOT NULL OR EXISTS (SELECT FROM apalis.settings WHERE queue = $1)
         ON CONFLICT (queue) DO UPDATE SET running_limit = $2 WHERE setting.running_limit IS DISTINCT FROM $2
         RETURNING queue
     )
@@ -265,7 +265,7 @@ pub(crate) const STATS: &str = "
         SELECT job_type AS queue, count(*) AS running FROM apalis.jobs WHERE status = 'Running' GROUP BY 1
     ), alive AS (
         SELECT worker_type AS queue, count(*) AS workers
-        FROM apalis.workers WHERE storage_name = 'queue' AND last_seen > now() - $1 GROUP BY 1
+        FROM apalis.workers WHERE storage_name = 'queue' AND last_seen > now() - $1::interval GROUP BY 1
     )
     SELECT queue, coalesce(ready, 0) AS ready, coalesce(delayed, 0) AS delayed, coalesce(running, 0) AS running,
         coalesce(suspects, 0) AS suspects, coalesce(workers, 0) AS workers, paused_at, running_limit,
@@ -290,7 +290,8 @@ impl<'c> Control<'c> {
     /// Jobs, newest first.
     pub async fn list(&mut self, filter: &JobFilter) -> Result<Vec<JobSummary>, sqlx::Error> {
         let JobFilter { queue, status, before, limit } = filter;
-        let query = sqlx::query_as(self.schema.sql(LIST)).bind(queue).bind(*status).bind(before.map(|id| id.to_string()));
+        let query =
+            sqlx::query_as(self.schema.sql(LIST)).bind(queue).bind(*status).bind(before.map(|id| id.to_string()));
         query.bind(i64::from(*limit)).fetch_all(&mut *self.db).await
     }
 

@@ -40,7 +40,7 @@ pub(crate) const PRUNE_NOW: &str = "SELECT now()";
 pub(crate) const PRUNE_OLDEST_KEPT: &str = "SELECT id FROM apalis.jobs ORDER BY id DESC OFFSET $1 - 1 LIMIT 1";
 pub(crate) const PRUNE_JOBS: &str = "
     WITH seen AS MATERIALIZED (
-        SELECT id, (status = 'Done' AND done_at <= now() - $3) OR (status = 'Killed' AND done_at <= now() - $4) AS old
+        SELECT id, (status = 'Done' AND done_at <= now() - $3::interval) OR (status = 'Killed' AND done_at <= now() - $4::interval) AS old
         FROM apalis.jobs WHERE id > $1 AND id < $2 ORDER BY id LIMIT $5
     ), gone AS (
         DELETE FROM apalis.jobs WHERE id = ANY (ARRAY (SELECT id FROM seen WHERE old)) AND status IN ('Done', 'Killed')
@@ -49,16 +49,17 @@ pub(crate) const PRUNE_JOBS: &str = "
     SELECT (SELECT count(*) FROM gone) AS removed, (SELECT count(*) FROM seen) AS seen,
         (SELECT max(id) FROM seen) AS last";
 pub(crate) const PRUNE_WORKERS: &str = "
-    DELETE FROM apalis.workers AS worker WHERE storage_name = 'queue' AND last_seen < now() - $1
+    DELETE FROM apalis.workers AS worker WHERE storage_name = 'queue' AND last_seen < now() - $1::interval
       AND NOT EXISTS (SELECT FROM apalis.jobs WHERE lock_by = worker.id AND status = 'Running')";
-pub(crate) const PRUNE_SCHEDULES: &str = "DELETE FROM apalis.schedules WHERE seen_at < now() - $1";
+pub(crate) const PRUNE_SCHEDULES: &str = "DELETE FROM apalis.schedules WHERE seen_at < now() - $1::interval";
 
 impl Control<'_> {
     /// Removes everything that is older than it is to be kept, in small transactions. Not for use inside one. Every
     /// process does it by itself about every ten minutes.
     pub async fn prune(&mut self, retention: Retention) -> Result<Pruned, sqlx::Error> {
         let now: DateTime<Utc> = with_timeout(sqlx::query_scalar(PRUNE_NOW).fetch_one(&mut *self.db)).await?;
-        let youngest = (now - retention.done.min(retention.killed) + CLOCK_SKEW).timestamp_millis().max(0).unsigned_abs();
+        let youngest =
+            (now - retention.done.min(retention.killed) + CLOCK_SKEW).timestamp_millis().max(0).unsigned_abs();
         let by_age = Ulid::from_parts(youngest, 0).to_string();
         let kept = sqlx::query_scalar(self.schema.sql(PRUNE_OLDEST_KEPT)).bind(i64::from(retention.max_jobs.max(1)));
         let by_number: Option<String> = with_timeout(kept.fetch_optional(&mut *self.db)).await?;

@@ -29,7 +29,7 @@ pub struct NextRun {
 }
 
 pub(crate) const SCHEDULES: &str =
-    "SELECT name, queue, cron, last_tick, now() FROM apalis.schedules WHERE seen_at > now() - $1";
+    "SELECT name, queue, cron, last_tick, now() FROM apalis.schedules WHERE seen_at > now() - $1::interval";
 
 impl Control<'_> {
     /// The schedules that running processes have, with their next ticks, the nearest first.

@@ -183,11 +183,7 @@ pub(crate) const WRITE_REQUEUE: &str = "
     )
     SELECT count(*), count(pg_notify('apalis_jobs', job_type)) FILTER (WHERE hold_reason IS NULL) FROM requeued";
 
-async fn write_done(
-    schema: &Schema,
-    conn: &mut PgConnection,
-    leases: &[Arc<LeaseState>],
-) -> Result<u64, sqlx::Error> {
+async fn write_done(schema: &Schema, conn: &mut PgConnection, leases: &[Arc<LeaseState>]) -> Result<u64, sqlx::Error> {
     let ids: Vec<String> = leases.iter().map(|lease| lease.id.to_string()).collect();
     let fences: Vec<i32> = leases.iter().map(|lease| lease.fence).collect();
     Ok(sqlx::query(schema.sql(WRITE_DONE)).bind(ids).bind(fences).execute(conn).await?.rows_affected())

@@ -181,7 +181,11 @@ mod tests {
 
     fn lease(attempt: i32, crashes: i32, max_attempts: i32) -> LeaseState {
         let id = JobId::ascending().next().unwrap();
-        LeaseState::new(&Schema::default(), "test", &Claim { id, fence: attempt, attempt, max_attempts, crashes, payload: Vec::new() })
+        LeaseState::new(
+            &Schema::default(),
+            "test",
+            &Claim { id, fence: attempt, attempt, max_attempts, crashes, payload: Vec::new() },
+        )
     }
 
     fn decided(result: Result<(), JobError>, lease: &LeaseState) -> Verdict {
@@ -218,7 +222,9 @@ mod tests {
     fn a_retry_after_waits_as_long_as_was_asked_and_counts() {
         let delay = Duration::from_hours(2);
         let asked = || JobError::retry_after("429", delay);
-        let Verdict::Requeue { delay: waits, counts: true, .. } = decided(Err(asked()), &lease(1, 0, 2)) else { panic!() };
+        let Verdict::Requeue { delay: waits, counts: true, .. } = decided(Err(asked()), &lease(1, 0, 2)) else {
+            panic!()
+        };
         assert_eq!(waits, delay);
         assert!(matches!(decided(Err(asked()), &lease(2, 0, 2)), Verdict::Failed { .. }));
     }
@@ -237,7 +243,10 @@ mod tests {
     fn a_stop_decides_over_the_error_it_provoked() {
         let held = lease(1, 0, 9);
         held.stop(StopReason::Draining);
-        assert!(matches!(decided(Err(JobError::retry("cut off")), &held), Verdict::Requeue { counts: false, error: None, .. }));
+        assert!(matches!(
+            decided(Err(JobError::retry("cut off")), &held),
+            Verdict::Requeue { counts: false, error: None, .. }
+        ));
         let held = lease(1, 0, 9);
         held.stop(StopReason::LeaseLost);
         assert!(matches!(decided(Err(JobError::retry("cut off")), &held), Verdict::Settled));

@@ -44,7 +44,7 @@ macro_rules! claim {
         WHERE job_type = $1 AND status = 'Pending' AND hold_reason IS NULL AND run_at <= now() ",
             $from,
             "
-          AND EXISTS (SELECT FROM apalis.workers WHERE id = $2 AND last_seen > now() - $3)
+          AND EXISTS (SELECT FROM apalis.workers WHERE id = $2 AND last_seen > now() - $3::interval)
           AND NOT EXISTS (SELECT FROM apalis.settings WHERE queue = $1
             AND (paused_at IS NOT NULL OR running_limit IS NOT NULL AND NOT $4))
         ORDER BY priority DESC, turn, run_at, id LIMIT {limit} FOR UPDATE SKIP LOCKED
@@ -61,13 +61,13 @@ pub(crate) const CLAIM_SUSPECT: &str = concat!(
     WITH due AS MATERIALIZED (
         SELECT id FROM apalis.jobs WHERE id = $1 AND status = 'Pending' AND hold_reason = 'suspect'
           AND NOT EXISTS (SELECT FROM apalis.settings WHERE queue = job_type AND paused_at IS NOT NULL)
-          AND EXISTS (SELECT FROM apalis.workers WHERE id = $2 AND last_seen > now() - $3)
+          AND EXISTS (SELECT FROM apalis.workers WHERE id = $2 AND last_seen > now() - $3::interval)
         FOR UPDATE SKIP LOCKED
     ) ",
     take!()
 );
 pub(crate) const RESERVE_SUSPECT: &str = "
-    UPDATE apalis.jobs SET run_at = now() + $2
+    UPDATE apalis.jobs SET run_at = now() + $2::interval
     WHERE id = (
         SELECT id FROM apalis.jobs
         WHERE job_type = ANY($1) AND status = 'Pending' AND hold_reason = 'suspect' AND run_at <= now()
@@ -75,12 +75,11 @@ pub(crate) const RESERVE_SUSPECT: &str = "
         ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING id, job_type AS queue";
 pub(crate) const EXTEND_RESERVATION: &str = "
-    UPDATE apalis.jobs SET run_at = now() + $2 WHERE id = $1 AND status = 'Pending' AND hold_reason = 'suspect'";
+    UPDATE apalis.jobs SET run_at = now() + $2::interval WHERE id = $1 AND status = 'Pending' AND hold_reason = 'suspect'";
 pub(crate) const LIMITED_QUEUES: &str = "SELECT queue FROM apalis.settings WHERE running_limit IS NOT NULL";
 pub(crate) const LOCK_LIMIT: &str = "
     SELECT running_limit FROM apalis.settings WHERE queue = $1 AND running_limit IS NOT NULL FOR UPDATE";
-pub(crate) const COUNT_RUNNING: &str =
-    "SELECT count(*) FROM apalis.jobs WHERE job_type = $1 AND status = 'Running'";
+pub(crate) const COUNT_RUNNING: &str = "SELECT count(*) FROM apalis.jobs WHERE job_type = $1 AND status = 'Running'";
 
 /// Runs the statements.
 pub(crate) struct ClaimQueries {

@@ -52,12 +52,7 @@ impl Frontiers {
     }
 
     /// A claim that began at `from` has ended at `last`; `None`: it found fewer jobs than it had room for.
-    pub(crate) fn claimed(
-        &mut self,
-        queue: &'static str,
-        from: Option<&ClaimPosition>,
-        last: Option<ClaimPosition>,
-    ) {
+    pub(crate) fn claimed(&mut self, queue: &'static str, from: Option<&ClaimPosition>, last: Option<ClaimPosition>) {
         let frontier = self.0.entry(queue).or_insert_with(|| Frontier { position: None, head: Instant::now() });
         frontier.position = last;
         if from.is_none() {

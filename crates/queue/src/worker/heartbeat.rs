@@ -147,9 +147,7 @@ impl Heartbeat {
                 None => lease.stop(StopReason::LeaseLost),
             }
         }
-        let is_lost = |row: &&RunningRow| {
-            row.age > LOST_CLAIM.as_secs_f64() && !self.roster.holds(row.id, row.fence)
-        };
+        let is_lost = |row: &&RunningRow| row.age > LOST_CLAIM.as_secs_f64() && !self.roster.holds(row.id, row.fence);
         for row in running.iter().filter(is_lost) {
             let queues = self.queues.all();
             let Some(queue) = queues.iter().find(|queue| queue.worker() == row.worker) else { continue };

@@ -94,8 +94,8 @@ macro_rules! of_dead_workers {
     () => {
         "
     FROM apalis.jobs AS job LEFT JOIN apalis.workers AS worker ON worker.id = job.lock_by
-    WHERE job.status = 'Running' AND job.job_type = ANY($1) AND job.lock_at < now() - $2
-      AND (worker.id IS NULL OR worker.last_seen < now() - $2) AND pg_postmaster_start_time() < now() - $2"
+    WHERE job.status = 'Running' AND job.job_type = ANY($1) AND job.lock_at < now() - $2::interval
+      AND (worker.id IS NULL OR worker.last_seen < now() - $2::interval) AND pg_postmaster_start_time() < now() - $2::interval"
     };
 }
 /// The text that is recorded as the error.
@@ -235,8 +235,7 @@ impl LostRow {
         let kind = if self.status == JobStatus::Pending { ErrorKind::Cancelled } else { ErrorKind::Crash };
         let reason = if self.cancelled { FailureReason::Cancelled } else { FailureReason::Quarantined };
         let error = AttemptError::new(kind, self.evidence);
-        let failure =
-            FinalFailure { id: self.id, fence: self.fence, from: self.status, reason, error, source: None };
+        let failure = FinalFailure { id: self.id, fence: self.fence, from: self.status, reason, error, source: None };
         (self.queue, failure)
     }
 }

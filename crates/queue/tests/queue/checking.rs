@@ -36,7 +36,11 @@ async fn late_jobs_and_queues_without_workers_are_told_whatever_priority_hides_t
     let warnings = Control::new(&mut conn).check(thresholds, lease).await.unwrap();
     assert!(matches!(warnings.as_slice(), [Warning::Late { .. }]), "{warnings:?}");
     Control::new(&mut conn).pause("note").await.unwrap();
-    assert_eq!(Control::new(&mut conn).check(thresholds, lease).await.unwrap(), [], "a paused queue is late on purpose");
+    assert_eq!(
+        Control::new(&mut conn).check(thresholds, lease).await.unwrap(),
+        [],
+        "a paused queue is late on purpose"
+    );
 }
 
 #[tokio::test]

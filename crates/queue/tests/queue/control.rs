@@ -67,9 +67,7 @@ async fn a_limited_queue_runs_no_more_jobs_than_that_in_all_processes_together()
     }
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 60").await;
     assert_eq!(most.load(Ordering::SeqCst), 3);
-    assert!(
-        Control::new(&mut conn).stats(LEASE).await.unwrap().iter().any(|queue| queue.running_limit == Some(3))
-    );
+    assert!(Control::new(&mut conn).stats(LEASE).await.unwrap().iter().any(|queue| queue.running_limit == Some(3)));
 
     assert!(Control::new(&mut conn).limit("note", None).await.unwrap());
     assert!(!Control::new(&mut conn).limit("other", None).await.unwrap());

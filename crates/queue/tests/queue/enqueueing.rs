@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_queue::{Enqueue, Enqueued, Job, QueueOptions, control::Control, enqueue, enqueue_all};
+use darkroom_queue::{Enqueue, Enqueued, Job, Lease, QueueOptions, control::Control, enqueue, enqueue_all};
 
 use crate::support::{Database, Note, database, supervise, work};
 
@@ -189,7 +189,7 @@ async fn a_paused_queue_is_not_claimed_from() {
     db.add("a", &Enqueue::new()).await;
     let supervisor = supervise(&db);
     work(&supervisor, QueueOptions::new(1), |_, _| async { Ok(()) });
-    work(&supervisor, QueueOptions::new(1), |_, _| async { Ok(()) });
+    supervisor.work(QueueOptions::new(1), |_: Other, _: Lease| async { Ok(()) }).unwrap();
     // Queues are looked at in turn: when a job of the second is done twice, the first has been looked at.
     for n in 1..=2 {
         enqueue(&mut db.pool.acquire().await.unwrap(), &Other, &Enqueue::new()).await.unwrap();

@@ -53,7 +53,8 @@ async fn the_tables_of_others_are_refused() {
     let pool = empty().await;
     PostgresStorage::setup(&pool).await.unwrap();
     assert!(matches!(migrate(&pool).await, Err(MigrateError::Foreign(_))));
-    let mine: bool = sqlx::query_scalar("SELECT to_regclass('apalis.migrations') IS NOT NULL").fetch_one(&pool).await.unwrap();
+    let mine: bool =
+        sqlx::query_scalar("SELECT to_regclass('apalis.migrations') IS NOT NULL").fetch_one(&pool).await.unwrap();
     assert!(!mine, "nothing was changed");
 }
 
@@ -92,7 +93,7 @@ async fn apalis_reads_the_table() {
     let mut conn = pool.acquire().await.unwrap();
     darkroom_queue::enqueue(&mut conn, &Note::new("a"), &Enqueue::new().key("k")).await.unwrap();
     let storage = PostgresStorage::<Note>::new(&pool).with_config(apalis_postgres::Config::default().queue("note"));
-    let tasks = storage.list_tasks(&Filter::default()).await.unwrap();
+    let tasks = storage.list_tasks(&Filter { status: None, page: 1, page_size: None }).await.unwrap();
     assert_eq!(tasks.iter().map(|task| task.args.as_slice()).collect::<Vec<_>>(), [br#"{"name":"a"}"#]);
 }
 

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use darkroom_queue::{Retention, control::{Control, Pruned}};
+use darkroom_queue::{
+    Retention,
+    control::{Control, Pruned},
+};
 
 use crate::support::{Database, database, supervise};
 
