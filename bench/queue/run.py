@@ -10,7 +10,7 @@ finished jobs, graphile-worker deletes them.
     ONLY=a,b   only these sections: enqueue, drain, touch, latency, crash, full, long (a job of ten minutes)
 
 From the environment: DARKROOM_TEST_DATABASE_URL (a superuser's), QUEUE_BENCH (the program of
-shared/examples/queue_bench.rs), PEERS (where node_modules and a Python venv are, or are to be). Celery takes part where
+crates/queue/examples/queue_bench.rs), PEERS (where node_modules and a Python venv are, or are to be). Celery takes part where
 rabbitmq-server is installed.
 """
 

@@ -1,5 +1,5 @@
 //! SIGTERM lets running jobs end; what outlives the grace period is handed back without a lost attempt, and the exit code
-//! tells which. A second SIGTERM ends the process at once.
+//! says which. A second SIGTERM ends the process at once.
 
 use std::{process::ExitCode, time::Duration};
 

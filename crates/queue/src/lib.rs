@@ -49,8 +49,8 @@
 //! - **A crash costs one lease.** The jobs of a dead process run elsewhere after at most 8 s (a lease of 6 s). A crash is not
 //!   an error of the job. A job that kills its workers runs alone at last and is quarantined, without the jobs beside it.
 //! - **An outage of Postgres costs nothing else.** Workers wait, running jobs go on, and nothing runs twice because of it.
-//! - **A final failure is told in its transaction.** [`Handler::failed`] runs in the transaction that ends the job, whoever
-//!   ends it.
+//! - **The failure hook is part of the end.** [`Handler::failed`] runs in the transaction that ends the job, in whichever
+//!   process ends it.
 //!
 //! # What it is not
 //!

@@ -119,7 +119,8 @@ impl Schema {
     /// Creates the schema and its tables, or upgrades them. Does nothing where they are up to date. Safe to call from any
     /// number of processes at once.
     ///
-    /// The pool only tells how to connect: the migrations have a connection of their own, which is closed afterwards.
+    /// Only the connect options of the pool are used: the migrations have a connection of their own, which is closed
+    /// afterwards.
     ///
     /// # Errors
     /// See [`MigrateError`]; nothing was changed then.

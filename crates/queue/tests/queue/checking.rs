@@ -1,4 +1,4 @@
-//! What operators are warned of.
+//! Warnings.
 
 use std::time::Duration;
 

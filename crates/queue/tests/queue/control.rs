@@ -1,4 +1,4 @@
-//! What operators see and say.
+//! The operator's functions.
 
 use std::{
     num::NonZeroU16,

@@ -1,4 +1,4 @@
-//! Ends in good order.
+//! Shutdown in good order.
 
 use std::time::Duration;
 

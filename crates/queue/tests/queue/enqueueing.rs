@@ -1,4 +1,4 @@
-//! What is queued, and in which order it runs.
+//! Keys, priorities, lanes and delays: what is enqueued, and in which order it runs.
 
 use std::{
     sync::{Arc, Mutex},
@@ -93,7 +93,7 @@ async fn bulk_answers_stand_in_the_order_of_the_jobs() {
     assert!(enqueue_all::<Note>(&mut conn, []).await.unwrap().is_empty());
 }
 
-/// Runs everything that is queued, one job at a time, and tells the order.
+/// Runs everything that is queued, one job at a time, and returns the order.
 async fn order_of_runs(db: &Database) -> Vec<String> {
     let supervisor = supervise(db);
     let order = Arc::new(Mutex::new(Vec::new()));

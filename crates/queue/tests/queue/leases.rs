@@ -1,4 +1,4 @@
-//! Workers that die, and workers that only seemed to.
+//! Workers that die, and workers that are cut off and come back.
 
 use std::{
     sync::{Arc, Mutex},
@@ -54,12 +54,12 @@ async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
     let db = database().await;
     let wire = Wire::new(&db).await;
     let zombie = Supervisor::start(options(), &wire.options(&db)).unwrap();
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut reasons) = mpsc::unbounded_channel();
     let pool = db.pool.clone();
     work(&zombie, queue_options(), move |note, lease| {
-        let (tell, pool) = (tell.clone(), pool.clone());
+        let (sender, pool) = (sender.clone(), pool.clone());
         async move {
-            // It hears that its lease is lost, and tries to finish all the same.
+            // It is asked to stop because its lease is lost, and tries to complete the job nevertheless.
             let reason = lease.stopped().await;
             let mut tx = pool.begin().await?;
             effect(&mut tx, &format!("{} by the zombie", note.name)).await?;
@@ -67,7 +67,7 @@ async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
             assert!(matches!(refused, CompleteError::LeaseLost));
             let refused = lease.complete(&mut tx).await.unwrap_err();
             assert!(matches!(refused, CompleteError::LeaseLost));
-            tell.send(reason).unwrap();
+            sender.send(reason).unwrap();
             match note.name.as_str() {
                 "errs" => Err(refused.into()),
                 "fails" => Err(JobError::fail("too late")),
@@ -89,7 +89,7 @@ async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 3").await;
     wire.set(WireState::Up);
     for _ in 0..3 {
-        assert_eq!(told.recv().await, Some(StopReason::LeaseLost));
+        assert_eq!(reasons.recv().await, Some(StopReason::LeaseLost));
     }
     zombie.drain(GRACE).await;
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Done' AND fence = 2").await, 3);

@@ -1,4 +1,4 @@
-//! A database that goes away and comes back.
+//! The database fails and comes back.
 
 use std::{
     sync::{
@@ -67,7 +67,7 @@ async fn a_wire_that_goes_dead_without_a_word_is_noticed() {
 #[tokio::test]
 async fn terminated_backends_are_replaced_the_listeners_too() {
     let db = database().await;
-    // A poll that never comes: only the listener can tell.
+    // No poll in the time of this test: only the listener can notice.
     let patient = options().poll(Duration::from_hours(1));
     let supervisor = Supervisor::start(patient, &db.options).unwrap();
     work(&supervisor, queue_options(), |_, _| async { Ok(()) });

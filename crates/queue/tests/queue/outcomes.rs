@@ -1,4 +1,4 @@
-//! How attempts end, and what stands in the table then.
+//! How attempts end, and the rows they leave.
 
 use std::{
     sync::{

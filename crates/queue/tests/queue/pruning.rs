@@ -1,4 +1,4 @@
-//! What has ended long ago goes; nothing else does.
+//! Old finished jobs are removed, and nothing else.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Jobs by the clock.
+//! Cron schedules.
 
 use darkroom_queue::{Supervisor, control::Control};
 

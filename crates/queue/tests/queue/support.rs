@@ -1,4 +1,4 @@
-//! A database for each test, a worker whose handler is a closure, and a wire that can be cut.
+//! A database for each test, a handler that records failures, and a proxy that can be cut.
 
 use std::{
     sync::{
