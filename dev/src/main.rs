@@ -30,7 +30,8 @@ enum Command {
     Env,
     /// Uploads a computed picture to the running stack and prints its renditions.
     Demo,
-    /// Runs a command with an empty, temporary Postgres; its URL is in `DARKROOM_TEST_DATABASE_URL`.
+    /// Runs a command with an empty, temporary Postgres; its URL is in `DATABASE_URL` and in
+    /// `DARKROOM_TEST_DATABASE_URL`.
     Postgres {
         /// With fsync, as in production. For benchmarks.
         #[arg(long)]

@@ -28,6 +28,7 @@ pub(crate) async fn run_with_postgres(durable: bool, settings: Vec<String>, comm
     let mut child = Command::new(program)
         .args(arguments)
         .env(DATABASE_VARIABLE, cluster.url("postgres"))
+        .env("DATABASE_URL", cluster.url("postgres"))
         .kill_on_drop(true)
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;

@@ -12,7 +12,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use apalis_postgres::PostgresStorage;
 use darkroom_dev::postgres::{Cluster, install};
 use sqlx::{PgPool, migrate::Migrator};
 use tokio::process::Command;
@@ -67,8 +66,7 @@ fn cargo() -> std::ffi::OsString {
 
 async fn migrate(url: &str, migrations: &Path) -> Result<()> {
     let pool = PgPool::connect(url).await?;
-    PostgresStorage::setup(&pool).await.context("cannot prepare the queue's tables")?;
-    // Read now: those compiled in are of the last build.
+    // Read from the directory: the migrations compiled into this program may be older. The queue has no checked queries.
     let migrator = Migrator::new(migrations).await.context("cannot read the migrations")?;
     migrator.run_direct(None, &mut *pool.acquire().await?, false).await.context("cannot migrate")?;
     pool.close().await;

@@ -2,9 +2,9 @@
 
 use std::{str::FromStr as _, time::Duration};
 
-use apalis_postgres::PostgresStorage;
+use darkroom_queue::SchemaError;
 use sqlx::{
-    PgConnection, PgPool,
+    Connection as _, PgConnection, PgPool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
 };
@@ -13,12 +13,8 @@ use tracing::warn;
 
 use crate::settings::DatabaseSettings;
 
-/// Our own migrations; those of `apalis.jobs` come with apalis-postgres and run before them.
+/// The application's migrations. The queue has its own (`crates/queue/migrations`), with its own bookkeeping.
 static MIGRATIONS: Migrator = sqlx::migrate!("../migrations");
-
-/// Session advisory lock held while migrating, so that replicas that start together take turns. Any fixed number
-/// serves as long as no other program in the database uses it: these are the bytes of `darkroom`.
-const MIGRATION_LOCK: i64 = i64::from_be_bytes(*b"darkroom");
 
 /// What can go wrong between us and the database's schema.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +25,12 @@ pub enum DatabaseError {
     /// A statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
-    /// The migrations of `apalis.jobs` failed.
-    #[error("cannot prepare the queue's tables: {0}")]
-    Apalis(#[from] apalis_postgres::Error),
+    /// The queue's tables could not be created or upgraded.
+    #[error("cannot migrate the queue: {0}")]
+    MigrateQueue(#[from] darkroom_queue::MigrateError),
+    /// The queue's tables are not those that this binary can use.
+    #[error("cannot use the queue: {0}")]
+    Queue(SchemaError),
     /// A migration failed, and was rolled back.
     #[error("cannot migrate the database: {0}")]
     Migrate(#[from] MigrateError),
@@ -53,11 +52,15 @@ impl DatabaseError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Connect(sqlx::Error::Tls(_)) => false,
-            Self::Connect(error) | Self::Sql(error) | Self::Apalis(apalis_postgres::Error::Database(error)) => {
-                is_passing(error)
-            }
+            Self::Connect(error)
+            | Self::Sql(error)
+            | Self::Queue(SchemaError::Sql(error))
+            | Self::MigrateQueue(
+                darkroom_queue::MigrateError::Sql(error)
+                | darkroom_queue::MigrateError::Migration { source: error, .. },
+            ) => is_passing(error),
             Self::Migrate(error) => is_passing_migration(error),
-            Self::Apalis(_) | Self::Newer { .. } | Self::Behind => false,
+            Self::MigrateQueue(_) | Self::Queue(_) | Self::Newer { .. } | Self::Behind => false,
         }
     }
 }
@@ -127,28 +130,36 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<PgPool, DatabaseErro
         .map_err(DatabaseError::Connect)
 }
 
-/// Brings the database to this binary's schema, once however many replicas start together. Not through a pooler, which
-/// would hand the lock that this takes to somebody else.
+/// Brings the database to this binary's schema, once however many replicas start together. Run it against Postgres itself:
+/// a pooler would give the lock that the application's migrations take to another session.
 ///
 /// # Errors
-/// [`DatabaseError::Newer`] where a newer Darkroom has been here.
+/// [`DatabaseError::Newer`] where a newer Darkroom has migrated; [`darkroom_queue::MigrateError::Foreign`] where an
+/// unreleased version of Darkroom has: its data must go.
 pub async fn migrate(pool: &PgPool) -> Result<(), DatabaseError> {
+    darkroom_queue::migrate(pool).await?;
     // A connection of its own: should this task be cancelled, the lock goes with the connection.
-    let mut connection = pool.acquire().await?.detach();
-    sqlx::query("SELECT pg_advisory_lock($1)").bind(MIGRATION_LOCK).execute(&mut connection).await?;
+    let mut connection = PgConnection::connect_with(&pool.connect_options()).await?;
     if newest_applied(&mut connection).await?.is_none_or(|applied| applied < newest_known()) {
-        PostgresStorage::setup(pool).await?;
         MIGRATIONS.run_direct(None, &mut connection, false).await?;
     }
-    verify(&mut connection).await
+    let verified = verify(&mut connection).await;
+    connection.close().await?;
+    verified
 }
 
-/// Checks that the schema is exactly this binary's: neither behind nor ahead.
+/// Checks that this binary can use the schema: the application's is exactly its own, neither behind nor ahead, and the
+/// queue's is compatible.
 pub async fn verify(connection: &mut PgConnection) -> Result<(), DatabaseError> {
     match newest_applied(connection).await? {
-        Some(applied) if applied == newest_known() => Ok(()),
-        Some(found) if found > newest_known() => Err(DatabaseError::Newer { found, known: newest_known() }),
-        _ => Err(DatabaseError::Behind),
+        Some(applied) if applied == newest_known() => {}
+        Some(found) if found > newest_known() => return Err(DatabaseError::Newer { found, known: newest_known() }),
+        _ => return Err(DatabaseError::Behind),
+    }
+    match darkroom_queue::verify(connection).await {
+        Ok(()) => Ok(()),
+        Err(SchemaError::Missing(_) | SchemaError::Older { .. }) => Err(DatabaseError::Behind),
+        Err(error) => Err(DatabaseError::Queue(error)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Every job there is: what it carries, its queue and how often it may fail. The only declaration of each.
+//! Every job: its payload, its queue and its number of attempts. The only declaration of each.
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 use darkroom_model::ImageId;
 use darkroom_queue::{
     Enqueue, Job, JobId,
-    control::{self, Revived},
+    control::{Control, Revived},
 };
 
 use crate::catalog::{self, CatalogError};
@@ -32,11 +32,11 @@ pub struct DeleteImage {
 
 impl Job for DeleteImage {
     const QUEUE: &'static str = "delete-image";
-    // More than for rendering: nobody watches a deletion, so it outlasts a long outage of the bucket.
+    // More than for rendering: nobody waits for a deletion, so it may outlast a long outage of the bucket.
     const MAX_ATTEMPTS: u32 = 20;
 }
 
-/// Removes what no image claims. Periodic: the place of Celery Beat.
+/// Removes files and objects that no image refers to. Periodic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sweep {}
 
@@ -45,7 +45,7 @@ impl Job for Sweep {
     const MAX_ATTEMPTS: u32 = 5;
 }
 
-/// Tries images again that an outage of the bucket or the database has failed. Periodic.
+/// Retries images that failed because the bucket or the database was away. Periodic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetryImages {}
 
@@ -54,13 +54,13 @@ impl Job for RetryImages {
     const MAX_ATTEMPTS: u32 = 5;
 }
 
-/// How the job of a new image is queued. Its key leads from the image to the job; its lane keeps one uploader's thousand
-/// images from delaying another's one. Who names no lane shares one with all who name none.
+/// How the job of a new image is enqueued. The key finds the job of an image; the lane keeps the thousand images of one
+/// uploader from delaying the single image of another. Uploads that name no lane share one.
 pub fn process_image_options(image: ImageId, lane: Option<String>) -> Enqueue {
     Enqueue::new().key(image.to_string()).lane(lane.unwrap_or_default())
 }
 
-/// Why a killed job was not brought back.
+/// Why a killed job was not put back into its queue.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviveError {
     /// A statement failed.
@@ -69,28 +69,28 @@ pub enum ReviveError {
     /// The job's image could not be put back.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
-    /// What it carries cannot be read: it would only fail again.
+    /// The payload cannot be decoded: the job would only fail again.
     #[error("cannot decode the job: {0}")]
     Payload(#[from] serde_json::Error),
 }
 
-/// [`control::retry`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.
+/// [`Control::retry`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.
 pub async fn retry(tx: &mut PgConnection, id: JobId) -> Result<bool, ReviveError> {
-    let revived = control::retry(tx, id).await?;
+    let revived = Control::new(tx).retry(id).await?;
     revive(tx, revived).await
 }
 
 /// [`retry`] of the job that failed this image. `false`: there is none, or it is in quarantine.
 pub async fn retry_image(tx: &mut PgConnection, image: ImageId) -> Result<bool, ReviveError> {
-    match control::find(tx, ProcessImage::QUEUE, &image.to_string()).await? {
+    match Control::new(tx).find(ProcessImage::QUEUE, &image.to_string()).await? {
         Some(job) => retry(tx, job).await,
         None => Ok(false),
     }
 }
 
-/// [`control::release`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.
+/// [`Control::release`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.
 pub async fn release(tx: &mut PgConnection, id: JobId) -> Result<bool, ReviveError> {
-    let revived = control::release(tx, id).await?;
+    let revived = Control::new(tx).release(id).await?;
     revive(tx, revived).await
 }
 

@@ -16,7 +16,6 @@
 pub mod bucket;
 pub mod catalog;
 pub mod database;
-mod job_error;
 pub mod jobs;
 mod s3;
 pub mod settings;

@@ -11,20 +11,13 @@
 
 pub mod jobs;
 pub mod queue_command;
+mod registry;
 pub mod sandbox;
 
 use std::{sync::Arc, time::Duration};
 
-use apalis::prelude::{Data, WorkerBuilder};
-use darkroom_queue::{Drained, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions};
-use darkroom_shared::{
-    bucket::Bucket,
-    jobs::{DeleteImage, ProcessImage, RetryImages, Sweep},
-    settings::Settings,
-    signals::StopSignals,
-    staging::Staging,
-};
-use futures::FutureExt as _;
+use darkroom_queue::{Drained, Supervisor, SupervisorOptions};
+use darkroom_shared::{bucket::Bucket, settings::Settings, signals::StopSignals, staging::Staging};
 use sandbox::{
     admission::{Admission, available_memory},
     pool::{Pool, PoolOptions},
@@ -32,15 +25,6 @@ use sandbox::{
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tracing::info;
-
-/// Deletions that run at once: they only wait for the bucket.
-const DELETIONS: usize = 4;
-/// Hourly: a sweep lists the whole bucket. Not on the hour, when everybody's schedules run.
-const SWEEPS: &str = "7 * * * *";
-/// An outage that has failed images is perhaps over.
-const RETRIES: &str = "*/15 * * * *";
-/// What a job may take beside rendering: reading staging, and putting the renditions.
-const TRANSFERS: Duration = Duration::from_mins(5);
 
 /// What the jobs work with.
 #[derive(Debug)]
@@ -87,6 +71,10 @@ impl App {
     }
 }
 
+/// The handlers of all jobs: each file of [`jobs`] implements [`darkroom_queue::Handler`] for one of them.
+#[derive(Clone, Debug)]
+pub struct Handlers(pub(crate) Arc<App>);
+
 /// Works until SIGTERM or Ctrl-C, then finishes what runs within the grace period. A second signal ends it at once, as
 /// a crash would: other workers notice within seconds.
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
@@ -95,45 +83,7 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
     let supervisor = Supervisor::start(supervisor_options(settings), &database)?;
 
-    let images = QueueOptions::<ProcessImage>::new(settings.worker.concurrency)
-        .deadline(settings.worker.render + TRANSFERS)
-        .on_failure(|tx, job, failure| jobs::process_image::give_up(tx, job, failure).boxed());
-    let images = supervisor.queue(images);
-    let images = WorkerBuilder::new(images.worker_name())
-        .backend(images)
-        .data(Arc::clone(&app))
-        .build(process_images)
-        .run_until(supervisor.draining())
-        .boxed();
-
-    let deletions = supervisor.queue(QueueOptions::<DeleteImage>::new(DELETIONS));
-    let deletions = WorkerBuilder::new(deletions.worker_name())
-        .backend(deletions)
-        .data(Arc::clone(&app))
-        .build(delete_images)
-        .run_until(supervisor.draining())
-        .boxed();
-
-    let sweeps = supervisor.queue(QueueOptions::<Sweep>::new(1));
-    let sweeps = WorkerBuilder::new(sweeps.worker_name())
-        .backend(sweeps)
-        .data(Arc::clone(&app))
-        .build(sweeps_handler)
-        .run_until(supervisor.draining())
-        .boxed();
-
-    let retries = supervisor.queue(QueueOptions::<RetryImages>::new(1));
-    let retries = WorkerBuilder::new(retries.worker_name())
-        .backend(retries)
-        .data(Arc::clone(&app))
-        .build(retry_images)
-        .run_until(supervisor.draining())
-        .boxed();
-
-    supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
-    supervisor.schedule("retry-images", RETRIES, || RetryImages {})?;
-
-    let workers = tokio::spawn(async move { tokio::try_join!(images, deletions, sweeps, retries) });
+    registry::register(&supervisor, &settings.worker, &Handlers(Arc::clone(&app)))?;
     info!(images = settings.worker.concurrency, "working");
 
     stop.received().await;
@@ -141,23 +91,18 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
         drained = supervisor.drain(settings.worker.drain) => drained,
         () = stop.received() => anyhow::bail!("told twice to stop: ended at once"),
     };
-    workers.await??;
     info!(handed_back = drained.handed_back, "stopped");
     Ok(drained)
 }
 
 fn supervisor_options(settings: &Settings) -> SupervisorOptions {
     let queue = &settings.queue;
-    SupervisorOptions {
-        name: process_name(),
-        lease: queue.lease,
-        heartbeat: queue.lease / 6,
-        pooler: settings.database.pooler,
-        max_crashes: queue.max_crashes,
-        retention: queue.retention,
-        thresholds: queue.thresholds,
-        ..SupervisorOptions::default()
-    }
+    SupervisorOptions::new(process_name())
+        .lease(queue.lease)
+        .pooler(settings.database.pooler)
+        .max_crashes(queue.max_crashes)
+        .retention(queue.retention)
+        .thresholds(queue.thresholds)
 }
 
 /// `host-pid`: where an operator finds the process that the table names.
@@ -165,20 +110,4 @@ fn process_name() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = if host.trim().is_empty() { "worker" } else { host.trim() };
     format!("{host}-{}", std::process::id())
-}
-
-async fn process_images(job: ProcessImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
-    jobs::process_image::process_image(&app, &job, &lease).await
-}
-
-async fn delete_images(job: DeleteImage, lease: Lease, app: Data<Arc<App>>) -> Result<(), JobError> {
-    jobs::delete_image::delete_image(&app, &job, &lease).await
-}
-
-async fn retry_images(_: RetryImages, app: Data<Arc<App>>) -> Result<(), JobError> {
-    jobs::retry_images::retry_images(&app).await.map(drop)
-}
-
-async fn sweeps_handler(_: Sweep, app: Data<Arc<App>>) -> Result<(), JobError> {
-    jobs::sweep::sweep(&app).await.map(drop)
 }

@@ -69,14 +69,14 @@ async fn work(settings: Settings) -> anyhow::Result<ExitCode> {
     let pool = database::wait_and_open(&settings.database).await?;
     let app = App::open(&settings, pool).await?;
     match run(&settings, app).await? {
-        Drained { handed_back: 0, unwritten: 0 } => Ok(ExitCode::SUCCESS),
+        Drained { handed_back: 0, unwritten: 0, .. } => Ok(ExitCode::SUCCESS),
         Drained { .. } => Ok(ExitCode::from(NOT_DRAINED)),
     }
 }
 
 async fn sweep_once(settings: Settings) -> anyhow::Result<ExitCode> {
     let pool = database::open(&settings.database).await?;
-    let swept = sweep(&*App::open(&settings, pool).await?).await?;
+    let swept = sweep(&*App::open(&settings, pool).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     println!("removed {} staged files and {} objects", swept.staged, swept.objects);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,12 +1,12 @@
-//! `darkroom-worker queue …`: what an operator sees of the queue, and what they can tell it. `docs/queue.md` says when.
+//! `darkroom-worker queue …`: shows the queue to an operator and changes it. `docs/queue.md` says when to use which command.
 
 use std::{num::NonZeroU16, process::ExitCode};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 use darkroom_queue::{
-    self, JobId,
-    control::{self, JobFilter, JobStatus},
+    JobId,
+    control::{Control, JobFilter, JobStatus},
 };
 use darkroom_shared::{jobs, settings::QueueSettings};
 use serde::Serialize;
@@ -25,34 +25,34 @@ pub struct QueueCommand {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// How every queue stands.
+    /// Show the state of every queue.
     Stats,
-    /// What will hurt soon: late jobs, queues without workers, dead rows that cannot go. Exit code 4 if there is any.
+    /// Show warnings: late jobs, queues without workers, a blocked vacuum. Exit code 4 if there is any.
     Check,
-    /// Jobs, newest first.
+    /// List jobs, newest first.
     List {
-        /// Only this queue's.
+        /// Only this queue's jobs.
         #[arg(long)]
         queue: Option<String>,
-        /// Only these: pending, running, done or killed.
+        /// Only jobs in this state: pending, running, done or killed.
         #[arg(long)]
         status: Option<JobStatus>,
-        /// Only jobs older than this one: the last of the page before.
+        /// Only jobs older than this one: the last of the previous page.
         #[arg(long)]
         before: Option<JobId>,
-        /// At most so many.
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(i64).range(1..=10_000))]
-        limit: i64,
+        /// At most this many.
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        limit: u32,
     },
-    /// One job, with its errors.
+    /// Show one job, with its errors.
     Show { job: JobId },
-    /// Queue a killed job again, with all its attempts.
+    /// Put a killed job back into its queue, with all its attempts.
     Retry { job: JobId },
-    /// Let a job out of quarantine. It runs alone, and one more crash brings it back.
+    /// Release a job from quarantine. It runs alone, and one more crash quarantines it again.
     Release { job: JobId },
     /// End a job as cancelled, whether it waits or runs.
     Cancel { job: JobId },
-    /// Give a waiting job another priority; higher comes first.
+    /// Give a pending job another priority; higher is claimed first.
     Prioritise {
         job: JobId,
         #[arg(allow_negative_numbers = true)]
@@ -62,50 +62,51 @@ enum Action {
     Pause { queue: String },
     /// End a pause.
     Resume { queue: String },
-    /// Bound how many jobs of a queue run at once in all processes together; without a number: no bound.
+    /// Limit how many jobs of a queue run at once in all processes together; without a number: remove the limit.
     Limit { queue: String, running: Option<NonZeroU16> },
-    /// Remove now what ended long ago.
+    /// Remove old finished jobs now.
     Prune,
-    /// Periodic jobs, and when they run next.
+    /// List schedules, and when they run next.
     Schedules,
 }
 
-/// Does what the arguments say, and prints it. Fails where there was nothing to do it to.
+/// Runs the command and prints its answer. Fails where there was no job or queue to change.
 pub async fn run(pool: &PgPool, settings: &QueueSettings, command: QueueCommand) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     let mut tx = pool.begin().await?;
+    let mut control = Control::new(&mut tx);
     let (answer, columns): (Value, &[&str]) = match command.action {
-        Action::Stats => (rows(control::stats(&mut tx, settings.lease).await?)?, STATS),
+        Action::Stats => (rows(control.stats(settings.lease).await?)?, STATS),
         Action::List { queue, status, before, limit } => {
-            let filter = JobFilter { queue, status, before, limit };
-            (rows(control::list(&mut tx, &filter).await?)?, JOBS)
+            let mut filter = JobFilter::default().limit(limit);
+            filter = queue.into_iter().fold(filter, JobFilter::queue);
+            filter = status.into_iter().fold(filter, JobFilter::status);
+            filter = before.into_iter().fold(filter, JobFilter::before);
+            (rows(control.list(&filter).await?)?, JOBS)
         }
-        Action::Show { job } => match control::show(&mut tx, job).await? {
+        Action::Show { job } => match control.show(job).await? {
             Some(detail) => (serde_json::to_value(detail)?, &[]),
             None => bail!("there is no job {job}, or it was pruned"),
         },
         Action::Check => {
-            let warnings = darkroom_queue::check(&mut tx, settings.thresholds, settings.lease).await?;
+            let warnings = control.check(settings.thresholds, settings.lease).await?;
             if !warnings.is_empty() {
                 code = ExitCode::from(4);
             }
             (rows(warnings)?, WARNINGS)
         }
-        Action::Schedules => (rows(darkroom_queue::next_runs(&mut tx).await?)?, SCHEDULES),
+        Action::Schedules => (rows(control.next_runs().await?)?, SCHEDULES),
         Action::Prune => {
-            (serde_json::to_value(darkroom_queue::prune(&mut *pool.acquire().await?, settings.retention).await?)?, &[])
+            let mut connection = pool.acquire().await?;
+            (serde_json::to_value(Control::new(&mut connection).prune(settings.retention).await?)?, &[])
         }
         Action::Retry { job } => changed(jobs::retry(&mut tx, job).await?, "killed, and not in quarantine")?,
         Action::Release { job } => changed(jobs::release(&mut tx, job).await?, "in quarantine")?,
-        Action::Cancel { job } => changed(control::cancel(&mut tx, job).await?, "waiting or running")?,
-        Action::Prioritise { job, priority } => {
-            changed(control::reprioritise(&mut tx, job, priority).await?, "waiting")?
-        }
-        Action::Pause { queue } => changed(control::pause(&mut tx, &queue).await?, "not paused")?,
-        Action::Resume { queue } => changed(control::resume(&mut tx, &queue).await?, "paused")?,
-        Action::Limit { queue, running } => {
-            changed(control::limit(&mut tx, &queue, running).await?, "limited otherwise")?
-        }
+        Action::Cancel { job } => changed(control.cancel(job).await?, "waiting or running")?,
+        Action::Prioritise { job, priority } => changed(control.reprioritise(job, priority).await?, "waiting")?,
+        Action::Pause { queue } => changed(control.pause(&queue).await?, "not paused")?,
+        Action::Resume { queue } => changed(control.resume(&queue).await?, "paused")?,
+        Action::Limit { queue, running } => changed(control.limit(&queue, running).await?, "limited otherwise")?,
     };
     tx.commit().await?;
     print!("{}", if command.json { format!("{answer:#}\n") } else { text(&answer, columns) });
@@ -114,7 +115,7 @@ pub async fn run(pool: &PgPool, settings: &QueueSettings, command: QueueCommand)
 
 const STATS: &[&str] =
     &["queue", "ready", "delayed", "running", "running_limit", "suspects", "oldest_due", "workers", "paused_at"];
-const JOBS: &[&str] = &["id", "queue", "status", "hold", "reason", "attempts", "crashes", "run_at", "worker"];
+const JOBS: &[&str] = &["id", "queue", "status", "hold_reason", "reason", "attempts", "crashes", "run_at", "worker"];
 const WARNINGS: &[&str] = &["warning", "queue", "holder", "seconds"];
 const SCHEDULES: &[&str] = &["name", "queue", "cron", "last", "next"];
 
@@ -122,7 +123,7 @@ fn rows(rows: Vec<impl Serialize>) -> serde_json::Result<Value> {
     rows.into_iter().map(serde_json::to_value).collect()
 }
 
-/// The answer to a change that needed a job or queue in this state.
+/// The answer of a command that needs a job or queue in this state.
 fn changed(done: bool, state: &str) -> anyhow::Result<(Value, &'static [&'static str])> {
     if !done {
         bail!("nothing changed: there is none of that name that is {state}");

@@ -37,9 +37,9 @@ use apalis_core::{
 };
 use apalis_postgres::{Config, PgTask, PostgresStorage};
 use darkroom_queue::{
-    Enqueue, Job, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions, enqueue, enqueue_all,
+    BoxError, Enqueue, Handler, Job, JobError, Lease, QueueOptions, Retention, Supervisor, SupervisorOptions, enqueue,
+    enqueue_all, migrate,
 };
-use darkroom_shared::database;
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -65,7 +65,7 @@ async fn main() {
     let pool = PgPool::connect(url).await.unwrap();
     let answer = match (*system, *what) {
         (_, "prepare") => {
-            database::migrate(&pool).await.unwrap();
+            migrate(&pool).await.unwrap();
             let rows =
                 "CREATE TABLE touched (id bigint PRIMARY KEY, n bigint NOT NULL DEFAULT 0) WITH (fillfactor = 50);
                 INSERT INTO touched SELECT generate_series(0, 999)";
@@ -95,9 +95,7 @@ async fn main() {
 
 /// The defaults, but for pruning: a million finished jobs are to stay.
 fn unpruned() -> SupervisorOptions {
-    let mut options = SupervisorOptions::default();
-    options.retention.jobs = u32::MAX;
-    options
+    SupervisorOptions::new("bench").retention(Retention::default().max_jobs(u32::MAX))
 }
 
 async fn timed(jobs: u64, work: impl Future<Output = ()>) -> serde_json::Value {
@@ -152,7 +150,7 @@ impl Drain {
     }
 }
 
-async fn run(job: Work, lease: Lease, drain: Data<Arc<Drain>>) -> Result<(), JobError> {
+async fn run(job: Work, lease: Lease, drain: Arc<Drain>) -> Result<(), JobError> {
     if let Some(pool) = &drain.touch {
         let mut tx = pool.begin().await?;
         lease.complete(&mut tx).await?;
@@ -171,16 +169,13 @@ async fn drain(pool: &PgPool, url: &str, jobs: u64, concurrency: u64, ahead: u64
     let begin = Instant::now();
     let database = PgConnectOptions::from_str(url).unwrap();
     let supervisor = Supervisor::start(unpruned(), &database).unwrap();
-    let queue =
-        QueueOptions::<Work>::new(usize::try_from(concurrency).unwrap()).prefetch(usize::try_from(ahead).unwrap());
-    let queue = supervisor.queue(queue);
-    let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(Arc::clone(&shared)).build(run);
-    let worker = tokio::spawn(worker.run_until(supervisor.draining()).boxed());
+    let options = QueueOptions::new(usize::try_from(concurrency).unwrap()).prefetch(usize::try_from(ahead).unwrap());
+    let state = Arc::clone(&shared);
+    supervisor.work(options, move |job, lease| run(job, lease, Arc::clone(&state))).unwrap();
     shared.ended.notified().await;
     // Returns when everything is written.
     supervisor.drain(Duration::from_mins(1)).await;
     let seconds = begin.elapsed().as_secs_f64();
-    worker.await.unwrap().unwrap();
     let done: i64 =
         sqlx::query_scalar("SELECT count(*) FROM apalis.jobs WHERE status = 'Running'").fetch_one(pool).await.unwrap();
     assert_eq!(done, 0);
@@ -190,18 +185,20 @@ async fn drain(pool: &PgPool, url: &str, jobs: u64, concurrency: u64, ahead: u64
 /// When each job began.
 type Begun = Arc<Mutex<Vec<(u64, Instant)>>>;
 
-async fn note(job: Work, begun: Data<Begun>) -> Result<(), JobError> {
-    begun.lock().unwrap().push((job.number, Instant::now()));
-    Ok(())
+/// A handler that notes it.
+fn note(begun: &Begun) -> impl Handler<Work> + use<> {
+    let begun = Arc::clone(begun);
+    move |job: Work, _: Lease| {
+        begun.lock().unwrap().push((job.number, Instant::now()));
+        std::future::ready(Ok(()))
+    }
 }
 
 async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_json::Value {
     let begun = Begun::default();
     let database = PgConnectOptions::from_str(url).unwrap();
     let supervisor = Supervisor::start(unpruned(), &database).unwrap();
-    let queue = supervisor.queue(QueueOptions::<Work>::new(8));
-    let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(Arc::clone(&begun)).build(note);
-    let worker = tokio::spawn(worker.run_until(supervisor.draining()).boxed());
+    supervisor.work(QueueOptions::new(8), note(&begun)).unwrap();
     let mut conn = pool.acquire().await.unwrap();
     // The first ones warm up.
     let warm = 50;
@@ -219,7 +216,6 @@ async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_js
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     supervisor.drain(Duration::from_secs(10)).await;
-    worker.await.unwrap().unwrap();
     let begun = begun.lock().unwrap();
     let measured = begun.iter().filter(|(number, _)| *number >= warm);
     let waits = measured.map(|(number, at)| at.saturating_duration_since(committed[usize::try_from(*number).unwrap()]));
@@ -228,16 +224,14 @@ async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_js
 
 /// Works until it is killed; a job takes so long. Says when one has begun.
 async fn hold(url: &str, length: Duration) -> serde_json::Value {
-    let work = move |_: Work| async move {
+    let work = move |_: Work, _: Lease| async move {
         println!("begun");
         tokio::time::sleep(length).await;
-        Ok::<_, JobError>(())
+        Ok(())
     };
     let supervisor = Supervisor::start(unpruned(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
-    let queue = supervisor.queue(QueueOptions::<Work>::new(1));
-    let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).build(work);
-    worker.run_until(supervisor.draining()).await.unwrap();
-    json!({})
+    supervisor.work(QueueOptions::new(1), work).unwrap();
+    std::future::pending().await
 }
 
 /// Starts such a worker in a process of its own, and adds a job that it begins.
@@ -261,9 +255,7 @@ async fn crash(pool: &PgPool, url: &str, times: u64) -> serde_json::Value {
     for _ in 0..times {
         let mut killed = holder(pool, url, 3600).await;
         let supervisor = Supervisor::start(unpruned(), &PgConnectOptions::from_str(url).unwrap()).unwrap();
-        let queue = supervisor.queue(QueueOptions::<Work>::new(8));
-        let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(Arc::clone(&begun)).build(note);
-        let worker = tokio::spawn(worker.run_until(supervisor.draining()).boxed());
+        supervisor.work(QueueOptions::new(8), note(&begun)).unwrap();
         // As in a fleet: the others have worked for long.
         tokio::time::sleep(Duration::from_secs(8)).await;
         let at = Instant::now();
@@ -274,7 +266,6 @@ async fn crash(pool: &PgPool, url: &str, times: u64) -> serde_json::Value {
         let (_, start) = begun.lock().unwrap().pop().unwrap();
         waits.push((start - at).as_secs_f64() * 1000.0);
         supervisor.drain(Duration::from_secs(10)).await;
-        worker.await.unwrap().unwrap();
     }
     json!({ "waits_ms": waits })
 }
@@ -299,9 +290,9 @@ async fn long(pool: &PgPool, url: &str, seconds: u64) -> serde_json::Value {
     json!({ "attempts": attempts })
 }
 
-/// The table as apalis-postgres makes it: without what Darkroom's migrations add.
+/// The table as apalis-postgres makes it.
 async fn stock_schema(pool: &PgPool) {
-    sqlx::raw_sql("DROP SCHEMA apalis CASCADE; DROP TABLE _sqlx_migrations").execute(pool).await.unwrap();
+    sqlx::raw_sql("DROP SCHEMA apalis CASCADE").execute(pool).await.unwrap();
     PostgresStorage::setup(pool).await.unwrap();
 }
 
@@ -317,7 +308,7 @@ async fn stock_fill(pool: &PgPool, jobs: u64) {
     }
 }
 
-async fn stock_run(_: Work, drain: Data<Arc<Drain>>) -> Result<(), JobError> {
+async fn stock_run(_: Work, drain: Data<Arc<Drain>>) -> Result<(), BoxError> {
     drain.one_less();
     Ok(())
 }

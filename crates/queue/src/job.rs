@@ -1,30 +1,34 @@
-//! What a job is, and how an attempt at it may end.
+//! A job and its id.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use ulid::Ulid;
 
 /// Any error that can cross threads.
-pub type BoxError = apalis_core::error::BoxDynError;
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Work that the queue keeps until it is done. Stored as JSON: a field may be added with `#[serde(default)]`, never
-/// renamed, because old jobs wait in the table while a new version starts.
+/// Work that the queue keeps until it is done. One type is one queue: concurrency, limit, lanes, deadline and pause belong
+/// to it.
+///
+/// Stored as JSON. During a rolling deploy old and new programs read each other's jobs, so add fields with
+/// `#[serde(default)]` and do not rename any. A job that a program cannot decode costs one attempt and is retried after
+/// the backoff, so that a program that knows it can take it.
 pub trait Job: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {
-    /// The queue's name, unique among all jobs.
+    /// The name of the queue, unique among all jobs.
     const QUEUE: &'static str;
-    /// How many attempts may end in an error, a panic or a deadline before the job fails for good. Crashes of the
-    /// worker are counted apart: see [`SupervisorOptions::max_crashes`](super::SupervisorOptions::max_crashes).
-    const MAX_ATTEMPTS: u32;
+    /// How many attempts may end in an error, a panic or a deadline before the job fails for good; 1 or more. Crashes of
+    /// the worker are counted apart: see [`SupervisorOptions::max_crashes`](crate::SupervisorOptions::max_crashes).
+    const MAX_ATTEMPTS: u32 = 20;
 }
 
-/// Names a job. A ULID, because that is what apalis' board can read.
+/// The id of a job: a ULID, as apalis' board expects. Ids sort by the time at which they were made, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobId(Ulid);
 
 impl JobId {
     /// Ids, each greater than the one before: jobs of one call keep their order, and indexes grow at their end.
-    pub(super) fn ascending() -> impl Iterator<Item = Self> {
+    pub(crate) fn ascending() -> impl Iterator<Item = Self> {
         let mut ids = ulid::Generator::new();
         std::iter::repeat_with(move || Self(ids.generate().unwrap_or_else(ulid::Overflow::commit_overflow_random)))
     }
@@ -36,23 +40,23 @@ impl fmt::Display for JobId {
     }
 }
 
-/// A text that is no [`JobId`].
+/// A text that is not a [`JobId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a job id: 26 letters and digits are expected")]
-pub struct NotAJobId;
+pub struct InvalidJobId;
 
 impl FromStr for JobId {
-    type Err = NotAJobId;
+    type Err = InvalidJobId;
 
-    fn from_str(text: &str) -> Result<Self, NotAJobId> {
-        Ulid::from_string(text).map(Self).map_err(|_| NotAJobId)
+    fn from_str(text: &str) -> Result<Self, InvalidJobId> {
+        Ulid::from_string(text).map(Self).map_err(|_| InvalidJobId)
     }
 }
 
 impl TryFrom<String> for JobId {
-    type Error = NotAJobId;
+    type Error = InvalidJobId;
 
-    fn try_from(text: String) -> Result<Self, NotAJobId> {
+    fn try_from(text: String) -> Result<Self, InvalidJobId> {
         text.parse()
     }
 }
@@ -69,51 +73,6 @@ impl<'de> Deserialize<'de> for JobId {
     }
 }
 
-/// Why a handler did not finish its job. Any other error of a handler counts as [`JobError::Retry`].
-#[derive(Debug, thiserror::Error)]
-pub enum JobError {
-    /// Something that may pass: try again after a backoff, as long as attempts are left.
-    #[error("{0}")]
-    Retry(#[source] BoxError),
-    /// Something that will not pass: fail for good, now.
-    #[error("{0}")]
-    Fail(#[source] BoxError),
-    /// What ran the job for the handler died, as its worker might have: counted among its crashes, not its errors. Tried
-    /// again until there are as many as may be, then quarantined.
-    #[error("{0}")]
-    Crash(#[source] BoxError),
-    /// Not yet: run again after this time. Not an error, and costs no attempt.
-    #[error("snoozed for {0:?}")]
-    Snooze(Duration),
-    /// The handler saw that it should stop (see [`Lease::stopped`](super::Lease::stopped)) and stopped.
-    #[error("stopped")]
-    Cancelled,
-}
-
-impl JobError {
-    /// A [`JobError::Retry`].
-    pub fn retry(source: impl Into<BoxError>) -> Self {
-        Self::Retry(source.into())
-    }
-
-    /// A [`JobError::Crash`].
-    pub fn crash(source: impl Into<BoxError>) -> Self {
-        Self::Crash(source.into())
-    }
-
-    /// A [`JobError::Fail`].
-    pub fn fail(source: impl Into<BoxError>) -> Self {
-        Self::Fail(source.into())
-    }
-}
-
-/// A database that does not answer may answer later.
-impl From<sqlx::Error> for JobError {
-    fn from(error: sqlx::Error) -> Self {
-        Self::retry(error)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,6 +82,6 @@ mod tests {
         let id = JobId::ascending().next().unwrap();
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(serde_json::from_value::<JobId>(serde_json::to_value(id).unwrap()).unwrap(), id);
-        assert_eq!("nonsense".parse::<JobId>(), Err(NotAJobId));
+        assert_eq!("nonsense".parse::<JobId>(), Err(InvalidJobId));
     }
 }

@@ -1,35 +1,35 @@
-//! A lease: the right to finish a job, held from its claim until its end is written.
+//! A lease: the right to finish a job, from its claim until its acknowledgement is written.
 //!
-//! A lease is a row `Running` under a fencing number that grows with every claim. Whatever a holder writes is guarded
-//! by that number, so a worker that was given up for dead, and is not, changes nothing any more.
+//! A leased job is a row `Running` under a fencing token that grows with every claim. Every write of a holder names the
+//! token, so a worker that was taken for dead, and is not, can no longer change the job.
 
 use std::sync::{
     Arc, OnceLock,
     atomic::{AtomicBool, Ordering},
 };
 
-use apalis_core::task::{Task, data::MissingDataError, from_request::FromRequest};
 use sqlx::PgConnection;
 use tokio_util::sync::CancellationToken;
 
-use super::job::{JobError, JobId};
+use crate::{job::JobId, schema::Schema};
 
 /// A job as the claim returned it.
 #[derive(Clone, Debug)]
-pub(super) struct Claim {
-    pub(super) id: JobId,
-    pub(super) fence: i32,
+pub(crate) struct Claim {
+    pub(crate) id: JobId,
+    pub(crate) fence: i32,
     /// 1 for the first attempt.
-    pub(super) attempt: i32,
-    pub(super) max_attempts: i32,
-    pub(super) crashes: i32,
-    pub(super) payload: Vec<u8>,
+    pub(crate) attempt: i32,
+    pub(crate) max_attempts: i32,
+    pub(crate) crashes: i32,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// Why an attempt should stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StopReason {
-    /// The job belongs to another worker now, or is ended: nothing this attempt writes would count.
+    /// Another worker has the job, or it has ended: nothing this attempt writes would count.
     LeaseLost,
     /// An operator cancelled the job.
     Cancelled,
@@ -39,45 +39,42 @@ pub enum StopReason {
 
 /// Why a job could not be completed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CompleteError {
-    /// The job belongs to another worker now, or is ended. Roll back: this attempt must have no effect.
-    #[error("the lease is lost: the job is another worker's or ended")]
+    /// Another worker has the job, or it has ended. Roll back: this attempt must have no effect.
+    #[error("the lease is lost: another worker has the job, or it has ended")]
     LeaseLost,
     /// The statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
 }
 
-impl From<CompleteError> for JobError {
-    fn from(error: CompleteError) -> Self {
-        Self::retry(error)
-    }
-}
-
-/// The lease of the attempt that is running. A handler gets it as an argument.
+/// The lease of an attempt. A handler gets it as its second argument. Clones are the same lease.
 #[derive(Clone, Debug)]
-pub struct Lease(pub(super) Arc<Held>);
+pub struct Lease(pub(crate) Arc<LeaseState>);
 
 /// What this process knows of a lease that it holds.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) queue: &'static str,
-    pub(super) id: JobId,
-    pub(super) fence: i32,
-    pub(super) attempt: i32,
-    pub(super) max_attempts: i32,
-    pub(super) crashes: i32,
-    /// The handler has written the job's end itself.
+pub(crate) struct LeaseState {
+    schema: Schema,
+    pub(crate) queue: &'static str,
+    pub(crate) id: JobId,
+    pub(crate) fence: i32,
+    pub(crate) attempt: i32,
+    pub(crate) max_attempts: i32,
+    pub(crate) crashes: i32,
+    /// The handler has completed the job in a transaction of its own.
     completed: AtomicBool,
     stop_reason: OnceLock<StopReason>,
     stop: CancellationToken,
-    /// Fires when the patience after `stop` is over: the attempt is dropped.
-    pub(super) evict: CancellationToken,
+    /// Drops the attempt, which did not stop when it was asked to.
+    pub(crate) evict: CancellationToken,
 }
 
-impl Held {
-    pub(super) fn new(queue: &'static str, claim: &Claim) -> Self {
+impl LeaseState {
+    pub(crate) fn new(schema: &Schema, queue: &'static str, claim: &Claim) -> Self {
         Self {
+            schema: schema.clone(),
             queue,
             id: claim.id,
             fence: claim.fence,
@@ -91,33 +88,39 @@ impl Held {
         }
     }
 
-    /// Asks the attempt to stop. The first reason stands.
-    pub(super) fn stop(&self, reason: StopReason) {
+    /// Asks the attempt to stop. The first reason wins.
+    pub(crate) fn stop(&self, reason: StopReason) {
         if self.stop_reason.set(reason).is_ok() {
             self.stop.cancel();
         }
     }
 
-    pub(super) fn stop_reason(&self) -> Option<StopReason> {
+    pub(crate) fn stop_reason(&self) -> Option<StopReason> {
         self.stop_reason.get().copied()
     }
 
-    pub(super) async fn stopped(&self) {
+    pub(crate) async fn stopped(&self) {
         self.stop.cancelled().await;
     }
 
-    pub(super) fn is_completed(&self) -> bool {
+    pub(crate) fn is_completed(&self) -> bool {
         self.completed.load(Ordering::Acquire)
     }
 }
 
+pub(crate) const COMPLETE: &str = r#"
+    UPDATE apalis.jobs SET status = 'Done', done_at = now(), hold_reason = NULL, last_result = '{"Ok": null}'
+    WHERE id = $1 AND fence = $2 AND status = 'Running'"#;
+pub(crate) const LOCK: &str =
+    "SELECT FROM apalis.jobs WHERE id = $1 AND fence = $2 AND status = 'Running' FOR NO KEY UPDATE";
+
 impl Lease {
-    /// Which job.
+    /// The id of the job.
     pub fn job_id(&self) -> JobId {
         self.0.id
     }
 
-    /// Which attempt this is, from 1. Runs that were snoozed or handed back do not count.
+    /// The number of this attempt, from 1. Runs that were snoozed or handed back do not count.
     pub fn attempt(&self) -> u32 {
         self.0.attempt.unsigned_abs()
     }
@@ -127,16 +130,16 @@ impl Lease {
         self.0.attempt - self.0.crashes >= self.0.max_attempts
     }
 
-    /// Completes the job in the handler's own transaction: its effects and the job's end are one commit.
+    /// Completes the job in the handler's own transaction: the handler's effects and the end of the job are one commit, so
+    /// they happen exactly once.
     ///
-    /// Call it first in the transaction, so that all transactions lock the job before the image; then save, commit, and
-    /// return `Ok`. If the transaction is rolled back, return an error.
+    /// Call it first in the transaction, so that all transactions lock the job before their other rows; then write, commit,
+    /// and return `Ok`. If the transaction is rolled back, return an error.
     ///
     /// # Errors
-    /// [`CompleteError::LeaseLost`]: roll back, the job is another's.
+    /// [`CompleteError::LeaseLost`]: roll back, another worker has the job.
     pub async fn complete(&self, tx: &mut PgConnection) -> Result<(), CompleteError> {
-        let sql = r#"UPDATE apalis.jobs SET status = 'Done', done_at = now(), hold = NULL, last_result = '{"Ok": null}'
-            WHERE id = $1 AND fence = $2 AND status = 'Running'"#;
+        let sql = self.0.schema.sql(COMPLETE);
         let done = sqlx::query(sql).bind(self.0.id.to_string()).bind(self.0.fence).execute(tx).await?;
         if done.rows_affected() == 0 {
             self.0.stop(StopReason::LeaseLost);
@@ -146,13 +149,13 @@ impl Lease {
         Ok(())
     }
 
-    /// Checks in a transaction that the lease is held, and keeps it from passing to another until that ends. For what an
-    /// attempt writes before its job's end.
+    /// Locks the job's row until the transaction ends, if the lease is still held: no other worker can get the job
+    /// meanwhile. For what an attempt writes before the end of its job.
     ///
     /// # Errors
-    /// [`CompleteError::LeaseLost`]: roll back, the job is another's.
-    pub async fn hold(&self, tx: &mut PgConnection) -> Result<(), CompleteError> {
-        let sql = "SELECT FROM apalis.jobs WHERE id = $1 AND fence = $2 AND status = 'Running' FOR NO KEY UPDATE";
+    /// [`CompleteError::LeaseLost`]: roll back, another worker has the job.
+    pub async fn lock_if_held(&self, tx: &mut PgConnection) -> Result<(), CompleteError> {
+        let sql = self.0.schema.sql(LOCK);
         let held = sqlx::query(sql).bind(self.0.id.to_string()).bind(self.0.fence).fetch_optional(tx).await?;
         if held.is_none() {
             self.0.stop(StopReason::LeaseLost);
@@ -161,28 +164,20 @@ impl Lease {
         Ok(())
     }
 
-    /// Waits until the attempt should stop. A handler that goes on is dropped after
-    /// [`SupervisorOptions::patience`](super::SupervisorOptions::patience).
+    /// Waits until the attempt should stop. A handler that does not stop is dropped after
+    /// [`SupervisorOptions::stop_timeout`](crate::SupervisorOptions::stop_timeout).
     pub async fn stopped(&self) -> StopReason {
         self.0.stopped().await;
         self.0.stop_reason().unwrap_or(StopReason::LeaseLost)
     }
 
-    /// Whether and why the attempt should stop.
+    /// Whether and why the attempt should stop. For work on a thread, which cannot wait for [`Lease::stopped`].
     pub fn stop_reason(&self) -> Option<StopReason> {
         self.0.stop_reason()
     }
 
-    /// Fires when the attempt should stop; for what takes a token.
+    /// A token that is cancelled when the attempt should stop, for functions that take one.
     pub fn stop_token(&self) -> CancellationToken {
         self.0.stop.child_token()
-    }
-}
-
-impl<Args: Sync> FromRequest<Task<Args>> for Lease {
-    type Error = MissingDataError;
-
-    async fn from_request(task: &Task<Args>) -> Result<Self, MissingDataError> {
-        task.data().get_checked().cloned()
     }
 }

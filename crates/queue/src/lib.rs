@@ -1,60 +1,150 @@
-//! The queue: jobs in Postgres, claimed with `FOR UPDATE SKIP LOCKED`, run by apalis workers.
+//! A job queue in Postgres: jobs are enqueued in the transaction that makes them necessary, and run at least once, whatever
+//! crashes.
 //!
-//! The table is `apalis.jobs`, so what reads it (apalis' board) works. Claiming, leases, retries and rescue are our own:
-//! an apalis [`Backend`](apalis_core::backend::Backend) whose errors cannot reach apalis, so no fault of the database
-//! ends a worker. `docs/queue.md` draws the state machine.
+//! ```no_run
+//! use std::time::Duration;
 //!
-//! | file | what it holds |
+//! use darkroom_queue::{
+//!     Enqueue, Job, JobError, Lease, QueueOptions, Supervisor, SupervisorOptions, enqueue, migrate, sqlx::PgPool,
+//! };
+//! use serde::{Deserialize, Serialize};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Greet { name: String }
+//! impl Job for Greet { const QUEUE: &'static str = "greet"; }
+//!
+//! async fn greet(job: Greet, _: Lease) -> Result<(), JobError> {
+//!     println!("hello {}", job.name);
+//!     Ok(())
+//! }
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let db = PgPool::connect(&std::env::var("DATABASE_URL")?).await?;
+//!     migrate(&db).await?;
+//!     let supervisor = Supervisor::start(SupervisorOptions::new("first"), &db.connect_options())?;
+//!     supervisor.work(QueueOptions::new(4), greet)?;
+//!     let mut tx = db.begin().await?;
+//!     enqueue(&mut tx, &Greet { name: "Ada".into() }, &Enqueue::new()).await?;
+//!     tx.commit().await?;
+//!     tokio::signal::ctrl_c().await?;
+//!     supervisor.drain(Duration::from_secs(30)).await;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! One job type is one queue, with a concurrency, a deadline, lanes, a pause and a limit of its own. Producers need the job
+//! type, a connection and [`enqueue`]; they need neither a client object nor the handler's dependencies.
+//!
+//! # What is promised
+//!
+//! - **At least once.** A job whose transaction was committed runs until it is Done, or Killed with a reason. A crash of a
+//!   process, of Postgres or of the network loses none.
+//! - **Exactly once, in Postgres.** What a handler writes in the transaction in which it calls [`Lease::complete`] takes
+//!   effect once: a fencing token refuses an attempt whose worker was taken for dead.
+//! - **Not before its transaction, and soon after.** Workers are notified at the commit: about a millisecond later an idle
+//!   worker starts the job. A lost notification costs a poll, about a second.
+//! - **Order.** Higher priorities first, then lanes in turn, then order of arrival. At most 100 ms of a busy queue overtake a
+//!   job of a higher priority. Retries and parallel workers reorder.
+//! - **A crash costs one lease.** The jobs of a dead process run elsewhere after at most 8 s (a lease of 6 s). A crash is not
+//!   an error of the job. A job that kills its workers runs alone at last and is quarantined, without the jobs beside it.
+//! - **An outage of Postgres costs nothing else.** Workers wait, running jobs go on, and nothing runs twice because of it.
+//! - **The failure hook is part of the end.** [`Handler::failed`] runs in the transaction that ends the job, in whichever
+//!   process ends it.
+//!
+//! # What it is not
+//!
+//! - Not exactly once outside Postgres: a mail may be sent twice. Use the job's id as the idempotency key of such calls.
+//! - Not a workflow engine, not a stream with several consumers, not a store for large payloads (keep them below some 100 kB,
+//!   and put the rest elsewhere).
+//! - Not for other databases. Postgres 14 or newer.
+//!
+//! # Limits
+//!
+//! - Five connections a process, and now and then two more, beside the pool of the application. See
+//!   [`SupervisorOptions::pooler`] for PgBouncer.
+//! - All processes of a schema use the same [`SupervisorOptions::lease`].
+//! - The clock is the database's; clocks of workers decide nothing.
+//! - Finished jobs are kept for [a week](Retention), and take part in [`Enqueue::key`] until they are pruned.
+//!
+//! # States
+//!
+//! ```text
+//!             enqueue                      claim: fence + 1, attempts + 1
+//!                │        ┌──────────────────────────────────────────────┐
+//!                ▼        │                                              ▼
+//!     ┌───────────────────┴──────┐                              ┌─────────────────┐  complete   ┌──────┐
+//!     │ Pending                  │◀── error, attempts left ─────┤ Running         ├────────────▶│ Done │
+//!     │  hold_reason: none       │◀── snooze (attempts − 1) ────┤  lock_by, fence │             └──────┘
+//!     │     delayed (run_at)     │◀── handed back (attempts − 1)┤  hold_reason:   │
+//!     │     suspect              │◀── worker died (crashes + 1) ┤   none, suspect │
+//!     │     cancel               │                              │   cancel        │
+//!     └───────────┬──────────────┘                              └────────┬────────┘
+//!                 │ cancelled                                            │ failed, exhausted,
+//!                 ▼                                                      ▼ quarantined, cancelled
+//!                 └────────────────────────▶ Killed ◀────────────────────┘
+//! ```
+//!
+//! # apalis
+//!
+//! Handlers run on [apalis](https://docs.rs/apalis-core)' worker, over a backend of this crate; the tables have the columns of
+//! apalis-postgres 1.0, in its schema `apalis`, so apalis' board reads them. Claims, leases, retries and rescue are this
+//! crate's own. Workers of apalis-postgres must not run on the same tables: a CHECK refuses their states. apalis-core is
+//! pinned to 1.0; users of this crate need not name it.
+//!
+//! # The public surface
+//!
+//! | what | items |
 //! |---|---|
-//! | `job.rs` | what a job is, and how its attempt may end |
-//! | `enqueue.rs` | adding jobs, in the caller's transaction |
-//! | `supervisor.rs` | one per process: starts and drains the tasks below |
-//! | `claim.rs`, `frontier.rs` | takes due jobs, as many as there is room for; where a busy queue's next claim begins |
-//! | `lease.rs`, `roster.rs` | the right to finish a job; all leases of this process |
-//! | `heartbeat.rs` | keeps the leases, on a thread of its own |
-//! | `acknowledge.rs` | writes how attempts ended, many in one commit |
-//! | `failure.rs` | ends a job for good, with its queue's hook, in one transaction |
-//! | `rescue.rs` | takes jobs back from dead workers; releases delayed jobs when they are due |
-//! | `schedule.rs` | queues jobs by the clock |
-//! | `prune.rs` | removes what has ended long ago |
-//! | `control.rs` | what an operator sees, and can say |
-//! | `check.rs` | what will hurt soon: late jobs, queues without workers, a horizon that is held back |
-//! | `listen.rs` | hears of new jobs |
-//! | `backend.rs`, `inbox.rs`, `attempt.rs` | the apalis side: hands jobs to handlers and judges their results |
-//! | `backoff.rs`, `link.rs` | how long to wait; a connection that heals |
+//! | jobs | [`Job`], [`JobId`], [`InvalidJobId`] |
+//! | enqueue | [`enqueue`](fn@enqueue), [`enqueue_all`], [`Enqueue`], [`Enqueued`], [`QueueError`] |
+//! | run | [`Handler`], [`Lease`], [`StopReason`], [`CompleteError`], [`JobError`], [`OrFail`], [`BoxError`] |
+//! | failures | [`Failure`], [`FailureReason`], [`ErrorKind`] |
+//! | processes | [`Supervisor`], [`SupervisorOptions`], [`QueueOptions`], [`Backoff`], [`Retention`], [`Thresholds`], [`Drained`], [`AlreadyWorked`], [`ScheduleError`] |
+//! | operators | [`control::Control`] and its results |
+//! | tables | [`migrate`](fn@migrate), [`verify`], [`migrations`], [`Migration`], [`MigrateError`], [`SchemaError`], [`Schema`], [`InvalidSchema`], [`UnknownValue`] |
+//! | tests | the module `testing`, with the feature of that name |
+//! | sqlx | [`sqlx`], the version whose types these are. TLS is the application's choice: add `sqlx` with a TLS feature |
+#![forbid(unsafe_code)]
 
-mod acknowledge;
-mod attempt;
-mod backend;
 mod backoff;
-mod check;
-mod claim;
 pub mod control;
 mod enqueue;
-mod failure;
-mod frontier;
-mod heartbeat;
-mod inbox;
+mod handler;
 mod job;
 mod lease;
-mod link;
-mod listen;
+mod migrate;
 #[cfg(test)]
 mod model;
-mod prune;
-mod rescue;
-mod roster;
-mod schedule;
-mod supervisor;
+mod options;
+mod outcome;
+mod schema;
+#[cfg(test)]
+mod statements;
+mod status;
+#[cfg(test)]
+#[path = "../tests/queue/database.rs"]
+mod test_database;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod text_enum;
+mod timeout;
+mod worker;
 
-pub use backend::Queue;
+pub use sqlx;
+
 pub use backoff::Backoff;
-pub use check::{Thresholds, Warning, check};
 pub use enqueue::{Enqueue, Enqueued, QueueError, enqueue, enqueue_all};
-pub use failure::{ErrorKind, Failure, FailureReason};
-pub use inbox::QueueOptions;
-pub use job::{BoxError, Job, JobError, JobId};
+pub use handler::Handler;
+pub use job::{BoxError, InvalidJobId, Job, JobId};
 pub use lease::{CompleteError, Lease, StopReason};
-pub use prune::{Pruned, Retention, prune};
-pub use schedule::{NextRun, ScheduleError, next_runs};
-pub use supervisor::{Drained, Supervisor, SupervisorOptions};
+pub use migrate::{MigrateError, Migration, SchemaError, migrate, migrations, verify};
+pub use options::{QueueOptions, Retention, SupervisorOptions, Thresholds};
+pub use outcome::{ErrorKind, Failure, FailureReason, JobError, OrFail};
+pub use schema::{InvalidSchema, Schema};
+pub use text_enum::UnknownValue;
+pub use worker::{
+    registry::AlreadyWorked,
+    schedule::ScheduleError,
+    supervisor::{Drained, Supervisor},
+};

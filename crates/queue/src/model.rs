@@ -1,4 +1,4 @@
-//! The state machine of `docs/queue.md` as a model, and the queue's own statements against it: random interleavings of
+//! The state machine of `README.md` as a model, and the queue's own statements against it: random interleavings of
 //! claims, ends, crashes, rescues and operators, and after every step every row is what the model says.
 
 use std::{
@@ -13,22 +13,31 @@ use proptest::{
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection as _, FromRow, PgConnection, postgres::PgConnectOptions};
+use tokio_util::sync::CancellationToken;
 
-use super::{
-    Backoff, CompleteError, Enqueue, Job, JobError, JobId, Lease, QueueOptions, SupervisorOptions,
-    acknowledge::{Batch, Ended},
-    attempt::{Finish, judge},
-    claim::{claim_limited, claim_suspect},
-    control, enqueue,
-    inbox::{Inbox, Served},
-    lease::{Held, StopReason},
-    link::{Link, own_connections},
-    rescue,
-    supervisor::Shared,
+use crate::{
+    Backoff, BoxError, CompleteError, Enqueue, Failure, Handler, Job, JobError, JobId, Lease, QueueOptions, Schema,
+    control::Control,
+    enqueue,
+    lease::{LeaseState, StopReason},
+    outcome::Ack,
+    test_database,
+    worker::{
+        ack_sender::AckSender,
+        acknowledge::{AckBatch, Acknowledger},
+        attempt::{AttemptOutcome, decide},
+        claim_query::ClaimQueries,
+        connection::{ReconnectingConnection, connection_options},
+        health::DatabaseHealth,
+        inbox::Inbox,
+        registry::{QueueHandle, QueueRegistry},
+        rescue::{RescueTimer, Rescuer},
+        roster::Roster,
+    },
 };
 
 const MAX_ATTEMPTS: i32 = 3;
-const MAX_CRASHES: i32 = 3;
+const MAX_CRASHES: u16 = 3;
 const PROCESSES: usize = 3;
 
 #[derive(Serialize, Deserialize)]
@@ -80,7 +89,7 @@ enum Op {
         process: usize,
     },
     /// All delays are over.
-    TimePasses,
+    Elapse,
     Cancel {
         job: usize,
     },
@@ -118,7 +127,7 @@ fn op() -> impl Strategy<Value = Op> {
         6 => (choice.clone(), end).prop_map(|(lease, how)| Op::End { lease, how }),
         3 => process.clone().prop_map(|process| Op::Crash { process }),
         4 => process.prop_map(|process| Op::Rescue { process }),
-        2 => Just(Op::TimePasses),
+        2 => Just(Op::Elapse),
         1 => choice.clone().prop_map(|job| Op::Cancel { job }),
         1 => choice.clone().prop_map(|job| Op::Retry { job }),
         2 => choice.clone().prop_map(|job| Op::Release { job }),
@@ -133,7 +142,7 @@ fn op() -> impl Strategy<Value = Op> {
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 struct Row {
     status: String,
-    hold: Option<String>,
+    hold_reason: Option<String>,
     reason: Option<String>,
     priority: i32,
     attempts: i32,
@@ -163,19 +172,19 @@ impl Row {
 
     fn back(&mut self, hold: Option<&str>) {
         "Pending".clone_into(&mut self.status);
-        self.hold = hold.map(str::to_owned);
+        self.hold_reason = hold.map(str::to_owned);
         self.owner = None;
     }
 
     /// Back, held as it was; if by nothing, then by this.
     fn back_or(&mut self, hold: Option<&str>) {
-        let hold = self.hold.take().or(hold.map(str::to_owned));
+        let hold = self.hold_reason.take().or(hold.map(str::to_owned));
         self.back(hold.as_deref());
     }
 
     fn ended(&mut self, status: &str, reason: Option<&str>) {
         status.clone_into(&mut self.status);
-        (self.reason, self.hold, self.owner) = (reason.map(str::to_owned), None, None);
+        (self.reason, self.hold_reason, self.owner) = (reason.map(str::to_owned), None, None);
     }
 
     fn killed(&mut self, reason: &str) {
@@ -184,41 +193,77 @@ impl Row {
     }
 
     fn is(&self, status: &str, hold: Option<&str>) -> bool {
-        self.status == status && self.hold.as_deref() == hold
+        self.status == status && self.hold_reason.as_deref() == hold
+    }
+}
+
+/// The handler whose failure hook leaves an effect.
+struct RecordFailure;
+
+impl Handler<Step> for RecordFailure {
+    async fn run(&self, _: Step, _: Lease) -> Result<(), JobError> {
+        Ok(())
+    }
+
+    async fn failed(&self, tx: &mut PgConnection, _: &Step, why: &Failure) -> Result<(), BoxError> {
+        Ok(effect(tx, why.id).await?)
     }
 }
 
 struct Process {
-    shared: Arc<Shared>,
-    inbox: Arc<Inbox<Step>>,
-    link: Link,
+    queues: Arc<QueueRegistry>,
+    inbox: Arc<Inbox<Step, RecordFailure>>,
+    queries: ClaimQueries,
+    rescuer: Rescuer,
 }
 
 impl Process {
     async fn start(options: &PgConnectOptions, db: &mut PgConnection) -> Self {
-        let supervisor = SupervisorOptions { lease: LEASE, max_crashes: 3, ..SupervisorOptions::default() };
-        let (shared, _) = Shared::new(supervisor);
-        shared.undisturbed_for(2 * LEASE);
-        let queue = QueueOptions::new(10).on_failure(|tx, _: &Step, failure| {
-            let id = failure.id;
-            Box::pin(async move { Ok(effect(tx, id).await?) })
-        });
-        let inbox = Arc::new(Inbox::new(format!("process-{:08x}", rand::random::<u32>()), queue));
-        shared.serve(Arc::clone(&inbox) as _);
-        // It lives for as long as nothing says otherwise.
+        let worker = format!("process-{:08x}", rand::random::<u32>());
+        let inbox = Arc::new(Inbox::new(worker, QueueOptions::new(10), RecordFailure));
+        let queues = Arc::new(QueueRegistry::default());
+        queues.add(Arc::clone(&inbox) as _).unwrap();
+        let health = Arc::new(DatabaseHealth::new());
+        health.set_healthy_since(Instant::now().checked_sub(2 * LEASE).expect("the machine has been up for a while"));
+        // Its worker is alive until a crash.
         sqlx::query(
             "INSERT INTO apalis.workers (id, worker_type, storage_name, layers, last_seen)
-             VALUES ($1, 'step', 'darkroom', '', now() + interval '1 h')",
+             VALUES ($1, 'step', 'queue', '', now() + interval '1 h')",
         )
         .bind(inbox.worker())
         .execute(db)
         .await
         .unwrap();
-        Self { shared, inbox, link: Link::new("model", options.clone(), LEASE) }
+        let rescuer = Rescuer {
+            schema: Schema::default(),
+            lease: LEASE,
+            interval: LEASE,
+            max_crashes: MAX_CRASHES,
+            queues: Arc::clone(&queues),
+            health,
+            wake: Arc::default(),
+            stop: CancellationToken::new(),
+            connection: ReconnectingConnection::new("model", options.clone(), LEASE),
+        };
+        let queries = ClaimQueries { schema: Schema::default(), max_heartbeat_age: LEASE / 2 };
+        Self { queues, inbox, queries, rescuer }
     }
 
     fn worker(&self) -> &str {
         self.inbox.worker()
+    }
+}
+
+/// The task that writes acknowledgements for a process.
+fn acknowledger(queues: &Arc<QueueRegistry>, options: &PgConnectOptions) -> Acknowledger {
+    let (acks, _) = AckSender::new(Arc::clone(queues), Arc::new(Roster::default()));
+    Acknowledger {
+        schema: Schema::default(),
+        queues: Arc::clone(queues),
+        acks,
+        rescue: RescueTimer { wake: Arc::default(), interval: LEASE },
+        stop: CancellationToken::new(),
+        connection: ReconnectingConnection::new("model", options.clone(), LEASE),
     }
 }
 
@@ -233,8 +278,8 @@ struct World {
     db: PgConnection,
     options: PgConnectOptions,
     processes: Vec<Process>,
-    /// Every lease that was ever given out and whose holder has not ended, with its process's shared part.
-    leases: Vec<(Arc<Held>, Arc<Shared>)>,
+    /// Every lease that was ever given out and whose holder has not ended, with the queues of its process.
+    leases: Vec<(Arc<LeaseState>, Arc<QueueRegistry>)>,
     jobs: Vec<JobId>,
     model: HashMap<JobId, Row>,
     paused: bool,
@@ -244,7 +289,7 @@ struct World {
 impl World {
     async fn new(options: &PgConnectOptions) -> Self {
         let mut db = PgConnection::connect_with(options).await.unwrap();
-        sqlx::raw_sql("TRUNCATE apalis.jobs, apalis.workers, queue_settings, effects").execute(&mut db).await.unwrap();
+        sqlx::raw_sql("TRUNCATE apalis.jobs, apalis.workers, apalis.settings, effects").execute(&mut db).await.unwrap();
         let mut processes = Vec::new();
         for _ in 0..PROCESSES {
             processes.push(Process::start(options, &mut db).await);
@@ -292,20 +337,21 @@ impl World {
             Op::End { lease, how } => self.end(lease, how).await,
             Op::Crash { process } => self.crash(process).await,
             Op::Rescue { process } => self.rescue(process).await,
-            Op::TimePasses => {
+            Op::Elapse => {
                 let sql = "UPDATE apalis.jobs SET run_at = now() WHERE status = 'Pending'";
                 sqlx::query(sql).execute(&mut self.db).await.unwrap();
             }
             Op::Pause => {
-                assert_eq!(control::pause(&mut self.db, Step::QUEUE).await.unwrap(), !self.paused);
+                assert_eq!(Control::new(&mut self.db).pause(Step::QUEUE).await.unwrap(), !self.paused);
                 self.paused = true;
             }
             Op::Resume => {
-                assert_eq!(control::resume(&mut self.db, Step::QUEUE).await.unwrap(), self.paused);
+                assert_eq!(Control::new(&mut self.db).resume(Step::QUEUE).await.unwrap(), self.paused);
                 self.paused = false;
             }
             Op::Limit(limit) => {
-                let changed = control::limit(&mut self.db, Step::QUEUE, limit.and_then(|n| n.try_into().ok())).await;
+                let changed =
+                    Control::new(&mut self.db).limit(Step::QUEUE, limit.and_then(|n| n.try_into().ok())).await;
                 assert!(changed.unwrap() || limit == self.limit);
                 self.limit = limit;
             }
@@ -323,7 +369,7 @@ impl World {
         let id = enqueue(&mut self.db, &Step {}, &options).await.unwrap().id();
         let row = Row {
             status: "Pending".to_owned(),
-            hold: later.then(|| "later".to_owned()),
+            hold_reason: later.then(|| "delayed".to_owned()),
             reason: None,
             priority,
             attempts: 0,
@@ -341,14 +387,14 @@ impl World {
             self.model.values().filter(|row| row.is("Pending", None)).map(|row| row.priority).collect();
         let expected = claimable.len().min(room).min(self.room());
         let process = &self.processes[process];
-        let (shared, worker) = (Arc::clone(&process.shared), process.worker().to_owned());
-        let claims = claim_limited(&mut self.db, &shared, process.inbox.as_ref(), room).await.unwrap();
+        let (queues, worker) = (Arc::clone(&process.queues), process.worker().to_owned());
+        let claims = process.queries.claim_limited(&mut self.db, process.inbox.as_ref(), room).await.unwrap();
         assert_eq!(claims.len(), expected, "as many as there is room for");
         for claim in claims {
             let row = self.model.get_mut(&claim.id).unwrap();
             assert!(row.is("Pending", None), "claimed out of turn: {row:?}");
             row.claimed(&worker);
-            self.leases.push((Arc::new(Held::new(Step::QUEUE, &claim)), Arc::clone(&shared)));
+            self.leases.push((Arc::new(LeaseState::new(&Schema::default(), Step::QUEUE, &claim)), Arc::clone(&queues)));
         }
         let waiting = self.model.values().filter(|row| row.is("Pending", None)).map(|row| row.priority).max();
         let mut order = claimable;
@@ -361,13 +407,13 @@ impl World {
             return;
         };
         let process = &self.processes[process];
-        let (shared, worker) = (Arc::clone(&process.shared), process.worker().to_owned());
+        let (queues, worker) = (Arc::clone(&process.queues), process.worker().to_owned());
         let expected = usize::from(self.room() > 0);
-        let claims = claim_suspect(&mut self.db, &shared, process.inbox.as_ref(), id).await.unwrap();
+        let claims = process.queries.claim_suspect(&mut self.db, process.inbox.as_ref(), id).await.unwrap();
         assert_eq!(claims.len(), expected);
         for claim in claims {
             self.row(id).claimed(&worker);
-            self.leases.push((Arc::new(Held::new(Step::QUEUE, &claim)), Arc::clone(&shared)));
+            self.leases.push((Arc::new(LeaseState::new(&Schema::default(), Step::QUEUE, &claim)), Arc::clone(&queues)));
         }
     }
 
@@ -375,7 +421,7 @@ impl World {
         if self.leases.is_empty() {
             return;
         }
-        let (lease, shared) = self.leases.swap_remove(choice % self.leases.len());
+        let (lease, queues) = self.leases.swap_remove(choice % self.leases.len());
         let is_current = {
             let row = &self.model[&lease.id];
             row.status == "Running" && row.fence == lease.fence
@@ -384,10 +430,10 @@ impl World {
             if lease.attempt - lease.crashes >= MAX_ATTEMPTS {
                 row.killed("exhausted");
             } else {
-                row.back_or(Some("later"));
+                row.back_or(Some("delayed"));
             }
         };
-        let finish = match how {
+        let outcome = match how {
             End::Complete | End::RollBack => {
                 let mut tx = self.db.begin().await.unwrap();
                 let completed = Lease(Arc::clone(&lease)).complete(&mut tx).await;
@@ -408,57 +454,56 @@ impl World {
                         let row = self.row(lease.id);
                         row.ended("Done", None);
                         row.effects += 1;
-                        Finish::Returned(Ok(()))
+                        AttemptOutcome::Returned(Ok(()))
                     }
                     Ok(()) => {
                         failed_once(self.row(lease.id));
-                        Finish::Returned(Err(JobError::retry("rolled back").into()))
+                        AttemptOutcome::Returned(Err(JobError::retry("rolled back")))
                     }
-                    Err(error) => Finish::Returned(Err(JobError::from(error).into())),
+                    Err(error) => AttemptOutcome::Returned(Err(error.into())),
                 }
             }
             _ if !is_current => match how {
-                End::Fail => Finish::Returned(Err(JobError::fail("no").into())),
-                End::Error => Finish::Returned(Err(JobError::retry("no").into())),
-                _ => Finish::Returned(Ok(())),
+                End::Fail => AttemptOutcome::Returned(Err(JobError::fail("no"))),
+                End::Error => AttemptOutcome::Returned(Err(JobError::retry("no"))),
+                _ => AttemptOutcome::Returned(Ok(())),
             },
             End::Done => {
                 self.row(lease.id).ended("Done", None);
-                Finish::Returned(Ok(()))
+                AttemptOutcome::Returned(Ok(()))
             }
             End::Error => {
                 failed_once(self.row(lease.id));
-                Finish::Returned(Err(JobError::retry("no").into()))
+                AttemptOutcome::Returned(Err(JobError::retry("no")))
             }
             End::Panic => {
                 failed_once(self.row(lease.id));
-                Finish::Panicked("no".to_owned())
+                AttemptOutcome::Panicked("no".to_owned())
             }
             End::Fail => {
                 self.row(lease.id).killed("failed");
-                Finish::Returned(Err(JobError::fail("no").into()))
+                AttemptOutcome::Returned(Err(JobError::fail("no")))
             }
             End::Snooze => {
                 let row = self.row(lease.id);
-                row.back_or(Some("later"));
+                row.back_or(Some("delayed"));
                 row.attempts -= 1;
-                Finish::Returned(Err(JobError::Snooze(Duration::from_hours(1000)).into()))
+                AttemptOutcome::Returned(Err(JobError::Snooze(Duration::from_hours(1000))))
             }
             End::HandBack => {
                 let row = self.row(lease.id);
                 row.back_or(None);
                 row.attempts -= 1;
                 lease.stop(StopReason::Draining);
-                Finish::Dropped
+                AttemptOutcome::Dropped
             }
         };
         // Longer than any run of the model, whatever is drawn.
-        let backoff = Backoff { base: Duration::from_hours(1_000_000), cap: Duration::from_hours(1_000_000) };
-        let ending = judge(finish, &lease, &backoff, shared.options.max_crashes);
-        let mut batch = Batch::default();
-        batch.sort_in(Ended { lease, ending });
-        let mut link = Link::new("model", self.options.clone(), LEASE);
-        batch.write(&shared, &mut link).await.unwrap();
+        let backoff = Backoff::exponential(Duration::from_hours(1_000_000), Duration::from_hours(1_000_000));
+        let verdict = decide(outcome, &lease, &backoff, MAX_CRASHES);
+        let mut batch = AckBatch::default();
+        batch.add(Ack { lease, verdict });
+        acknowledger(&queues, &self.options).write(&mut batch).await.unwrap();
     }
 
     async fn crash(&mut self, process: usize) {
@@ -479,24 +524,23 @@ impl World {
     }
 
     async fn rescue(&mut self, process: usize) {
-        let due = "SELECT id FROM apalis.jobs WHERE status = 'Pending' AND hold = 'later' AND run_at <= now()";
+        let due = "SELECT id FROM apalis.jobs WHERE status = 'Pending' AND hold_reason = 'delayed' AND run_at <= now()";
         let due: Vec<String> = sqlx::query_scalar(due).fetch_all(&mut self.db).await.unwrap();
-        let Process { shared, link, .. } = &mut self.processes[process];
-        rescue::pass(shared, link).await.unwrap();
+        self.processes[process].rescuer.pass().await.unwrap();
         let alive: Vec<String> = self.processes.iter().map(|process| process.worker().to_owned()).collect();
         for (id, row) in &mut self.model {
             if due.contains(&id.to_string()) {
-                row.hold = None;
+                row.hold_reason = None;
             } else if row.is("Pending", Some("cancel")) {
                 row.killed("cancelled");
             } else if row.owner.as_ref().is_some_and(|owner| !alive.contains(owner)) {
                 row.crashes += 1;
-                if row.hold.as_deref() == Some("cancel") {
+                if row.hold_reason.as_deref() == Some("cancel") {
                     row.killed("cancelled");
-                } else if row.crashes >= MAX_CRASHES {
+                } else if row.crashes >= i32::from(MAX_CRASHES) {
                     row.killed("quarantined");
                 } else {
-                    row.back((row.crashes + 1 >= MAX_CRASHES).then_some("suspect"));
+                    row.back((row.crashes + 1 >= i32::from(MAX_CRASHES)).then_some("suspect"));
                 }
             }
         }
@@ -508,14 +552,14 @@ impl World {
         match op {
             Op::Cancel { .. } => {
                 let possible = ["Pending", "Running"].contains(&row.status.as_str());
-                assert_eq!(control::cancel(db, id).await.unwrap(), possible);
+                assert_eq!(Control::new(db).cancel(id).await.unwrap(), possible);
                 if possible {
-                    row.hold = Some("cancel".to_owned());
+                    row.hold_reason = Some("cancel".to_owned());
                 }
             }
             Op::Retry { .. } => {
                 let possible = row.status == "Killed" && row.reason.as_deref() != Some("quarantined");
-                assert_eq!(control::retry(db, id).await.unwrap().is_some(), possible);
+                assert_eq!(Control::new(db).retry(id).await.unwrap().is_some(), possible);
                 if possible {
                     row.back(None);
                     (row.attempts, row.crashes, row.reason) = (0, 0, None);
@@ -523,7 +567,7 @@ impl World {
             }
             Op::Release { .. } => {
                 let possible = row.reason.as_deref() == Some("quarantined");
-                assert_eq!(control::release(db, id).await.unwrap().is_some(), possible);
+                assert_eq!(Control::new(db).release(id).await.unwrap().is_some(), possible);
                 if possible {
                     row.back(Some("suspect"));
                     (row.attempts, row.reason) = (row.crashes, None);
@@ -531,7 +575,7 @@ impl World {
             }
             Op::Reprioritise { priority, .. } => {
                 let possible = row.status == "Pending";
-                assert_eq!(control::reprioritise(db, id, priority).await.unwrap(), possible);
+                assert_eq!(Control::new(db).reprioritise(id, priority).await.unwrap(), possible);
                 if possible {
                     row.priority = priority;
                 }
@@ -542,7 +586,7 @@ impl World {
 
     /// Every row of the table.
     async fn table(&mut self) -> HashMap<JobId, Row> {
-        let sql = "SELECT id, status, hold, reason, priority, attempts, crashes, fence,
+        let sql = "SELECT id, status, hold_reason, reason, priority, attempts, crashes, fence,
             CASE WHEN status = 'Running' THEN lock_by END AS owner,
             (SELECT count(*) FROM effects WHERE job = jobs.id) AS effects FROM apalis.jobs";
         let rows: Vec<Read> = sqlx::query_as(sql).fetch_all(&mut self.db).await.unwrap();
@@ -554,16 +598,16 @@ impl World {
 fn every_interleaving_leaves_the_table_as_the_model_says() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let options: PgConnectOptions = runtime.block_on(async {
-        let options: PgConnectOptions = darkroom_dev::testing::database().await.parse().unwrap();
+        let options = test_database::database().await;
         let pool = sqlx::PgPool::connect_with(options.clone()).await.unwrap();
-        darkroom_shared::database::migrate(&pool).await.unwrap();
+        crate::migrate(&pool).await.unwrap();
         sqlx::raw_sql("CREATE TABLE effects (job text)").execute(&pool).await.unwrap();
         // The rescue holds off until the server has been up for a lease.
         let up = "SELECT pg_postmaster_start_time() < now() - $1";
         while !sqlx::query_scalar(up).bind(2 * LEASE).fetch_one(&pool).await.unwrap_or(false) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        own_connections(options, false)
+        connection_options(options, false)
     });
     let cases = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(40);
     let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
@@ -580,13 +624,5 @@ fn every_interleaving_leaves_the_table_as_the_model_says() {
     });
     if let Err(error) = checked {
         panic!("{error}");
-    }
-}
-
-impl Shared {
-    /// As if the database had not failed for so long.
-    fn undisturbed_for(&self, time: Duration) {
-        let since = Instant::now().checked_sub(time).expect("the machine has been up for a while");
-        self.set_undisturbed_since(since);
     }
 }

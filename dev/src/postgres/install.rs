@@ -18,7 +18,7 @@ struct Manager {
     as_root: bool,
 }
 
-/// The contrib packages hold `hstore`, which the queue's tables need.
+/// The contrib packages hold `hstore`, which one test of the queue needs.
 const MANAGERS: &[Manager] = &[
     Manager {
         program: "apt-get",

@@ -40,8 +40,8 @@ impl QueueSettings {
         let killed = reader.seconds(&KEEP_FAILED_SECONDS, 0, TEN_YEARS);
         let jobs = reader.number(&KEEP_JOBS, 1000, 1_000_000_000);
         let late = reader.seconds(&LATE_SECONDS, 1, 86_400);
-        let retention = Retention { done: done?, killed: killed?, jobs: jobs? };
-        let thresholds = Thresholds { late: late?, horizon: late? };
+        let retention = Retention::default().done(done?).killed(killed?).max_jobs(jobs?);
+        let thresholds = Thresholds::default().late(late?).horizon(late?);
         Some(Self { lease: lease?, max_crashes: max_crashes?, retention, thresholds })
     }
 }

@@ -2,11 +2,20 @@
 //! longer than all attempts of their jobs. Another attempt may succeed as long as the staged file is kept.
 
 use darkroom_model::ImageId;
-use darkroom_queue::JobError;
-use darkroom_shared::{catalog, jobs};
+use darkroom_queue::{Handler, JobError, Lease};
+use darkroom_shared::{
+    catalog,
+    jobs::{self, RetryImages},
+};
 use tracing::info;
 
-use crate::App;
+use crate::{App, Handlers};
+
+impl Handler<RetryImages> for Handlers {
+    async fn run(&self, _: RetryImages, _: Lease) -> Result<(), JobError> {
+        retry_images(&self.0).await.map(drop)
+    }
+}
 
 /// Maximum images that one job requeues; the next job continues.
 const BATCH: i64 = 1000;

@@ -15,12 +15,18 @@ use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
 use darkroom_model::{ImageId, Status};
-use darkroom_queue::JobError;
-use darkroom_shared::{bucket::ObjectKey, catalog, staging::StagedFile};
+use darkroom_queue::{Handler, JobError, Lease};
+use darkroom_shared::{bucket::ObjectKey, catalog, jobs::Sweep, staging::StagedFile};
 use futures::TryStreamExt as _;
 use tracing::info;
 
-use crate::App;
+use crate::{App, Handlers};
+
+impl Handler<Sweep> for Handlers {
+    async fn run(&self, _: Sweep, _: Lease) -> Result<(), JobError> {
+        sweep(&self.0).await.map(drop)
+    }
+}
 
 /// Staged files per statement.
 const BATCH: usize = 500;

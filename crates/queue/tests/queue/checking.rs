@@ -1,24 +1,27 @@
-//! What operators are warned of.
+//! Warnings.
 
 use std::time::Duration;
 
-use darkroom_queue::{Enqueue, Thresholds, Warning, check, control};
+use darkroom_queue::{
+    Enqueue, Thresholds,
+    control::{Control, Warning},
+};
 
-use crate::support::{database, options};
+use crate::support::{LEASE, database};
 
 #[tokio::test]
 async fn late_jobs_and_queues_without_workers_are_told_whatever_priority_hides_them() {
     let db = database().await;
     let mut conn = db.pool.acquire().await.unwrap();
-    let lease = options().lease;
+    let lease = LEASE;
     let thresholds = Thresholds::default();
     db.add("fresh", &Enqueue::new().priority(9)).await;
     db.add("later", &Enqueue::new().delay(Duration::from_hours(1))).await;
-    assert_eq!(check(&mut conn, thresholds, lease).await.unwrap(), []);
+    assert_eq!(Control::new(&mut conn).check(thresholds, lease).await.unwrap(), []);
 
     db.add("old", &Enqueue::new().priority(-1)).await;
     db.run("UPDATE apalis.jobs SET run_at = now() - interval '1 h' WHERE priority = -1").await;
-    let warnings = check(&mut conn, thresholds, lease).await.unwrap();
+    let warnings = Control::new(&mut conn).check(thresholds, lease).await.unwrap();
     let queue = "note".to_owned();
     let [no_worker, Warning::Late { queue: late, seconds: 3600.. }] = warnings.as_slice() else {
         panic!("{warnings:?}")
@@ -27,13 +30,17 @@ async fn late_jobs_and_queues_without_workers_are_told_whatever_priority_hides_t
 
     db.run(
         "INSERT INTO apalis.workers (id, worker_type, storage_name, layers, last_seen)
-         VALUES ('alive', 'note', 'darkroom', '', now() + interval '1 h')",
+         VALUES ('alive', 'note', 'queue', '', now() + interval '1 h')",
     )
     .await;
-    let warnings = check(&mut conn, thresholds, lease).await.unwrap();
+    let warnings = Control::new(&mut conn).check(thresholds, lease).await.unwrap();
     assert!(matches!(warnings.as_slice(), [Warning::Late { .. }]), "{warnings:?}");
-    control::pause(&mut conn, "note").await.unwrap();
-    assert_eq!(check(&mut conn, thresholds, lease).await.unwrap(), [], "a paused queue is late on purpose");
+    Control::new(&mut conn).pause("note").await.unwrap();
+    assert_eq!(
+        Control::new(&mut conn).check(thresholds, lease).await.unwrap(),
+        [],
+        "a paused queue is late on purpose"
+    );
 }
 
 #[tokio::test]
@@ -46,7 +53,7 @@ async fn every_queue_is_looked_at() {
     )
     .await;
     let mut conn = db.pool.acquire().await.unwrap();
-    let warnings = check(&mut conn, Thresholds::default(), options().lease).await.unwrap();
+    let warnings = Control::new(&mut conn).check(Thresholds::default(), LEASE).await.unwrap();
     let late = warnings.iter().filter(|warning| matches!(warning, Warning::Late { .. })).count();
     assert_eq!((late, warnings.len()), (7, 14));
 }
@@ -55,9 +62,9 @@ async fn every_queue_is_looked_at() {
 async fn a_transaction_that_holds_back_the_vacuum_is_named() {
     let db = database().await;
     let mut conn = db.pool.acquire().await.unwrap();
-    let at_once = Thresholds { horizon: Duration::ZERO, ..Thresholds::default() };
+    let at_once = Thresholds::default().horizon(Duration::ZERO);
     let holders = async |conn: &mut sqlx::PgConnection| {
-        let warnings = check(conn, at_once, options().lease).await.unwrap();
+        let warnings = Control::new(conn).check(at_once, LEASE).await.unwrap();
         let holder = |warning: &Warning| match warning {
             Warning::Horizon { holder, .. } => Some(holder.clone()),
             _ => None,

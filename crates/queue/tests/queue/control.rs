@@ -1,4 +1,4 @@
-//! What operators see and say.
+//! The operator's functions.
 
 use std::{
     num::NonZeroU16,
@@ -10,11 +10,11 @@ use std::{
 };
 
 use darkroom_queue::{
-    Enqueue, ErrorKind, JobError, StopReason,
-    control::{self, JobFilter, JobStatus},
+    Enqueue, ErrorKind, FailureReason, JobError, StopReason,
+    control::{Control, JobFilter, JobStatus},
 };
 
-use crate::support::{database, options, queue_options, supervise, work};
+use crate::support::{LEASE, database, queue_options, supervise, work};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -22,22 +22,21 @@ const GRACE: Duration = Duration::from_secs(5);
 async fn a_paused_queue_is_not_claimed_from_until_it_is_resumed() {
     let db = database().await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert!(control::pause(&mut conn, "note").await.unwrap());
-    assert!(!control::pause(&mut conn, "note").await.unwrap());
+    assert!(Control::new(&mut conn).pause("note").await.unwrap());
+    assert!(!Control::new(&mut conn).pause("note").await.unwrap());
     db.add("waits", &Enqueue::new()).await;
     db.add("alone", &Enqueue::new()).await;
-    db.run("UPDATE apalis.jobs SET hold = 'suspect' WHERE convert_from(job, 'UTF8') LIKE '%alone%'").await;
+    db.run("UPDATE apalis.jobs SET hold_reason = 'suspect' WHERE convert_from(job, 'UTF8') LIKE '%alone%'").await;
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    work(&supervisor, queue_options(), |_, _| async { Ok(()) });
     // Whatever a paused queue would let through would have been claimed before this.
     db.until("EXISTS (SELECT FROM apalis.workers WHERE last_seen > started_at + interval '1.5 s')").await;
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE fence = 0").await, 2);
 
-    assert!(control::resume(&mut conn, "note").await.unwrap());
-    assert!(!control::resume(&mut conn, "note").await.unwrap());
+    assert!(Control::new(&mut conn).resume("note").await.unwrap());
+    assert!(!Control::new(&mut conn).resume("note").await.unwrap());
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 2").await;
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
@@ -45,8 +44,8 @@ async fn a_limited_queue_runs_no_more_jobs_than_that_in_all_processes_together()
     let db = database().await;
     let mut conn = db.pool.acquire().await.unwrap();
     let three = NonZeroU16::new(3);
-    assert!(control::limit(&mut conn, "note", three).await.unwrap());
-    assert!(!control::limit(&mut conn, "note", three).await.unwrap());
+    assert!(Control::new(&mut conn).limit("note", three).await.unwrap());
+    assert!(!Control::new(&mut conn).limit("note", three).await.unwrap());
     let running = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
     let handler = || {
@@ -62,26 +61,23 @@ async fn a_limited_queue_runs_no_more_jobs_than_that_in_all_processes_together()
         }
     };
     let supervisors: Vec<_> = (0..3).map(|_| supervise(&db)).collect();
-    let workers: Vec<_> = supervisors.iter().map(|supervisor| work(supervisor, queue_options(), handler())).collect();
+    supervisors.iter().for_each(|supervisor| work(supervisor, queue_options(), handler()));
     for n in 0..60 {
         db.add(&n.to_string(), &Enqueue::new()).await;
     }
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 60").await;
     assert_eq!(most.load(Ordering::SeqCst), 3);
-    assert!(
-        control::stats(&mut conn, options().lease).await.unwrap().iter().any(|queue| queue.running_limit == Some(3))
-    );
+    assert!(Control::new(&mut conn).stats(LEASE).await.unwrap().iter().any(|queue| queue.running_limit == Some(3)));
 
-    assert!(control::limit(&mut conn, "note", None).await.unwrap());
-    assert!(!control::limit(&mut conn, "other", None).await.unwrap());
+    assert!(Control::new(&mut conn).limit("note", None).await.unwrap());
+    assert!(!Control::new(&mut conn).limit("other", None).await.unwrap());
     for n in 0..200 {
         db.add(&n.to_string(), &Enqueue::new()).await;
     }
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 260").await;
     assert!(most.load(Ordering::SeqCst) > 3);
-    for (supervisor, worker) in supervisors.into_iter().zip(workers) {
+    for supervisor in supervisors {
         supervisor.drain(GRACE).await;
-        worker.await.unwrap();
     }
 }
 
@@ -89,36 +85,35 @@ async fn a_limited_queue_runs_no_more_jobs_than_that_in_all_processes_together()
 async fn a_suspect_waits_for_room_in_a_limited_queue() {
     let db = database().await;
     let mut conn = db.pool.acquire().await.unwrap();
-    control::limit(&mut conn, "note", NonZeroU16::new(1)).await.unwrap();
+    Control::new(&mut conn).limit("note", NonZeroU16::new(1)).await.unwrap();
     // Somebody else's, whose lease lives.
     db.add("theirs", &Enqueue::new()).await;
     db.run(
         "INSERT INTO apalis.workers (id, worker_type, storage_name, layers, last_seen)
-         VALUES ('other', 'note', 'darkroom', '', now() + interval '1 h');
+         VALUES ('other', 'note', 'queue', '', now() + interval '1 h');
          UPDATE apalis.jobs SET status = 'Running', lock_by = 'other', lock_at = now(), attempts = 1, fence = 1",
     )
     .await;
     let suspect = db.add("alone", &Enqueue::new()).await;
-    db.run("UPDATE apalis.jobs SET hold = 'suspect' WHERE status = 'Pending'").await;
+    db.run("UPDATE apalis.jobs SET hold_reason = 'suspect' WHERE status = 'Pending'").await;
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    work(&supervisor, queue_options(), |_, _| async { Ok(()) });
     // Its reservation shows that a process has looked at it, and more heartbeats than a claim needs have passed since.
-    db.until("EXISTS (SELECT FROM apalis.jobs WHERE hold = 'suspect' AND run_at > now() AND run_at < now() + interval '59 s')")
+    db.until("EXISTS (SELECT FROM apalis.jobs WHERE hold_reason = 'suspect' AND run_at > now() AND run_at < now() + interval '59 s')")
         .await;
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Running'").await, 1);
     db.run("UPDATE apalis.jobs SET status = 'Done', done_at = now() WHERE status = 'Running'").await;
-    db.run("UPDATE apalis.jobs SET run_at = now() WHERE hold = 'suspect'").await;
+    db.run("UPDATE apalis.jobs SET run_at = now() WHERE hold_reason = 'suspect'").await;
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 2").await;
-    assert_eq!(control::show(&mut conn, suspect).await.unwrap().unwrap().summary.attempts, 1);
+    assert_eq!(Control::new(&mut conn).show(suspect).await.unwrap().unwrap().summary.attempts, 1);
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
 async fn cancelling_ends_what_waits_and_stops_what_runs() {
     let db = database().await;
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+    work(&supervisor, queue_options(), |_, lease| async move {
         assert_eq!(lease.stopped().await, StopReason::Cancelled);
         Err(JobError::Cancelled)
     });
@@ -126,37 +121,35 @@ async fn cancelling_ends_what_waits_and_stops_what_runs() {
     let waiting = db.add("waits", &Enqueue::new().delay(Duration::from_hours(1))).await;
     db.until("EXISTS (SELECT FROM apalis.jobs WHERE status = 'Running')").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert!(control::cancel(&mut conn, running).await.unwrap());
-    assert!(control::cancel(&mut conn, waiting).await.unwrap());
+    assert!(Control::new(&mut conn).cancel(running).await.unwrap());
+    assert!(Control::new(&mut conn).cancel(waiting).await.unwrap());
     db.until("(SELECT count(*) FROM apalis.jobs WHERE reason = 'cancelled') = 2").await;
-    assert!(!control::cancel(&mut conn, running).await.unwrap());
+    assert!(!Control::new(&mut conn).cancel(running).await.unwrap());
     let mut effects = db.effects().await;
     effects.sort();
     assert_eq!(effects, ["runs: cancelled/cancelled after 1", "waits: cancelled/cancelled after 0"]);
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
 async fn a_killed_job_is_retried_with_all_its_attempts_and_its_past_on_record() {
     let db = database().await;
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |_, _| async { Err(JobError::retry("broken")) });
+    work(&supervisor, queue_options(), |_, _| async { Err(JobError::retry("broken")) });
     let id = db.add("a", &Enqueue::new()).await;
     db.until("(SELECT status FROM apalis.jobs) = 'Killed'").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert_eq!(control::release(&mut conn, id).await.unwrap(), None);
-    let revived = control::retry(&mut conn, id).await.unwrap().unwrap();
+    assert_eq!(Control::new(&mut conn).release(id).await.unwrap(), None);
+    let revived = Control::new(&mut conn).retry(id).await.unwrap().unwrap();
     assert_eq!((revived.queue.as_str(), revived.payload.as_slice()), ("note", br#"{"name":"a"}"#.as_slice()));
     db.until("(SELECT status = 'Killed' AND fence = 6 FROM apalis.jobs)").await;
-    let job = control::show(&mut conn, id).await.unwrap().unwrap();
-    assert_eq!((job.summary.attempts, job.summary.reason.as_deref()), (3, Some("exhausted")));
+    let job = Control::new(&mut conn).show(id).await.unwrap().unwrap();
+    assert_eq!((job.summary.attempts, job.summary.reason), (3, Some(FailureReason::Exhausted)));
     assert_eq!(job.payload.0["name"], "a");
     let attempts: Vec<i32> = job.errors.iter().map(|error| error.attempt).collect();
     assert_eq!(attempts, [1, 2, 3, 1, 2, 3]);
     assert!(job.errors.iter().all(|error| error.kind == ErrorKind::Error && error.message == "broken"));
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
@@ -167,8 +160,8 @@ async fn a_job_released_from_quarantine_runs_and_one_more_crash_brings_it_back()
         fence = 3, crashes = 3, lock_by = 'gone', lock_at = now()";
     db.run(quarantine).await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert_eq!(control::retry(&mut conn, id).await.unwrap(), None);
-    assert!(control::release(&mut conn, id).await.unwrap().is_some());
+    assert_eq!(Control::new(&mut conn).retry(id).await.unwrap(), None);
+    assert!(Control::new(&mut conn).release(id).await.unwrap().is_some());
     // Its worker dies once more.
     db.run(
         "UPDATE apalis.jobs SET status = 'Running', lock_by = 'gone', lock_at = now() - interval '1 h', attempts = 4,
@@ -176,15 +169,14 @@ async fn a_job_released_from_quarantine_runs_and_one_more_crash_brings_it_back()
     )
     .await;
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+    work(&supervisor, queue_options(), |_, lease| async move {
         assert!(!lease.is_last_attempt());
         Ok(())
     });
     db.until("(SELECT reason FROM apalis.jobs) = 'quarantined'").await;
-    assert!(control::release(&mut conn, id).await.unwrap().is_some());
+    assert!(Control::new(&mut conn).release(id).await.unwrap().is_some());
     db.until("(SELECT status FROM apalis.jobs) = 'Done'").await;
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
@@ -198,19 +190,19 @@ async fn lists_go_page_by_page_and_heed_their_filters() {
     db.run("UPDATE apalis.jobs SET status = 'Done', done_at = now() WHERE idempotency_key = '4'").await;
     let mut conn = db.pool.acquire().await.unwrap();
     let mut listed = Vec::new();
-    let mut filter = JobFilter { limit: 2, ..JobFilter::default() };
+    let mut filter = JobFilter::default().limit(2);
     loop {
-        let page = control::list(&mut conn, &filter).await.unwrap();
+        let page = Control::new(&mut conn).list(&filter).await.unwrap();
         let Some(last) = page.last() else { break };
-        filter.before = Some(last.id);
+        filter = filter.before(last.id);
         listed.extend(page.iter().map(|job| job.id));
     }
     assert_eq!(listed, ids);
-    let done = JobFilter { status: Some(JobStatus::Done), limit: 10, ..JobFilter::default() };
-    let done = control::list(&mut conn, &done).await.unwrap();
+    let done = JobFilter::default().status(JobStatus::Done).limit(10);
+    let done = Control::new(&mut conn).list(&done).await.unwrap();
     assert_eq!(done.iter().map(|job| job.key.as_deref()).collect::<Vec<_>>(), [Some("4")]);
-    let other = JobFilter { queue: Some("other".to_owned()), limit: 10, ..JobFilter::default() };
-    assert!(control::list(&mut conn, &other).await.unwrap().is_empty());
+    let other = JobFilter::default().queue("other").limit(10);
+    assert!(Control::new(&mut conn).list(&other).await.unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -219,11 +211,11 @@ async fn a_job_of_a_new_priority_is_claimed_in_its_new_place() {
     db.add("first", &Enqueue::new()).await;
     let urgent = db.add("urgent", &Enqueue::new()).await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert!(control::reprioritise(&mut conn, urgent, 5).await.unwrap());
+    assert!(Control::new(&mut conn).reprioritise(urgent, 5).await.unwrap());
     let next = "convert_from(job, 'UTF8') FROM apalis.jobs ORDER BY priority DESC, turn, run_at, id LIMIT 1";
     assert_eq!(db.value::<String>(next).await, r#"{"name":"urgent"}"#);
     db.run("UPDATE apalis.jobs SET status = 'Done', done_at = now()").await;
-    assert!(!control::reprioritise(&mut conn, urgent, 9).await.unwrap());
+    assert!(!Control::new(&mut conn).reprioritise(urgent, 9).await.unwrap());
 }
 
 #[tokio::test]
@@ -232,11 +224,11 @@ async fn stats_count_every_queue_that_has_something() {
     db.add("ready", &Enqueue::new()).await;
     db.add("later", &Enqueue::new().delay(Duration::from_hours(1))).await;
     db.add("suspect", &Enqueue::new()).await;
-    db.run("UPDATE apalis.jobs SET hold = 'suspect' WHERE convert_from(job, 'UTF8') LIKE '%suspect%'").await;
-    db.run("UPDATE apalis.jobs SET run_at = now() - interval '100 s' WHERE hold IS NULL").await;
+    db.run("UPDATE apalis.jobs SET hold_reason = 'suspect' WHERE convert_from(job, 'UTF8') LIKE '%suspect%'").await;
+    db.run("UPDATE apalis.jobs SET run_at = now() - interval '100 s' WHERE hold_reason IS NULL").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    control::pause(&mut conn, "empty").await.unwrap();
-    let stats = control::stats(&mut conn, options().lease).await.unwrap();
+    Control::new(&mut conn).pause("empty").await.unwrap();
+    let stats = Control::new(&mut conn).stats(LEASE).await.unwrap();
     let [empty, note] = stats.as_slice() else { panic!("{stats:?}") };
     assert_eq!((empty.queue.as_str(), empty.ready, empty.oldest_due, empty.workers), ("empty", 0, None, 0));
     assert!(empty.paused_at.is_some());

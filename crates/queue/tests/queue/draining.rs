@@ -1,43 +1,47 @@
-//! Ends in good order.
+//! Shutdown in good order.
 
 use std::time::Duration;
 
 use darkroom_queue::{Drained, Enqueue, JobError, QueueOptions, StopReason};
 
-use crate::support::{Note, database, options, queue_options, supervise, work};
+use crate::support::{LEASE, Note, database, queue_options, supervise, work};
+
+fn drained(handed_back: usize) -> Drained {
+    let mut drained = Drained::default();
+    drained.handed_back = handed_back;
+    drained
+}
 
 #[tokio::test]
 async fn running_jobs_finish_under_live_leases_and_waiting_ones_are_handed_back() {
     let db = database().await;
     let (draining, other) = (supervise(&db), supervise(&db));
     let run = |_: Note, _| async {
-        tokio::time::sleep(2 * options().lease).await;
+        tokio::time::sleep(2 * LEASE).await;
         Ok(())
     };
-    let worker = work(&draining, QueueOptions::new(4).prefetch(4), run);
+    work(&draining, QueueOptions::new(4).prefetch(4), run);
     for n in 0..8 {
         db.add(&n.to_string(), &Enqueue::new()).await;
     }
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Running') = 8").await;
     // The other process would take up what is handed back, and take away what looks dead.
-    let other_worker = work(&other, QueueOptions::new(4), |_: Note, lease| async move {
+    work(&other, QueueOptions::new(4), |_: Note, lease| async move {
         assert_eq!(lease.attempt(), 1);
         Ok(())
     });
-    assert_eq!(draining.drain(Duration::from_secs(20)).await, Drained { handed_back: 0, unwritten: 0 });
-    worker.await.unwrap();
+    assert_eq!(draining.drain(Duration::from_secs(20)).await, drained(0));
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 8").await;
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE attempts = 1 AND crashes = 0").await, 8);
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE fence = 2").await, 4);
     other.drain(Duration::from_secs(5)).await;
-    other_worker.await.unwrap();
 }
 
 #[tokio::test]
 async fn a_job_that_outlives_the_grace_period_is_handed_back_and_loses_no_attempt() {
     let db = database().await;
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |note, lease| async move {
+    work(&supervisor, queue_options(), |note, lease| async move {
         if note.name == "listens" {
             assert_eq!(lease.stopped().await, StopReason::Draining);
             return Err(JobError::retry("stopped half way"));
@@ -47,8 +51,7 @@ async fn a_job_that_outlives_the_grace_period_is_handed_back_and_loses_no_attemp
     db.add("listens", &Enqueue::new()).await;
     db.add("deaf", &Enqueue::new()).await;
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Running') = 2").await;
-    assert_eq!(supervisor.drain(Duration::ZERO).await, Drained { handed_back: 1, unwritten: 0 });
-    worker.await.unwrap();
+    assert_eq!(supervisor.drain(Duration::ZERO).await, drained(1));
     let untouched = "count(*) FROM apalis.jobs WHERE status = 'Pending' AND attempts = 0 AND errors IS NULL";
     assert_eq!(db.value::<i64>(untouched).await, 2);
 }
@@ -57,5 +60,5 @@ async fn a_job_that_outlives_the_grace_period_is_handed_back_and_loses_no_attemp
 async fn a_drain_ends_even_if_nothing_was_ever_served() {
     let db = database().await;
     let supervisor = supervise(&db);
-    assert_eq!(supervisor.drain(Duration::from_secs(5)).await, Drained { handed_back: 0, unwritten: 0 });
+    assert_eq!(supervisor.drain(Duration::from_secs(5)).await, drained(0));
 }

@@ -1,11 +1,11 @@
-//! What is queued, and in which order it runs.
+//! Keys, priorities, lanes and delays: what is enqueued, and in which order it runs.
 
 use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use darkroom_queue::{Enqueue, Enqueued, Job, QueueOptions, enqueue, enqueue_all};
+use darkroom_queue::{Enqueue, Enqueued, Job, Lease, QueueOptions, control::Control, enqueue, enqueue_all};
 
 use crate::support::{Database, Note, database, supervise, work};
 
@@ -60,6 +60,25 @@ async fn two_transactions_that_race_for_a_key_agree_on_one_job() {
 }
 
 #[tokio::test]
+async fn of_a_once_key_there_is_one_unfinished_job() {
+    let db = database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    let once = Enqueue::new().once("k");
+    let Enqueued::New(first) = enqueue(&mut conn, &Note::new("a"), &once).await.unwrap() else { panic!() };
+    assert_eq!(enqueue(&mut conn, &Note::new("b"), &once).await.unwrap(), Enqueued::Duplicate(first));
+    // A key of the other kind is another key.
+    let key = Enqueue::new().key("k");
+    let Enqueued::New(_) = enqueue(&mut conn, &Note::new("c"), &key).await.unwrap() else { panic!() };
+
+    db.run("UPDATE apalis.jobs SET status = 'Killed', reason = 'failed', done_at = now() WHERE once_key = 'k'").await;
+    let Enqueued::New(second) = enqueue(&mut conn, &Note::new("d"), &once).await.unwrap() else { panic!() };
+    assert_ne!(first, second);
+    assert_eq!(Control::new(&mut conn).retry(first).await.unwrap(), None, "the second job has its key");
+    db.run(&format!("UPDATE apalis.jobs SET status = 'Done', done_at = now() WHERE id = '{second}'")).await;
+    assert!(Control::new(&mut conn).retry(first).await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn bulk_answers_stand_in_the_order_of_the_jobs() {
     let db = database().await;
     let mut conn = db.pool.acquire().await.unwrap();
@@ -74,18 +93,17 @@ async fn bulk_answers_stand_in_the_order_of_the_jobs() {
     assert!(enqueue_all::<Note>(&mut conn, []).await.unwrap().is_empty());
 }
 
-/// Runs everything that is queued, one job at a time, and tells the order.
+/// Runs everything that is queued, one job at a time, and returns the order.
 async fn order_of_runs(db: &Database) -> Vec<String> {
     let supervisor = supervise(db);
     let order = Arc::new(Mutex::new(Vec::new()));
     let seen = Arc::clone(&order);
-    let worker = work(&supervisor, QueueOptions::new(1), move |note: Note, _| {
+    work(&supervisor, QueueOptions::new(1), move |note: Note, _| {
         seen.lock().unwrap().push(note.name);
         async { Ok(()) }
     });
     db.until("NOT EXISTS (SELECT FROM apalis.jobs WHERE status <> 'Done')").await;
     supervisor.drain(Duration::from_secs(5)).await;
-    worker.await.unwrap();
     std::mem::take(&mut order.lock().unwrap())
 }
 
@@ -167,20 +185,18 @@ impl Job for Other {
 #[tokio::test]
 async fn a_paused_queue_is_not_claimed_from() {
     let db = database().await;
-    db.run("INSERT INTO queue_settings (queue, paused_at) VALUES ('note', now())").await;
+    db.run("INSERT INTO apalis.settings (queue, paused_at) VALUES ('note', now())").await;
     db.add("a", &Enqueue::new()).await;
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, QueueOptions::<Note>::new(1), |_, _| async { Ok(()) });
-    let other_worker = work(&supervisor, QueueOptions::<Other>::new(1), |_, _| async { Ok(()) });
+    work(&supervisor, QueueOptions::new(1), |_, _| async { Ok(()) });
+    supervisor.work(QueueOptions::new(1), |_: Other, _: Lease| async { Ok(()) }).unwrap();
     // Queues are looked at in turn: when a job of the second is done twice, the first has been looked at.
     for n in 1..=2 {
         enqueue(&mut db.pool.acquire().await.unwrap(), &Other, &Enqueue::new()).await.unwrap();
         db.until(&format!("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = {n}")).await;
     }
     assert_eq!(db.value::<String>("status FROM apalis.jobs WHERE job_type = 'note'").await, "Pending");
-    db.run("UPDATE queue_settings SET paused_at = NULL").await;
+    db.run("UPDATE apalis.settings SET paused_at = NULL").await;
     db.until("NOT EXISTS (SELECT FROM apalis.jobs WHERE status <> 'Done')").await;
     supervisor.drain(Duration::from_secs(5)).await;
-    worker.await.unwrap();
-    other_worker.await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! Workers that die, and workers that only seemed to.
+//! Workers that die, and workers that are cut off and come back.
 
 use std::{
     sync::{Arc, Mutex},
@@ -8,7 +8,7 @@ use std::{
 use darkroom_queue::{CompleteError, Enqueue, JobError, StopReason, Supervisor};
 use tokio::sync::mpsc;
 
-use crate::support::{Wire, WireState, database, effect, options, queue_options, supervise, work};
+use crate::support::{LEASE, Wire, WireState, database, effect, options, queue_options, supervise, work};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -22,7 +22,7 @@ async fn the_job_of_a_dead_worker_is_run_by_another_and_the_crash_is_told_apart(
     drop(dead);
 
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+    work(&supervisor, queue_options(), |_, lease| async move {
         assert_eq!(lease.attempt(), 2);
         Ok(())
     });
@@ -30,7 +30,6 @@ async fn the_job_of_a_dead_worker_is_run_by_another_and_the_crash_is_told_apart(
     assert_eq!(db.value::<i32>("crashes FROM apalis.jobs").await, 1);
     assert_eq!(db.value::<String>("errors #>> '{0,kind}' FROM apalis.jobs").await, "crash");
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
@@ -38,17 +37,15 @@ async fn a_job_that_takes_longer_than_a_lease_is_not_taken_away() {
     let db = database().await;
     let (first, second) = (supervise(&db), supervise(&db));
     let run = |_, _| async {
-        tokio::time::sleep(3 * options().lease).await;
+        tokio::time::sleep(3 * LEASE).await;
         Ok(())
     };
-    let workers = [work(&first, queue_options(), run), work(&second, queue_options(), run)];
+    work(&first, queue_options(), run);
+    work(&second, queue_options(), run);
     db.add("a", &Enqueue::new()).await;
     db.until("(SELECT status FROM apalis.jobs) = 'Done'").await;
     assert_eq!(db.value::<i32>("fence FROM apalis.jobs").await, 1);
     tokio::join!(first.drain(GRACE), second.drain(GRACE));
-    for worker in workers {
-        worker.await.unwrap();
-    }
 }
 
 /// A worker that is cut off from the database, loses its job to another, and comes back.
@@ -57,20 +54,20 @@ async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
     let db = database().await;
     let wire = Wire::new(&db).await;
     let zombie = Supervisor::start(options(), &wire.options(&db)).unwrap();
-    let (tell, mut told) = mpsc::unbounded_channel();
+    let (sender, mut reasons) = mpsc::unbounded_channel();
     let pool = db.pool.clone();
-    let old = work(&zombie, queue_options(), move |note, lease| {
-        let (tell, pool) = (tell.clone(), pool.clone());
+    work(&zombie, queue_options(), move |note, lease| {
+        let (sender, pool) = (sender.clone(), pool.clone());
         async move {
-            // It hears that its lease is lost, and tries to finish all the same.
+            // It is asked to stop because its lease is lost, and tries to complete the job nevertheless.
             let reason = lease.stopped().await;
             let mut tx = pool.begin().await?;
             effect(&mut tx, &format!("{} by the zombie", note.name)).await?;
-            let refused = lease.hold(&mut tx).await.unwrap_err();
+            let refused = lease.lock_if_held(&mut tx).await.unwrap_err();
             assert!(matches!(refused, CompleteError::LeaseLost));
             let refused = lease.complete(&mut tx).await.unwrap_err();
             assert!(matches!(refused, CompleteError::LeaseLost));
-            tell.send(reason).unwrap();
+            sender.send(reason).unwrap();
             match note.name.as_str() {
                 "errs" => Err(refused.into()),
                 "fails" => Err(JobError::fail("too late")),
@@ -85,21 +82,19 @@ async fn a_worker_that_was_given_up_changes_nothing_when_it_comes_back() {
     wire.set(WireState::Cut);
 
     let supervisor = supervise(&db);
-    let worker = work(&supervisor, queue_options(), |_, lease| async move {
+    work(&supervisor, queue_options(), |_, lease| async move {
         assert_eq!(lease.attempt(), 2);
         Ok(())
     });
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 3").await;
     wire.set(WireState::Up);
     for _ in 0..3 {
-        assert_eq!(told.recv().await, Some(StopReason::LeaseLost));
+        assert_eq!(reasons.recv().await, Some(StopReason::LeaseLost));
     }
     zombie.drain(GRACE).await;
-    old.await.unwrap();
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Done' AND fence = 2").await, 3);
     assert_eq!(db.effects().await, [""; 0]);
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 /// Every process that starts the poison dies of it, and with it whatever else it runs.

@@ -4,9 +4,11 @@
 
 mod checking;
 mod control;
+mod database;
 mod draining;
 mod enqueueing;
 mod leases;
+mod migrating;
 mod outages;
 mod outcomes;
 mod pruning;

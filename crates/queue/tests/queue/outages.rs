@@ -1,4 +1,4 @@
-//! A database that goes away and comes back.
+//! The database fails and comes back.
 
 use std::{
     sync::{
@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 
-use darkroom_queue::{Enqueue, Supervisor, SupervisorOptions};
+use darkroom_queue::{Enqueue, Supervisor};
 
-use crate::support::{Wire, WireState, database, options, queue_options, supervise, work};
+use crate::support::{LEASE, Wire, WireState, database, options, queue_options, supervise, work};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -26,27 +26,25 @@ async fn workers_outlive_an_outage_and_no_running_job_runs_twice() {
         move |_, _| {
             runs.fetch_add(1, Ordering::Relaxed);
             async {
-                tokio::time::sleep(2 * options().lease).await;
+                tokio::time::sleep(2 * LEASE).await;
                 Ok(())
             }
         }
     };
-    let workers = [work(&first, queue_options(), run(&runs)), work(&second, queue_options(), run(&runs))];
+    work(&first, queue_options(), run(&runs));
+    work(&second, queue_options(), run(&runs));
     for n in 0..16 {
         db.add(&n.to_string(), &Enqueue::new()).await;
     }
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Running') = 16").await;
     wire.set(WireState::Cut);
     // For longer than a lease: to each of the two, the other looks dead afterwards.
-    tokio::time::sleep(options().lease + Duration::from_secs(1)).await;
+    tokio::time::sleep(LEASE + Duration::from_secs(1)).await;
     wire.set(WireState::Up);
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 16").await;
     assert_eq!(runs.load(Ordering::Relaxed), 16);
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE fence = 1 AND attempts = 1").await, 16);
     tokio::join!(first.drain(GRACE), second.drain(GRACE));
-    for worker in workers {
-        worker.await.unwrap();
-    }
 }
 
 #[tokio::test]
@@ -54,7 +52,7 @@ async fn a_wire_that_goes_dead_without_a_word_is_noticed() {
     let db = database().await;
     let wire = Wire::new(&db).await;
     let supervisor = Supervisor::start(options(), &wire.options(&db)).unwrap();
-    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    work(&supervisor, queue_options(), |_, _| async { Ok(()) });
     db.add("before", &Enqueue::new()).await;
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 1").await;
     wire.set(WireState::Frozen);
@@ -64,16 +62,15 @@ async fn a_wire_that_goes_dead_without_a_word_is_noticed() {
     db.add("after", &Enqueue::new()).await;
     db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 2").await;
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
 async fn terminated_backends_are_replaced_the_listeners_too() {
     let db = database().await;
-    // A poll that never comes: only the listener can tell.
-    let patient = SupervisorOptions { poll: Duration::from_hours(1), ..options() };
+    // No poll in the time of this test: only the listener can notice.
+    let patient = options().poll(Duration::from_hours(1));
     let supervisor = Supervisor::start(patient, &db.options).unwrap();
-    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    work(&supervisor, queue_options(), |_, _| async { Ok(()) });
     for n in 1..=3 {
         db.until(
             "(SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%') = 1",
@@ -83,12 +80,11 @@ async fn terminated_backends_are_replaced_the_listeners_too() {
         db.until(&format!("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = {n}")).await;
         db.run(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-            WHERE datname = current_database() AND application_name = 'darkroom-queue'",
+            WHERE datname = current_database() AND application_name = 'queue'",
         )
         .await;
     }
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
@@ -97,12 +93,11 @@ async fn a_worker_starts_before_its_database() {
     let wire = Wire::new(&db).await;
     wire.set(WireState::Cut);
     let supervisor = Supervisor::start(options(), &wire.options(&db)).unwrap();
-    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    work(&supervisor, queue_options(), |_, _| async { Ok(()) });
     db.add("a", &Enqueue::new()).await;
     wire.set(WireState::Up);
     db.until("(SELECT status FROM apalis.jobs) = 'Done'").await;
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
@@ -110,28 +105,26 @@ async fn a_drain_ends_while_the_database_is_away() {
     let db = database().await;
     let wire = Wire::new(&db).await;
     let supervisor = Supervisor::start(options(), &wire.options(&db)).unwrap();
-    let worker = work(&supervisor, queue_options(), |_, _| std::future::pending());
+    work(&supervisor, queue_options(), |_, _| std::future::pending());
     db.add("a", &Enqueue::new()).await;
     db.until("(SELECT status FROM apalis.jobs) = 'Running'").await;
     wire.set(WireState::Cut);
     let drained = supervisor.drain(Duration::ZERO).await;
     assert_eq!((drained.handed_back, drained.unwritten), (1, 1));
-    worker.await.unwrap();
     wire.set(WireState::Up);
     // Its lease runs out like a dead worker's.
     let heir = supervise(&db);
-    let worker = work(&heir, queue_options(), |_, _| async { Ok(()) });
+    work(&heir, queue_options(), |_, _| async { Ok(()) });
     db.until("(SELECT status FROM apalis.jobs) = 'Done'").await;
     heir.drain(GRACE).await;
-    worker.await.unwrap();
 }
 
 #[tokio::test]
 async fn without_listen_jobs_are_found_by_polling() {
     let db = database().await;
-    let behind = SupervisorOptions { pooler: true, ..options() };
+    let behind = options().pooler(true);
     let supervisor = Supervisor::start(behind, &db.options).unwrap();
-    let worker = work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    work(&supervisor, queue_options(), |_, _| async { Ok(()) });
     // It runs one, so it waits for the next.
     for n in 1..=2 {
         db.add(&n.to_string(), &Enqueue::new()).await;
@@ -140,5 +133,4 @@ async fn without_listen_jobs_are_found_by_polling() {
     let listeners = "count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     assert_eq!(db.value::<i64>(listeners).await, 0);
     supervisor.drain(GRACE).await;
-    worker.await.unwrap();
 }

@@ -1,8 +1,11 @@
-//! What has ended long ago goes; nothing else does.
+//! Old finished jobs are removed, and nothing else.
 
 use std::time::Duration;
 
-use darkroom_queue::{Pruned, Retention, prune};
+use darkroom_queue::{
+    Retention,
+    control::{Control, Pruned},
+};
 
 use crate::support::{Database, database, supervise};
 
@@ -24,6 +27,12 @@ async fn add_ended(db: &Database, prefix: &str, count: u32, status: &str, age: &
     add_old(db, prefix, count, &columns, &format!(", '{status}', now() - interval '{age}'{value}")).await;
 }
 
+fn removed(jobs: u64) -> Pruned {
+    let mut pruned = Pruned::default();
+    pruned.jobs = jobs;
+    pruned
+}
+
 #[tokio::test]
 async fn ended_jobs_go_by_age_and_failed_ones_later() {
     let db = database().await;
@@ -34,15 +43,15 @@ async fn ended_jobs_go_by_age_and_failed_ones_later() {
     add_ended(&db, "D", 10, "Killed", "29 days").await;
     add_ended(&db, "E", 1500, "Killed", "31 days").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    let pruned = prune(&mut conn, Retention::default()).await.unwrap();
-    assert_eq!(pruned, Pruned { jobs: 4500, workers: 0, schedules: 0 });
-    assert_eq!(prune(&mut conn, Retention::default()).await.unwrap(), Pruned::default());
+    let pruned = Control::new(&mut conn).prune(Retention::default()).await.unwrap();
+    assert_eq!(pruned, removed(4500));
+    assert_eq!(Control::new(&mut conn).prune(Retention::default()).await.unwrap(), Pruned::default());
     let left = "string_agg(DISTINCT substr(id, 18, 1), '' ORDER BY substr(id, 18, 1)) FROM apalis.jobs";
     assert_eq!(db.value::<String>(left).await, "BCD");
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 30);
 
-    let all = Retention { done: Duration::ZERO, killed: HOUR, ..Retention::default() };
-    assert_eq!(prune(&mut conn, all).await.unwrap().jobs, 20);
+    let all = Retention::default().done(Duration::ZERO).killed(HOUR);
+    assert_eq!(Control::new(&mut conn).prune(all).await.unwrap().jobs, 20);
 }
 
 #[tokio::test]
@@ -53,9 +62,9 @@ async fn of_too_many_jobs_the_oldest_go_if_they_have_ended() {
     add_ended(&db, "C", 10, "Killed", "1 minute").await;
     add_ended(&db, "D", 20, "Done", "1 minute").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    let few = |jobs| Retention { jobs, ..Retention::default() };
-    assert_eq!(prune(&mut conn, few(2540)).await.unwrap().jobs, 0);
-    assert_eq!(prune(&mut conn, few(15)).await.unwrap().jobs, 2500 + 10 + 5);
+    let few = |jobs| Retention::default().max_jobs(jobs);
+    assert_eq!(Control::new(&mut conn).prune(few(2540)).await.unwrap().jobs, 0);
+    assert_eq!(Control::new(&mut conn).prune(few(15)).await.unwrap().jobs, 2500 + 10 + 5);
     let left = "string_agg(DISTINCT substr(id, 18, 1), '' ORDER BY substr(id, 18, 1)) FROM apalis.jobs";
     assert_eq!(db.value::<String>(left).await, "BD");
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 10 + 15);
@@ -66,7 +75,7 @@ async fn a_job_that_was_made_long_ago_and_ended_now_stays() {
     let db = database().await;
     add_ended(&db, "A", 1, "Done", "1 minute").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert_eq!(prune(&mut conn, Retention { done: HOUR, killed: HOUR, ..Retention::default() }).await.unwrap().jobs, 0);
+    assert_eq!(Control::new(&mut conn).prune(Retention::default().done(HOUR).killed(HOUR)).await.unwrap().jobs, 0);
 }
 
 #[tokio::test]
@@ -75,14 +84,14 @@ async fn workers_that_are_gone_go_unless_a_job_still_names_them() {
     db.run(
         "INSERT INTO apalis.workers (id, worker_type, storage_name, layers, last_seen)
          SELECT name, 'note', storage, '', now() - age FROM (VALUES
-             ('alive', 'darkroom', interval '1 s'), ('gone', 'darkroom', interval '2 days'),
-             ('owner', 'darkroom', interval '2 days'), ('other', 'theirs', interval '2 days')) AS w (name, storage, age)",
+             ('alive', 'queue', interval '1 s'), ('gone', 'queue', interval '2 days'),
+             ('owner', 'queue', interval '2 days'), ('other', 'theirs', interval '2 days')) AS w (name, storage, age)",
     )
     .await;
     let running = ", 'Running', 'owner', now(), 1, 1";
     add_old(&db, "A", 1, ", status, lock_by, lock_at, fence, attempts", running).await;
     let mut conn = db.pool.acquire().await.unwrap();
-    assert_eq!(prune(&mut conn, Retention::default()).await.unwrap().workers, 1);
+    assert_eq!(Control::new(&mut conn).prune(Retention::default()).await.unwrap().workers, 1);
     assert_eq!(db.value::<String>("string_agg(id, ' ' ORDER BY id) FROM apalis.workers").await, "alive other owner");
 }
 

@@ -1,6 +1,6 @@
-//! Jobs by the clock.
+//! Cron schedules.
 
-use darkroom_queue::{Supervisor, next_runs};
+use darkroom_queue::{Supervisor, control::Control};
 
 use crate::support::{Database, Note, database, supervise};
 
@@ -12,11 +12,11 @@ fn carry(supervisor: &Supervisor, cron: &str) {
 }
 
 async fn looked(db: &Database) {
-    db.run("UPDATE queue_schedules SET seen_at = now() - interval '1 h'").await;
+    db.run("UPDATE apalis.schedules SET seen_at = now() - interval '1 h'").await;
     // Another process that carries the schedule: its first look is at once.
     let other = supervise(db);
     carry(&other, YEARLY);
-    db.until("(SELECT seen_at > now() - interval '10 min' FROM queue_schedules)").await;
+    db.until("(SELECT seen_at > now() - interval '10 min' FROM apalis.schedules)").await;
 }
 
 #[tokio::test]
@@ -40,7 +40,7 @@ async fn a_new_schedule_starts_with_its_next_tick() {
     let db = database().await;
     let supervisor = supervise(&db);
     carry(&supervisor, YEARLY);
-    db.until("EXISTS (SELECT FROM queue_schedules)").await;
+    db.until("EXISTS (SELECT FROM apalis.schedules)").await;
     looked(&db).await;
     assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs").await, 0);
 }
@@ -48,7 +48,7 @@ async fn a_new_schedule_starts_with_its_next_tick() {
 #[tokio::test]
 async fn missed_ticks_are_caught_up_by_one_job_that_pruning_does_not_bring_back() {
     let db = database().await;
-    db.run("INSERT INTO queue_schedules VALUES ('greet', 'note', '', now() - interval '5 years', now())").await;
+    db.run("INSERT INTO apalis.schedules VALUES ('greet', 'note', '', now() - interval '5 years', now())").await;
     looked(&db).await;
     db.until("(SELECT count(*) FROM apalis.jobs) = 1").await;
     let newest = "idempotency_key = 'greet@' || extract(year FROM now() AT TIME ZONE 'UTC') || '-01-01T00:00:00Z'";
@@ -64,9 +64,9 @@ async fn next_runs_are_listed_while_a_process_carries_them() {
     let db = database().await;
     let supervisor = supervise(&db);
     carry(&supervisor, YEARLY);
-    db.until("EXISTS (SELECT FROM queue_schedules)").await;
+    db.until("EXISTS (SELECT FROM apalis.schedules)").await;
     let mut conn = db.pool.acquire().await.unwrap();
-    let runs = next_runs(&mut conn).await.unwrap();
+    let runs = Control::new(&mut conn).next_runs().await.unwrap();
     let [run] = runs.as_slice() else { panic!("{runs:?}") };
     assert_eq!((run.name.as_str(), run.queue.as_str(), run.cron.as_str()), ("greet", "note", YEARLY));
     let next = run.next.unwrap().to_rfc3339();
@@ -74,8 +74,8 @@ async fn next_runs_are_listed_while_a_process_carries_them() {
     assert_eq!(next, db.value::<String>(expected).await);
 
     drop(supervisor);
-    db.run("UPDATE queue_schedules SET seen_at = now() - interval '1 hour'").await;
-    assert!(next_runs(&mut conn).await.unwrap().is_empty());
+    db.run("UPDATE apalis.schedules SET seen_at = now() - interval '1 hour'").await;
+    assert!(Control::new(&mut conn).next_runs().await.unwrap().is_empty());
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
-//! A database for each test, a worker whose handler is a closure, and a wire that can be cut.
+//! A database for each test, a handler that records failures, and a proxy that can be cut.
 
 use std::{
-    str::FromStr as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -9,14 +8,10 @@ use std::{
     time::Duration,
 };
 
-use apalis_core::{task::data::Data, worker::builder::WorkerBuilder};
-use darkroom_dev::testing;
 use darkroom_queue::{
-    Backoff, BoxError, Enqueue, Failure, Job, JobError, JobId, Lease, QueueOptions, Supervisor, SupervisorOptions,
-    enqueue,
+    Backoff, BoxError, Enqueue, Failure, Handler, Job, JobError, JobId, Lease, QueueOptions, Supervisor,
+    SupervisorOptions, enqueue, migrate,
 };
-use darkroom_shared::database;
-use futures::{FutureExt as _, future::BoxFuture};
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
 use tokio::{
@@ -24,6 +19,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
 };
+
+use crate::database as testing;
 
 /// A database of a test's own.
 #[derive(Clone)]
@@ -33,9 +30,9 @@ pub(crate) struct Database {
 }
 
 pub(crate) async fn database() -> Database {
-    let options = PgConnectOptions::from_str(&testing::database().await).unwrap();
+    let options = testing::database().await;
     let pool = PgPool::connect_with(options.clone()).await.unwrap();
-    database::migrate(&pool).await.unwrap();
+    migrate(&pool).await.unwrap();
     sqlx::raw_sql("CREATE TABLE effects (id bigserial, what text)").execute(&pool).await.unwrap();
     Database { pool, options }
 }
@@ -104,51 +101,49 @@ impl Job for Note {
 
 /// Leases of 2 s, so that a test sees them run out; retries at once.
 pub(crate) fn options() -> SupervisorOptions {
-    SupervisorOptions {
-        lease: Duration::from_secs(2),
-        heartbeat: Duration::from_millis(200),
-        patience: Duration::from_secs(2),
-        ..SupervisorOptions::default()
-    }
+    SupervisorOptions::new("worker")
+        .lease(LEASE)
+        .heartbeat(Duration::from_millis(200))
+        .stop_timeout(Duration::from_secs(2))
 }
 
-pub(crate) fn queue_options() -> QueueOptions<Note> {
-    let backoff = Backoff { base: Duration::from_millis(20), cap: Duration::from_millis(100) };
-    QueueOptions::new(8).backoff(backoff).on_failure(record_failure)
+/// The lease of [`options`].
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+pub(crate) fn queue_options() -> QueueOptions {
+    QueueOptions::new(8).backoff(Backoff::exponential(Duration::from_millis(20), Duration::from_millis(100)))
 }
 
 /// A hook that leaves an effect: `name: reason/kind after n`.
-pub(crate) fn record_failure<'a>(
-    tx: &'a mut PgConnection,
-    note: &'a Note,
-    failure: &'a Failure,
-) -> BoxFuture<'a, Result<(), BoxError>> {
-    let what = format!("{}: {}/{} after {}", note.name, failure.reason, failure.kind.as_str(), failure.attempts);
-    Box::pin(async move { Ok(effect(tx, &what).await?) })
+pub(crate) async fn record_failure(tx: &mut PgConnection, note: &Note, why: &Failure) -> Result<(), BoxError> {
+    let what = format!("{}: {}/{} after {}", note.name, why.reason, why.kind.as_str(), why.attempts);
+    Ok(effect(tx, &what).await?)
 }
 
-type Handler<J> = Arc<dyn Fn(J, Lease) -> BoxFuture<'static, Result<(), JobError>> + Send + Sync>;
+/// A closure with the failure hook [`record_failure`].
+struct Recording<F>(F);
 
-async fn handle<J: Job>(job: J, lease: Lease, handler: Data<Handler<J>>) -> Result<(), JobError> {
-    handler(job, lease).await
-}
-
-/// Starts an apalis worker on a queue. It ends with the supervisor's drain.
-pub(crate) fn work<J, F, R>(
-    supervisor: &Supervisor,
-    options: QueueOptions<J>,
-    handler: F,
-) -> tokio::task::JoinHandle<()>
+impl<F, Fut> Handler<Note> for Recording<F>
 where
-    J: Job,
-    F: Fn(J, Lease) -> R + Send + Sync + 'static,
-    R: Future<Output = Result<(), JobError>> + Send + 'static,
+    F: Fn(Note, Lease) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), JobError>> + Send,
 {
-    let queue = supervisor.queue(options);
-    let handler: Handler<J> = Arc::new(move |job, lease| handler(job, lease).boxed());
-    let worker = WorkerBuilder::new(queue.worker_name()).backend(queue).data(handler).build(handle::<J>);
-    let running = worker.run_until(supervisor.draining()).boxed();
-    tokio::spawn(async move { running.await.unwrap() })
+    fn run(&self, job: Note, lease: Lease) -> impl Future<Output = Result<(), JobError>> + Send {
+        (self.0)(job, lease)
+    }
+
+    async fn failed(&self, tx: &mut PgConnection, job: &Note, why: &Failure) -> Result<(), BoxError> {
+        record_failure(tx, job, why).await
+    }
+}
+
+/// Works on the queue of notes. Ends with the supervisor's drain.
+pub(crate) fn work<F, Fut>(supervisor: &Supervisor, options: QueueOptions, handler: F)
+where
+    F: Fn(Note, Lease) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), JobError>> + Send + 'static,
+{
+    supervisor.work(options, Recording(handler)).unwrap();
 }
 
 pub(crate) fn supervise(database: &Database) -> Supervisor {

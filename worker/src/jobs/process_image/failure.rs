@@ -33,7 +33,7 @@ pub(super) fn of_rendering(error: SandboxError, deadline: Duration) -> Result<Fa
 
 /// Makes the image failed when its job has failed for good, in the same transaction. The staged file stays until the
 /// sweep removes it as an orphan, so that an operator can retry the job.
-pub async fn give_up(
+pub(super) async fn give_up(
     tx: &mut PgConnection,
     job: &ProcessImage,
     failure: &darkroom_queue::Failure,

@@ -21,15 +21,14 @@ mod store;
 
 use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
 use darkroom_pipeline::Limits;
-use darkroom_queue::{JobError, Lease};
+use darkroom_queue::{BoxError, Handler, JobError, Lease};
 use darkroom_shared::jobs::ProcessImage;
+use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-pub use failure::give_up;
-
 use self::{inputs::Inputs, memory::Resources};
-use crate::{App, sandbox::protocol::RenderRequest};
+use crate::{App, Handlers, sandbox::protocol::RenderRequest};
 
 /// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
 /// help.
@@ -38,9 +37,24 @@ type Outcome<T> = Result<Result<T, Failure>, JobError>;
 /// A rendered image: its renditions, all in the bucket, and what was found in its pixels.
 type RenderedImage = (Vec<Rendition>, ImageAnalysis);
 
+impl Handler<ProcessImage> for Handlers {
+    async fn run(&self, job: ProcessImage, lease: Lease) -> Result<(), JobError> {
+        process_image(&self.0, &job, &lease).await
+    }
+
+    async fn failed(
+        &self,
+        tx: &mut PgConnection,
+        job: &ProcessImage,
+        why: &darkroom_queue::Failure,
+    ) -> Result<(), BoxError> {
+        failure::give_up(tx, job, why).await
+    }
+}
+
 /// Renders one image. An image that cannot be rendered becomes `failed`, and the job is done. After an error of the
 /// bucket, the disk or the database the queue tries the job again.
-pub async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
+async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
     let image = job.image;
     let Some(processing) = state::start(app, image, lease).await? else {
         info!(%image, "finished or deleted already, nothing to do");

@@ -15,7 +15,7 @@ use crate::App;
 /// nor make an image `processing` that another attempt has requeued.
 pub(super) async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Option<Processing>, JobError> {
     let mut tx = app.pool.begin().await?;
-    lease.hold(&mut tx).await?;
+    lease.lock_if_held(&mut tx).await?;
     let processing = catalog::start(&mut tx, image).await?;
     tx.commit().await?;
     Ok(processing)
@@ -52,7 +52,7 @@ pub(super) async fn requeue(app: &App, image: ImageId, lease: &Lease) {
 
 async fn try_requeue(app: &App, image: ImageId, lease: &Lease) -> Result<(), JobError> {
     let mut tx = app.pool.begin().await?;
-    lease.hold(&mut tx).await?;
+    lease.lock_if_held(&mut tx).await?;
     catalog::requeue(&mut tx, image).await?;
     tx.commit().await?;
     Ok(())

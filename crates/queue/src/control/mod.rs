@@ -1,0 +1,364 @@
+//! What operators see and change. Plain SQL: it works from any process, with or without workers, and workers follow it
+//! within about a second.
+
+mod check;
+mod prune;
+mod schedules;
+
+use std::{num::NonZeroU16, time::Duration};
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::{FromRow, PgConnection};
+
+pub use self::{check::Warning, prune::Pruned, schedules::NextRun};
+#[cfg(test)]
+pub(crate) use self::{check::*, prune::*, schedules::*};
+pub use crate::status::{HoldReason, JobStatus};
+use crate::{
+    job::JobId,
+    outcome::{ErrorKind, FailureReason},
+    schema::Schema,
+};
+
+/// The operator's functions, on a connection or in a transaction.
+///
+/// Functions that change a job or a queue return whether there was one in the state they start from.
+#[derive(Debug)]
+pub struct Control<'c> {
+    db: &'c mut PgConnection,
+    schema: Schema,
+}
+
+/// Which jobs to list.
+#[derive(Clone, Debug)]
+pub struct JobFilter {
+    queue: Option<String>,
+    status: Option<JobStatus>,
+    before: Option<JobId>,
+    limit: u32,
+}
+
+impl Default for JobFilter {
+    /// The newest 50 jobs.
+    fn default() -> Self {
+        Self { queue: None, status: None, before: None, limit: 50 }
+    }
+}
+
+impl JobFilter {
+    /// Only this queue's jobs.
+    #[must_use]
+    pub fn queue(mut self, queue: impl Into<String>) -> Self {
+        self.queue = Some(queue.into());
+        self
+    }
+
+    /// Only jobs in this state.
+    #[must_use]
+    pub fn status(mut self, status: JobStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Only jobs older than this one: the last of the previous page.
+    #[must_use]
+    pub fn before(mut self, job: JobId) -> Self {
+        self.before = Some(job);
+        self
+    }
+
+    /// At most this many.
+    #[must_use]
+    pub fn limit(mut self, jobs: u32) -> Self {
+        self.limit = jobs;
+        self
+    }
+}
+
+/// A job in a list.
+#[derive(Clone, Debug, FromRow, Serialize)]
+#[non_exhaustive]
+pub struct JobSummary {
+    /// Its id.
+    #[sqlx(try_from = "String")]
+    pub id: JobId,
+    /// Its queue.
+    pub queue: String,
+    /// Its state.
+    pub status: JobStatus,
+    /// Why it is not claimed in turn.
+    pub hold_reason: Option<HoldReason>,
+    /// Why it was killed.
+    pub reason: Option<FailureReason>,
+    /// Higher is claimed first.
+    pub priority: i32,
+    /// Its lane.
+    pub lane: Option<String>,
+    /// Its key: no other job of its queue has it.
+    pub key: Option<String>,
+    /// Its key among the unfinished jobs of its queue.
+    pub once_key: Option<String>,
+    /// Attempts that count.
+    pub attempts: i32,
+    /// How many of them may end in an error.
+    pub max_attempts: i32,
+    /// How many ended with the death of their worker.
+    pub crashes: i32,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// Not before this time.
+    pub run_at: DateTime<Utc>,
+    /// When its current or last attempt began.
+    pub started_at: Option<DateTime<Utc>>,
+    /// When it became Done or Killed.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// The worker of its current or last attempt.
+    pub worker: Option<String>,
+}
+
+/// A job with its payload and its errors.
+#[derive(Clone, Debug, FromRow, Serialize)]
+#[non_exhaustive]
+pub struct JobDetail {
+    /// The columns of a list.
+    #[sqlx(flatten)]
+    #[serde(flatten)]
+    pub summary: JobSummary,
+    /// The payload; `null` where it is not JSON.
+    #[sqlx(try_from = "Vec<u8>")]
+    pub payload: Payload,
+    /// The last 20 errors, oldest first.
+    #[sqlx(json)]
+    pub errors: Vec<PastError>,
+}
+
+/// The payload of a job.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Payload(pub serde_json::Value);
+
+impl From<Vec<u8>> for Payload {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(serde_json::from_slice(&bytes).unwrap_or_default())
+    }
+}
+
+/// How one attempt went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PastError {
+    /// The number of the attempt, from 1.
+    pub attempt: i32,
+    /// In what way.
+    pub kind: ErrorKind,
+    /// For operators, not for clients.
+    pub message: String,
+    /// The worker of the attempt.
+    pub worker: Option<String>,
+    /// When it was recorded.
+    pub at: DateTime<Utc>,
+}
+
+/// A killed job that is back in its queue.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[non_exhaustive]
+pub struct Revived {
+    /// Its queue.
+    pub queue: String,
+    /// Its payload, JSON.
+    pub payload: Vec<u8>,
+}
+
+/// The state of a queue.
+#[derive(Clone, Debug, PartialEq, FromRow, Serialize)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Its name.
+    pub queue: String,
+    /// Jobs that the next free slots take.
+    pub ready: i64,
+    /// Jobs that wait for their `run_at`.
+    pub delayed: i64,
+    /// Jobs that workers run.
+    pub running: i64,
+    /// Jobs whose workers died, and which are to run alone.
+    pub suspects: i64,
+    /// How long the oldest ready job has been due, in seconds.
+    pub oldest_due: Option<f64>,
+    /// Processes that work on it.
+    pub workers: i64,
+    /// When it was paused.
+    pub paused_at: Option<DateTime<Utc>>,
+    /// Maximum of its jobs that run at once in all processes together.
+    pub running_limit: Option<i32>,
+}
+
+macro_rules! select_summary {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, job_type AS queue, status, hold_reason, reason, priority, lane, idempotency_key AS key, once_key,
+                attempts, max_attempts, crashes, created_at, run_at, lock_at AS started_at, done_at AS ended_at,
+                lock_by AS worker",
+            $rest
+        )
+    };
+}
+
+pub(crate) const LIST: &str = select_summary!(
+    " FROM apalis.jobs
+    WHERE ($1::text IS NULL OR job_type = $1) AND ($2::text IS NULL OR status = $2) AND ($3::text IS NULL OR id < $3)
+    ORDER BY id DESC LIMIT $4"
+);
+pub(crate) const SHOW: &str =
+    select_summary!(", job AS payload, coalesce(errors, '[]') AS errors FROM apalis.jobs WHERE id = $1");
+pub(crate) const FIND: &str = "SELECT id FROM apalis.jobs WHERE job_type = $1 AND idempotency_key = $2";
+pub(crate) const PAUSE: &str = "
+    INSERT INTO apalis.settings AS setting (queue, paused_at) VALUES ($1, now())
+    ON CONFLICT (queue) DO UPDATE SET paused_at = now() WHERE setting.paused_at IS NULL";
+pub(crate) const RESUME: &str = "
+    WITH resumed AS (
+        UPDATE apalis.settings SET paused_at = NULL WHERE queue = $1 AND paused_at IS NOT NULL RETURNING queue
+    )
+    SELECT pg_notify('apalis_jobs', queue)::text FROM resumed";
+pub(crate) const LIMIT: &str = "
+    WITH changed AS (
+        INSERT INTO apalis.settings AS setting (queue, running_limit)
+        SELECT $1::text, $2::integer WHERE $2 IS NOT NULL OR EXISTS (SELECT FROM apalis.settings WHERE queue = $1)
+        ON CONFLICT (queue) DO UPDATE SET running_limit = $2 WHERE setting.running_limit IS DISTINCT FROM $2
+        RETURNING queue
+    )
+    SELECT pg_notify('apalis_jobs', queue)::text FROM changed";
+pub(crate) const CANCEL: &str =
+    "UPDATE apalis.jobs SET hold_reason = 'cancel' WHERE id = $1 AND status IN ('Pending', 'Running')";
+pub(crate) const RETRY: &str = "
+    WITH again AS (
+        UPDATE apalis.jobs AS job SET status = 'Pending', run_at = now(), attempts = 0, crashes = 0, lock_by = NULL,
+            lock_at = NULL, done_at = NULL, reason = NULL, turn = apalis.next_turn(job_type, priority, lane)
+        WHERE id = $1 AND status = 'Killed' AND reason <> 'quarantined'
+          AND NOT EXISTS (SELECT FROM apalis.jobs AS other WHERE other.job_type = job.job_type
+            AND other.once_key = job.once_key AND other.status IN ('Pending', 'Running'))
+        RETURNING job_type, job
+    )
+    SELECT job_type AS queue, job AS payload, pg_notify('apalis_jobs', job_type)::text FROM again";
+/// Errors count against `max_attempts` by `attempts - crashes`.
+pub(crate) const RELEASE: &str = "
+    UPDATE apalis.jobs AS job SET status = 'Pending', hold_reason = 'suspect', run_at = now(), attempts = crashes,
+        lock_by = NULL, lock_at = NULL, done_at = NULL, reason = NULL
+    WHERE id = $1 AND status = 'Killed' AND reason = 'quarantined'
+      AND NOT EXISTS (SELECT FROM apalis.jobs AS other WHERE other.job_type = job.job_type
+        AND other.once_key = job.once_key AND other.status IN ('Pending', 'Running'))
+    RETURNING job_type AS queue, job AS payload";
+pub(crate) const REPRIORITISE: &str = "
+    UPDATE apalis.jobs SET priority = $2,
+        turn = CASE WHEN hold_reason IS NULL THEN apalis.next_turn(job_type, $2, lane) ELSE turn END
+    WHERE id = $1 AND status = 'Pending'";
+pub(crate) const STATS: &str = "
+    WITH ready AS (
+        SELECT job_type AS queue, count(*) AS ready, min(run_at) AS oldest
+        FROM apalis.jobs WHERE status = 'Pending' AND hold_reason IS NULL GROUP BY 1
+    ), held AS (
+        SELECT job_type AS queue, count(*) FILTER (WHERE hold_reason = 'delayed') AS delayed,
+            count(*) FILTER (WHERE hold_reason = 'suspect') AS suspects
+        FROM apalis.jobs WHERE status = 'Pending' AND hold_reason IS NOT NULL GROUP BY 1
+    ), running AS (
+        SELECT job_type AS queue, count(*) AS running FROM apalis.jobs WHERE status = 'Running' GROUP BY 1
+    ), alive AS (
+        SELECT worker_type AS queue, count(*) AS workers
+        FROM apalis.workers WHERE storage_name = 'queue' AND last_seen > now() - $1::interval GROUP BY 1
+    )
+    SELECT queue, coalesce(ready, 0) AS ready, coalesce(delayed, 0) AS delayed, coalesce(running, 0) AS running,
+        coalesce(suspects, 0) AS suspects, coalesce(workers, 0) AS workers, paused_at, running_limit,
+        CASE WHEN oldest IS NOT NULL THEN greatest(extract(epoch FROM now() - oldest)::float8, 0) END AS oldest_due
+    FROM ready FULL JOIN held USING (queue) FULL JOIN running USING (queue) FULL JOIN alive USING (queue)
+        FULL JOIN apalis.settings USING (queue)
+    ORDER BY queue";
+
+impl<'c> Control<'c> {
+    /// In the default schema.
+    pub fn new(db: &'c mut PgConnection) -> Self {
+        Self { db, schema: Schema::default() }
+    }
+
+    /// In another schema.
+    #[must_use]
+    pub fn schema(mut self, schema: Schema) -> Self {
+        self.schema = schema;
+        self
+    }
+
+    /// Jobs, newest first.
+    pub async fn list(&mut self, filter: &JobFilter) -> Result<Vec<JobSummary>, sqlx::Error> {
+        let JobFilter { queue, status, before, limit } = filter;
+        let query =
+            sqlx::query_as(self.schema.sql(LIST)).bind(queue).bind(*status).bind(before.map(|id| id.to_string()));
+        query.bind(i64::from(*limit)).fetch_all(&mut *self.db).await
+    }
+
+    /// One job. `None`: there is none, or it was pruned.
+    pub async fn show(&mut self, id: JobId) -> Result<Option<JobDetail>, sqlx::Error> {
+        sqlx::query_as(self.schema.sql(SHOW)).bind(id.to_string()).fetch_optional(&mut *self.db).await
+    }
+
+    /// The job of a queue that has this [key](crate::Enqueue::key), in whatever state.
+    pub async fn find(&mut self, queue: &str, key: &str) -> Result<Option<JobId>, sqlx::Error> {
+        #[derive(FromRow)]
+        struct Row {
+            #[sqlx(try_from = "String")]
+            id: JobId,
+        }
+        let row: Option<Row> =
+            sqlx::query_as(self.schema.sql(FIND)).bind(queue).bind(key).fetch_optional(&mut *self.db).await?;
+        Ok(row.map(|row| row.id))
+    }
+
+    /// Workers claim nothing more from the queue until [`Control::resume`]; running jobs go on. `false`: it was paused
+    /// already.
+    pub async fn pause(&mut self, queue: &str) -> Result<bool, sqlx::Error> {
+        Ok(sqlx::query(self.schema.sql(PAUSE)).bind(queue).execute(&mut *self.db).await?.rows_affected() == 1)
+    }
+
+    /// Ends a [`Control::pause`]. `false`: it was not paused.
+    pub async fn resume(&mut self, queue: &str) -> Result<bool, sqlx::Error> {
+        Ok(sqlx::query(self.schema.sql(RESUME)).bind(queue).fetch_optional(&mut *self.db).await?.is_some())
+    }
+
+    /// Limits how many jobs of a queue run at once in all processes together; `None` removes the limit, and each process
+    /// keeps its own concurrency. Running jobs go on; the next claim follows the new limit. `false`: it was so already.
+    pub async fn limit(&mut self, queue: &str, running: Option<NonZeroU16>) -> Result<bool, sqlx::Error> {
+        let running = running.map(|running| i32::from(running.get()));
+        let query = sqlx::query(self.schema.sql(LIMIT)).bind(queue).bind(running);
+        Ok(query.fetch_optional(&mut *self.db).await?.is_some())
+    }
+
+    /// Ends a job as cancelled, by a worker of its queue and with its failure hook. A running attempt is asked to stop, and
+    /// dropped if it does not; a waiting job never runs. `false`: there is no such job, or it has ended.
+    pub async fn cancel(&mut self, id: JobId) -> Result<bool, sqlx::Error> {
+        Ok(sqlx::query(self.schema.sql(CANCEL)).bind(id.to_string()).execute(&mut *self.db).await?.rows_affected() == 1)
+    }
+
+    /// Puts a killed job back into its queue, with all its attempts; its errors stay on record. To undo what its failure
+    /// hook has done is up to the caller, in the same transaction. `None`: it is not killed, it is quarantined (see
+    /// [`Control::release`]), or another unfinished job has its [`once`](crate::Enqueue::once) key.
+    pub async fn retry(&mut self, id: JobId) -> Result<Option<Revived>, sqlx::Error> {
+        sqlx::query_as(self.schema.sql(RETRY)).bind(id.to_string()).fetch_optional(&mut *self.db).await
+    }
+
+    /// Puts a quarantined job back into its queue as a suspect: it runs alone, with all its attempts, and one more crash
+    /// quarantines it again. As to hooks and keys see [`Control::retry`]. `None`: it is not in quarantine.
+    pub async fn release(&mut self, id: JobId) -> Result<Option<Revived>, sqlx::Error> {
+        sqlx::query_as(self.schema.sql(RELEASE)).bind(id.to_string()).fetch_optional(&mut *self.db).await
+    }
+
+    /// Gives a pending job another priority, behind its lane's jobs of that priority. `false`: it is not pending.
+    pub async fn reprioritise(&mut self, id: JobId, priority: i32) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query(self.schema.sql(REPRIORITISE)).bind(id.to_string()).bind(priority);
+        Ok(query.execute(&mut *self.db).await?.rows_affected() == 1)
+    }
+
+    /// The state of every queue that has unfinished jobs, workers or settings. Counts its jobs: about a second for
+    /// millions. `lease` is that of the workers, see [`SupervisorOptions::lease`](crate::SupervisorOptions::lease).
+    pub async fn stats(&mut self, lease: Duration) -> Result<Vec<QueueStats>, sqlx::Error> {
+        sqlx::query_as(self.schema.sql(STATS)).bind(lease).fetch_all(&mut *self.db).await
+    }
+}

@@ -1,0 +1,99 @@
+//! Prunes old rows and logs warnings, from time to time. Every process does; what one has removed, the others miss.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::connection::ReconnectingConnection;
+use crate::{
+    control::{Control, Pruned, Warning},
+    options::{Retention, Thresholds},
+    schema::Schema,
+    timeout::with_timeout,
+};
+
+/// Time between two prunings, give or take a quarter.
+const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
+/// Time between two checks, give or take a quarter.
+const CHECK_INTERVAL: Duration = Duration::from_mins(1);
+
+/// The task that prunes.
+pub(super) struct Pruner {
+    pub(super) schema: Schema,
+    pub(super) retention: Retention,
+    pub(super) draining: CancellationToken,
+    pub(super) connection: ReconnectingConnection,
+}
+
+impl Pruner {
+    /// Prunes until the process drains.
+    pub(super) async fn run(mut self) {
+        let draining = self.draining.clone();
+        let work = async {
+            loop {
+                let result = self.prune().await;
+                self.connection.rest(result, PRUNE_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = draining.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    async fn prune(&mut self) -> Result<(), sqlx::Error> {
+        let mut control = Control::new(self.connection.open().await?).schema(self.schema.clone());
+        let pruned = control.prune(self.retention).await?;
+        if pruned != Pruned::default() {
+            info!(jobs = pruned.jobs, workers = pruned.workers, schedules = pruned.schedules, "pruned");
+        }
+        Ok(())
+    }
+}
+
+/// The task that logs warnings.
+pub(super) struct Checker {
+    pub(super) schema: Schema,
+    pub(super) thresholds: Thresholds,
+    pub(super) lease: Duration,
+    pub(super) draining: CancellationToken,
+    pub(super) connection: ReconnectingConnection,
+}
+
+impl Checker {
+    /// Checks until the process drains. A condition is logged when it begins and when it has ended.
+    pub(super) async fn run(mut self) {
+        let draining = self.draining.clone();
+        let work = async {
+            let mut known = Vec::new();
+            loop {
+                let result = self.check(&mut known).await;
+                self.connection.rest(result, CHECK_INTERVAL).await;
+            }
+        };
+        tokio::select! {
+            () = draining.cancelled() => {}
+            () = work => {}
+        }
+    }
+
+    async fn check(&mut self, known: &mut Vec<Warning>) -> Result<(), sqlx::Error> {
+        let mut control = Control::new(self.connection.open().await?).schema(self.schema.clone());
+        let found = with_timeout(control.check(self.thresholds, self.lease)).await?;
+        log_changes(known, &found);
+        *known = found;
+        Ok(())
+    }
+}
+
+fn log_changes(known: &[Warning], found: &[Warning]) {
+    let is_known = |warning: &Warning| known.iter().any(|known| known.condition() == warning.condition());
+    for warning in found.iter().filter(|warning| !is_known(warning)) {
+        warn!("{warning}");
+    }
+    let has_ended = |known: &&Warning| found.iter().all(|found| found.condition() != known.condition());
+    for ended in known.iter().filter(has_ended) {
+        info!("no longer: {ended}");
+    }
+}

@@ -1,0 +1,33 @@
+//! Every job of the worker: its queue, its handler and its concurrency, one line each.
+
+use std::time::Duration;
+
+use darkroom_queue::{QueueOptions, Supervisor};
+use darkroom_shared::{
+    jobs::{DeleteImage, ProcessImage, RetryImages, Sweep},
+    settings::WorkerSettings,
+};
+
+use crate::Handlers;
+
+/// Deletions that run at once: they only wait for the bucket.
+const DELETIONS: usize = 4;
+/// Time of an image's job beside rendering: reading the upload, and writing the renditions.
+const TRANSFERS: Duration = Duration::from_mins(5);
+/// Hourly, because a sweep lists the whole bucket; not on the hour, when most schedules run.
+const SWEEPS: &str = "7 * * * *";
+/// Every 15 min: requeue images failed as `unavailable`.
+const RETRIES: &str = "*/15 * * * *";
+
+/// Starts to work on all queues.
+pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handlers: &Handlers) -> anyhow::Result<()> {
+    let images = QueueOptions::new(settings.concurrency).deadline(settings.render + TRANSFERS);
+    supervisor.work::<ProcessImage>(images, handlers.clone())?;
+    supervisor.work::<DeleteImage>(QueueOptions::new(DELETIONS), handlers.clone())?;
+    supervisor.work::<Sweep>(QueueOptions::new(1), handlers.clone())?;
+    supervisor.work::<RetryImages>(QueueOptions::new(1), handlers.clone())?;
+
+    supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
+    supervisor.schedule("retry-images", RETRIES, || RetryImages {})?;
+    Ok(())
+}
