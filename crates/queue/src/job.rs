@@ -27,6 +27,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Unpin + 'static {
 pub struct JobId(Ulid);
 
 impl JobId {
+    /// A new id.
+    #[cfg(feature = "testing")]
+    pub(crate) fn generate() -> Self {
+        Self(Ulid::generate())
+    }
+
     /// Ids, each greater than the one before: jobs of one call keep their order, and indexes grow at their end.
     pub(crate) fn ascending() -> impl Iterator<Item = Self> {
         let mut ids = ulid::Generator::new();

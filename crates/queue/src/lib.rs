@@ -62,7 +62,7 @@
 //! # Limits
 //!
 //! - Five connections a process, and now and then two more, beside the pool of the application. See
-//!   [`SupervisorOptions::pooler`] for PgBouncer.
+//!   [`SupervisorOptions::pooler`] for poolers.
 //! - All processes of a schema use the same [`SupervisorOptions::lease`].
 //! - The clock is the database's; clocks of workers decide nothing.
 //! - Finished jobs are kept for [a week](Retention), and take part in [`Enqueue::key`] until they are pruned.

@@ -91,7 +91,7 @@ pub async fn queued<J: Job>(db: &mut PgConnection) -> Result<Vec<(JobId, J)>, Qu
 /// A lease for calls of [`Handler::run`](crate::Handler::run) without a queue. `attempt` is from 1; the job has 20. No row
 /// belongs to it, so [`Lease::complete`] and [`Lease::lock_if_held`] answer that the lease is lost.
 pub fn lease(attempt: u32) -> Lease {
-    let id = JobId::ascending().next().expect("ids do not end");
+    let id = JobId::generate();
     let attempt = i32::try_from(attempt.max(1)).unwrap_or(i32::MAX);
     let claim = Claim { id, fence: attempt, attempt, max_attempts: 20, crashes: 0, payload: Vec::new() };
     Lease(Arc::new(LeaseState::new(&Schema::default(), "test", &claim)))
@@ -99,7 +99,7 @@ pub fn lease(attempt: u32) -> Lease {
 
 /// A final failure for calls of [`Handler::failed`](crate::Handler::failed): after 20 attempts, by an error.
 pub fn failure(reason: FailureReason) -> Failure {
-    let id = JobId::ascending().next().expect("ids do not end");
+    let id = JobId::generate();
     let AttemptError { kind, message } = AttemptError::new(ErrorKind::Error, "a failure made by a test");
     Failure { id, attempts: 20, reason, kind, message, source: None }
 }

@@ -8,7 +8,7 @@ use tracing::{info, warn};
 use super::connection::ReconnectingConnection;
 use crate::{
     control::{Control, Pruned, Warning},
-    options::{Retention, Thresholds},
+    options::{Retention, SupervisorOptions, Thresholds},
     schema::Schema,
     timeout::with_timeout,
 };
@@ -18,17 +18,40 @@ const PRUNE_INTERVAL: Duration = Duration::from_mins(10);
 /// Time between two checks, give or take a quarter.
 const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
+/// Starts both tasks. They end when the process drains.
+pub(super) fn spawn(
+    options: &SupervisorOptions,
+    draining: &CancellationToken,
+    connection: impl Fn(&'static str) -> ReconnectingConnection,
+) {
+    let pruner = Pruner {
+        schema: options.schema.clone(),
+        retention: options.retention,
+        draining: draining.clone(),
+        connection: connection("prune"),
+    };
+    tokio::spawn(pruner.run());
+    let checker = Checker {
+        schema: options.schema.clone(),
+        thresholds: options.thresholds,
+        lease: options.lease,
+        draining: draining.clone(),
+        connection: connection("check"),
+    };
+    tokio::spawn(checker.run());
+}
+
 /// The task that prunes.
-pub(super) struct Pruner {
-    pub(super) schema: Schema,
-    pub(super) retention: Retention,
-    pub(super) draining: CancellationToken,
-    pub(super) connection: ReconnectingConnection,
+struct Pruner {
+    schema: Schema,
+    retention: Retention,
+    draining: CancellationToken,
+    connection: ReconnectingConnection,
 }
 
 impl Pruner {
     /// Prunes until the process drains.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         let draining = self.draining.clone();
         let work = async {
             loop {
@@ -53,17 +76,17 @@ impl Pruner {
 }
 
 /// The task that logs warnings.
-pub(super) struct Checker {
-    pub(super) schema: Schema,
-    pub(super) thresholds: Thresholds,
-    pub(super) lease: Duration,
-    pub(super) draining: CancellationToken,
-    pub(super) connection: ReconnectingConnection,
+struct Checker {
+    schema: Schema,
+    thresholds: Thresholds,
+    lease: Duration,
+    draining: CancellationToken,
+    connection: ReconnectingConnection,
 }
 
 impl Checker {
     /// Checks until the process drains. A condition is logged when it begins and when it has ended.
-    pub(super) async fn run(mut self) {
+    async fn run(mut self) {
         let draining = self.draining.clone();
         let work = async {
             let mut known = Vec::new();

@@ -26,7 +26,7 @@ use super::{
     heartbeat::Heartbeat,
     inbox::Inbox,
     listen::Listener,
-    maintenance::{Checker, Pruner},
+    maintenance,
     registry::{AlreadyWorked, QueueRegistry},
     rescue::{RescueTimer, Rescuer},
     roster::Roster,
@@ -92,7 +92,8 @@ impl Supervisor {
     /// # Errors
     /// Where the system refuses a thread.
     pub fn start(options: SupervisorOptions, database: &PgConnectOptions) -> std::io::Result<Self> {
-        let SupervisorOptions { schema, lease, heartbeat, poll, pooler, max_crashes, .. } = options;
+        let SupervisorOptions { lease, heartbeat, poll, pooler, max_crashes, .. } = options;
+        let schema = options.schema.clone();
         let queues = Arc::new(QueueRegistry::default());
         let roster = Arc::new(Roster::default());
         let schedules = Arc::new(ScheduleRegistry::default());
@@ -145,21 +146,7 @@ impl Supervisor {
             connection: connection("schedule"),
         };
         tokio::spawn(scheduler.run());
-        let pruner = Pruner {
-            schema: schema.clone(),
-            retention: options.retention,
-            draining: shutdown.draining.clone(),
-            connection: connection("prune"),
-        };
-        tokio::spawn(pruner.run());
-        let checker = Checker {
-            schema: schema.clone(),
-            thresholds: options.thresholds,
-            lease,
-            draining: shutdown.draining.clone(),
-            connection: connection("check"),
-        };
-        tokio::spawn(checker.run());
+        maintenance::spawn(&options, &shutdown.draining, connection);
         if !pooler {
             let listener = Listener {
                 channel: schema.channel(),
@@ -181,9 +168,10 @@ impl Supervisor {
             connection: connection("claim"),
         };
         let claimer = tokio::spawn(claimer.run());
+        let SupervisorOptions { name, stop_timeout, .. } = options;
         Ok(Self {
-            name: format!("{}-{:08x}", options.name, rand::random::<u32>()),
-            stop_timeout: options.stop_timeout,
+            name: format!("{name}-{:08x}", rand::random::<u32>()),
+            stop_timeout,
             max_crashes,
             queues,
             roster,

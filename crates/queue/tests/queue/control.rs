@@ -61,7 +61,9 @@ async fn a_limited_queue_runs_no_more_jobs_than_that_in_all_processes_together()
         }
     };
     let supervisors: Vec<_> = (0..3).map(|_| supervise(&db)).collect();
-    supervisors.iter().for_each(|supervisor| work(supervisor, queue_options(), handler()));
+    for supervisor in &supervisors {
+        work(supervisor, queue_options(), handler());
+    }
     for n in 0..60 {
         db.add(&n.to_string(), &Enqueue::new()).await;
     }

@@ -2,7 +2,9 @@
 
 use apalis_postgres::PostgresStorage;
 use darkroom_queue::{
-    Enqueue, MigrateError, QueueOptions, Schema, SchemaError, Supervisor, control::Control, migrate, migrations, verify,
+    Enqueue, MigrateError, QueueOptions, Schema, SchemaError, Supervisor,
+    control::{Control, JobFilter},
+    migrate, migrations, verify,
 };
 use sqlx::{PgPool, Row as _};
 
@@ -119,10 +121,10 @@ async fn queues_of_two_schemas_are_strangers() {
     supervisor.schedule("yearly", "0 0 1 1 *", || Note::new("")).unwrap();
     supervisor.drain(std::time::Duration::from_secs(5)).await;
 
-    let jobs = Control::new(&mut conn).schema(second).list(&Default::default()).await.unwrap();
+    let jobs = Control::new(&mut conn).schema(second).list(&JobFilter::default()).await.unwrap();
     assert_eq!(jobs.len(), 2);
     assert!(jobs.iter().all(|job| job.ended_at.is_some()));
-    assert!(Control::new(&mut conn).list(&Default::default()).await.unwrap().is_empty());
+    assert!(Control::new(&mut conn).list(&JobFilter::default()).await.unwrap().is_empty());
     let row = sqlx::query("SELECT count(*) AS n FROM \"order\".jobs").fetch_one(&pool).await.unwrap();
     assert_eq!(row.get::<i64, _>("n"), 2);
 }

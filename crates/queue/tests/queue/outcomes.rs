@@ -84,25 +84,26 @@ async fn errors_panics_and_deadlines_are_recorded_as_what_they_were_until_attemp
     supervisor.drain(GRACE).await;
 }
 
+/// A hook that fails the first time.
+struct Broken {
+    calls: Arc<AtomicU32>,
+}
+impl Handler<Note> for Broken {
+    async fn run(&self, _: Note, _: Lease) -> Result<(), JobError> {
+        Err(JobError::fail("broken"))
+    }
+
+    async fn failed(&self, tx: &mut PgConnection, note: &Note, why: &Failure) -> Result<(), BoxError> {
+        assert!(why.source.as_ref().is_some_and(|source| source.to_string() == "broken"));
+        record_failure(tx, note, why).await?;
+        // A hook that fails takes its own effects and the end of the job back, and is called again.
+        if self.calls.fetch_add(1, Ordering::Relaxed) == 0 { Err("the hook's own fault".into()) } else { Ok(()) }
+    }
+}
+
 #[tokio::test]
 async fn a_permanent_failure_is_final_and_its_hook_shares_the_commit() {
     let db = database().await;
-    /// A hook that fails the first time.
-    struct Broken {
-        calls: Arc<AtomicU32>,
-    }
-    impl Handler<Note> for Broken {
-        async fn run(&self, _: Note, _: Lease) -> Result<(), JobError> {
-            Err(JobError::fail("broken"))
-        }
-
-        async fn failed(&self, tx: &mut PgConnection, note: &Note, why: &Failure) -> Result<(), BoxError> {
-            assert!(why.source.as_ref().is_some_and(|source| source.to_string() == "broken"));
-            record_failure(tx, note, why).await?;
-            // A hook that fails takes its own effects and the end of the job back, and is called again.
-            if self.calls.fetch_add(1, Ordering::Relaxed) == 0 { Err("the hook's own fault".into()) } else { Ok(()) }
-        }
-    }
     let supervisor = supervise(&db);
     let calls = Arc::new(AtomicU32::new(0));
     supervisor.work(queue_options(), Broken { calls: Arc::clone(&calls) }).unwrap();
