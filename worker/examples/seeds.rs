@@ -1,5 +1,5 @@
 //! Writes the pictures and frames that fuzzing starts with, one folder a target: `seeds DIR`. `make fuzz` calls it.
-#![allow(clippy::unwrap_used)] // of the tests' pictures
+#![allow(clippy::unwrap_used, reason = "the included test pictures unwrap")]
 
 #[path = "../../crates/pipeline/tests/pipeline/seeds.rs"]
 mod seeds;

@@ -62,8 +62,11 @@ mod tests {
                         without secrets.\n"
             .to_owned();
         for group in GROUPS {
-            page +=
-                &format!("\n## {}\n\n| setting | default | meaning | other names |\n|---|---|---|---|\n", group.title);
+            page.extend([
+                "\n## ",
+                group.title,
+                "\n\n| setting | default | meaning | other names |\n|---|---|---|---|\n",
+            ]);
             page.extend(group.settings.iter().map(row));
         }
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/settings.md");
