@@ -47,11 +47,11 @@ use sqlx::{PgPool, postgres::PgConnectOptions};
 use tokio::{io::AsyncBufReadExt as _, sync::Notify};
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct Work {
+struct BenchJob {
     number: u64,
 }
 
-impl Job for Work {
+impl Job for BenchJob {
     const QUEUE: &'static str = "work";
     const MAX_ATTEMPTS: u32 = 5;
 }
@@ -107,7 +107,7 @@ async fn timed(jobs: u64, work: impl Future<Output = ()>) -> serde_json::Value {
 async fn fill(pool: &PgPool, jobs: u64, later: bool) {
     let options = if later { Enqueue::new().delay(Duration::from_hours(24)) } else { Enqueue::new() };
     let mut conn = pool.acquire().await.unwrap();
-    let jobs: Vec<Work> = (0..jobs).map(|number| Work { number }).collect();
+    let jobs: Vec<BenchJob> = (0..jobs).map(|number| BenchJob { number }).collect();
     for batch in jobs.chunks(1000) {
         enqueue_all(&mut conn, batch.iter().map(|job| (job, &options))).await.unwrap();
     }
@@ -127,7 +127,7 @@ async fn finished(pool: &PgPool, jobs: u64) {
 async fn single(pool: &PgPool, jobs: u64) {
     let mut conn = pool.acquire().await.unwrap();
     for number in 0..jobs {
-        enqueue(&mut conn, &Work { number }, &Enqueue::new()).await.unwrap();
+        enqueue(&mut conn, &BenchJob { number }, &Enqueue::new()).await.unwrap();
     }
 }
 
@@ -150,7 +150,7 @@ impl Drain {
     }
 }
 
-async fn run(job: Work, lease: Lease, drain: Arc<Drain>) -> Result<(), JobError> {
+async fn run(job: BenchJob, lease: Lease, drain: Arc<Drain>) -> Result<(), JobError> {
     if let Some(pool) = &drain.touch {
         let mut tx = pool.begin().await?;
         lease.complete(&mut tx).await?;
@@ -186,9 +186,9 @@ async fn drain(pool: &PgPool, url: &str, jobs: u64, concurrency: u64, ahead: u64
 type Begun = Arc<Mutex<Vec<(u64, Instant)>>>;
 
 /// A handler that notes it.
-fn note(begun: &Begun) -> impl Handler<Work> + use<> {
+fn note(begun: &Begun) -> impl Handler<BenchJob> + use<> {
     let begun = Arc::clone(begun);
-    move |job: Work, _: Lease| {
+    move |job: BenchJob, _: Lease| {
         begun.lock().unwrap().push((job.number, Instant::now()));
         std::future::ready(Ok(()))
     }
@@ -208,7 +208,7 @@ async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_js
     for number in 0..warm + jobs {
         tick.tick().await;
         let mut tx = sqlx::Connection::begin(&mut *conn).await.unwrap();
-        enqueue(&mut tx, &Work { number }, &Enqueue::new()).await.unwrap();
+        enqueue(&mut tx, &BenchJob { number }, &Enqueue::new()).await.unwrap();
         committed.push(Instant::now());
         tx.commit().await.unwrap();
     }
@@ -224,7 +224,7 @@ async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_js
 
 /// Works until it is killed; a job takes so long. Says when one has begun.
 async fn hold(url: &str, length: Duration) -> serde_json::Value {
-    let work = move |_: Work, _: Lease| async move {
+    let work = move |_: BenchJob, _: Lease| async move {
         println!("begun");
         tokio::time::sleep(length).await;
         Ok(())
@@ -242,7 +242,7 @@ async fn holder(pool: &PgPool, url: &str, seconds: u64) -> tokio::process::Child
         .kill_on_drop(true)
         .spawn()
         .unwrap();
-    enqueue(&mut pool.acquire().await.unwrap(), &Work { number: 0 }, &Enqueue::new()).await.unwrap();
+    enqueue(&mut pool.acquire().await.unwrap(), &BenchJob { number: 0 }, &Enqueue::new()).await.unwrap();
     let mut lines = tokio::io::BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("begun"));
     child
@@ -300,7 +300,7 @@ async fn stock_fill(pool: &PgPool, jobs: u64) {
     let numbers: Vec<u64> = (0..jobs).collect();
     for batch in numbers.chunks(1000) {
         let task = |&number: &u64| -> PgTask {
-            TaskBuilder::new(serde_json::to_vec(&Work { number }).unwrap()).max_attempts(5).build()
+            TaskBuilder::new(serde_json::to_vec(&BenchJob { number }).unwrap()).max_attempts(5).build()
         };
         let mut tx = pool.begin().await.unwrap();
         apalis_postgres::queries::push_tasks(&mut *tx, "work", batch.iter().map(task).collect()).await.unwrap();
@@ -308,7 +308,7 @@ async fn stock_fill(pool: &PgPool, jobs: u64) {
     }
 }
 
-async fn stock_run(_: Work, drain: Data<Arc<Drain>>) -> Result<(), BoxError> {
+async fn stock_run(_: BenchJob, drain: Data<Arc<Drain>>) -> Result<(), BoxError> {
     drain.one_less();
     Ok(())
 }
@@ -318,7 +318,8 @@ async fn stock_drain(pool: &PgPool, jobs: u64, batch: u64) -> serde_json::Value 
     let shared = Drain::new(jobs, None);
     let begin = Instant::now();
     let config = Config::default().queue("work").batch_size(usize::try_from(batch).unwrap());
-    let backend = PostgresStorage::<Work>::new(pool).with_config(config).poll_with_interval(Duration::from_millis(20));
+    let backend =
+        PostgresStorage::<BenchJob>::new(pool).with_config(config).poll_with_interval(Duration::from_millis(20));
     let worker = WorkerBuilder::new("stock").backend(backend).data(Arc::clone(&shared)).build(stock_run);
     let running = tokio::spawn(worker.run().boxed());
     shared.ended.notified().await;
