@@ -286,7 +286,7 @@ const ERRORS: &str = "(SELECT coalesce(sum(jsonb_array_length(errors)), 0) FROM 
 /// Terminates every connection of the api and the workers, including their listeners. Returns how many.
 pub(crate) async fn terminate_connections(db: impl PgExecutor<'_>) -> i64 {
     let sql = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-        WHERE datname = current_database() AND application_name LIKE 'darkroom%'";
+        WHERE datname = current_database() AND application_name IN ('darkroom', 'queue')";
     sqlx::query_scalar(sql).fetch_one(db).await.unwrap()
 }
 
