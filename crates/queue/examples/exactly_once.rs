@@ -44,7 +44,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // An attempt that was taken for dead comes back.
     let stale = charge(&db, Charge { order: 1 }, testing::lease(1)).await;
-    println!("the stale attempt: {}", stale.unwrap_err());
+    if let Err(refused) = stale {
+        println!("the stale attempt: {refused}");
+    }
     let charges: i64 = sqlx::query_scalar("SELECT count(*) FROM example_charges").fetch_one(&db).await?;
     println!("charged {charges} time(s)");
     supervisor.drain(Duration::from_secs(30)).await;
