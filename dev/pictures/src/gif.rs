@@ -2,7 +2,7 @@
 
 use crate::Rgb;
 
-/// A frame of a [`gif`].
+/// A frame of a [`gif()`].
 #[derive(Clone, Debug)]
 pub struct GifFrame {
     /// Left, top, width, height.

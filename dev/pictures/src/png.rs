@@ -11,7 +11,7 @@ pub fn png(width: u32, height: u32, colour: png::ColorType, depth: png::BitDepth
     png_with(width, height, colour, depth, samples, &[])
 }
 
-/// [`png`] with more chunks before the pixels.
+/// [`png()`] with more chunks before the pixels.
 pub fn png_with(
     width: u32,
     height: u32,
