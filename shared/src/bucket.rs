@@ -154,6 +154,20 @@ impl Bucket {
 
     /// Where a client fetches a rendition: below the public base URL, or presigned for the time set.
     pub async fn url(&self, image: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
+        self.url_for(reqwest::Method::GET, image, rendition).await
+    }
+
+    /// The same for a HEAD request: a signature is valid for one method.
+    pub async fn head_url(&self, image: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
+        self.url_for(reqwest::Method::HEAD, image, rendition).await
+    }
+
+    async fn url_for(
+        &self,
+        method: reqwest::Method,
+        image: ImageId,
+        rendition: &Rendition,
+    ) -> Result<Url, BucketError> {
         let path = self.path(&ObjectKey::rendition(image, rendition));
         match &self.public {
             Some(base) => {
@@ -164,7 +178,7 @@ impl Bucket {
                 Ok(url)
             }
             None => {
-                self.signer.signed_url(reqwest::Method::GET, &path, self.presigned).await.map_err(failed("sign a URL"))
+                self.signer.signed_url(method, &path, self.presigned).await.map_err(failed("sign a URL"))
             }
         }
     }

@@ -381,3 +381,13 @@ fn unsigned(value: i32) -> Result<u32, CatalogError> {
 fn length(value: i64) -> Result<u64, CatalogError> {
     value.try_into().map_err(out_of_range)
 }
+
+/// How many images wait to be rendered; counts to `max` and no further.
+pub async fn count_queued(db: &mut PgConnection, max: u64) -> Result<u64, CatalogError> {
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM images WHERE status = 'queued' LIMIT $1) AS queued"#,
+        limit
+    );
+    Ok(u64::try_from(count.fetch_one(db).await?).unwrap_or(0))
+}

@@ -10,6 +10,8 @@ use url::Url;
 
 use darkroom_queue::{Retention, Thresholds};
 
+use crate::api_limits::{self, ApiLimits, StagingLimits};
+
 /// A value that must not reach a log, an answer or a debug print.
 #[derive(Clone)]
 pub struct Secret(String);
@@ -71,7 +73,15 @@ settings! {
     PRESIGNED_URL_SECONDS = Some("3600"), "How long a presigned URL works, 1 to 604800.";
     PUBLIC_BUCKET_URL = None, "Base URL of a CDN or a public bucket; renditions are then linked there, unsigned.";
     STAGING_URL = Some("file:data/staging"), "Where uploads wait: file:///directory, or s3://bucket/prefix for workers on other machines.";
+    STAGING_MAX_BYTES = Some("0"), "Bytes of uploads that may wait in staging, beyond which uploads are refused with 507; 0: no limit.";
+    STAGING_RESERVE_BYTES = Some("67108864"), "Free bytes that uploads leave on the disk of staging, or of the drafts where staging is a bucket; beyond it they are refused with 507.";
     BIND = Some("127.0.0.1:8000"), "Address and port the api listens on.";
+    HEALTH_BIND = None, "Address and port of a second listener of the api, which serves only /healthz and /readyz.";
+    MAX_CONNECTIONS = Some("0"), "Connections the api keeps open at most, besides 32 for probes; 0: by the limit of open files, at most 4096.";
+    MAX_REQUESTS = Some("0"), "Requests the api serves at once at most, slow uploads included and probes not; 0: half of MAX_CONNECTIONS, at most 512.";
+    MIN_BYTES_PER_SECOND = Some("1024"), "Rate at which a client must send a request or take a response, after the first 30 seconds; 0: none.";
+    MAX_PENDING_IMAGES = Some("1000000"), "Images that may wait to be rendered, beyond which uploads are refused with 503; 0: no limit.";
+    ALLOWED_ORIGINS = None, "Origins whose pages may upload and delete besides the api's own, such as https://app.example, separated by commas; *: all.";
     MAX_UPLOAD_BYTES = Some("33554432"), "Largest accepted file, in bytes.";
     MAX_PIXELS = Some("100000000"), "Most pixels of an image, summed over its frames.";
     MAX_FRAMES = Some("1000"), "Most frames of an animation.";
@@ -104,6 +114,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where the api listens.
     pub bind: SocketAddr,
+    /// What the api takes on.
+    pub api: ApiLimits,
     /// How the worker works.
     pub worker: Worker,
     /// How the queue works.
@@ -273,6 +285,7 @@ impl Settings {
         let staging = r.required(&STAGING_URL, staging_url);
         let limits = r.limits();
         let bind = r.required(&BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8000"));
+        let api = r.api_limits();
         let worker = r.worker();
         let queue = r.queue();
         let log = r.log();
@@ -283,6 +296,7 @@ impl Settings {
                 staging: staging?,
                 limits: limits?,
                 bind: bind?,
+                api: api?,
                 worker: worker?,
                 queue: queue?,
                 log: log?,
@@ -421,6 +435,26 @@ impl Reader<'_> {
         Some(Limits { bytes: bytes?, pixels: pixels?, frames: frames? })
     }
 
+    fn api_limits(&mut self) -> Option<ApiLimits> {
+        let staging_bytes = self.number(&STAGING_MAX_BYTES, 0, 1 << 50);
+        let staging_reserve = self.number(&STAGING_RESERVE_BYTES, 0, 1 << 50);
+        let health_bind = self.optional(&HEALTH_BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8001"));
+        let connections = self.number(&MAX_CONNECTIONS, 0, 1_000_000);
+        let requests = self.number(&MAX_REQUESTS, 0, 1_000_000);
+        let min_bytes_per_second = self.number(&MIN_BYTES_PER_SECOND, 0, 1 << 20);
+        let pending_images = self.number(&MAX_PENDING_IMAGES, 0, 1_000_000_000);
+        let allowed_origins = self.optional(&ALLOWED_ORIGINS, api_limits::origins);
+        Some(ApiLimits {
+            staging: StagingLimits { bytes: non_zero(staging_bytes?), reserve: staging_reserve? },
+            health_bind,
+            connections: usize::try_from(connections?).ok().and_then(non_zero),
+            requests: usize::try_from(requests?).ok().and_then(non_zero),
+            min_bytes_per_second: min_bytes_per_second?,
+            pending_images: non_zero(pending_images?),
+            allowed_origins: allowed_origins.unwrap_or_default(),
+        })
+    }
+
     fn worker(&mut self) -> Option<Worker> {
         let concurrency = self.number(&WORKER_CONCURRENCY, 0, 1024).map(|asked: usize| match asked {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
@@ -476,6 +510,11 @@ impl Reader<'_> {
 
 fn parse<T: FromStr>(expected: &'static str) -> impl Fn(&str) -> Result<T, String> {
     move |text| text.parse().map_err(|_| expected.to_owned())
+}
+
+/// 0 as "none".
+fn non_zero<T: PartialEq + Default>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
 }
 
 fn http_url(text: &str) -> Result<Url, String> {

@@ -10,8 +10,10 @@
 //! | [`search`] | how titles are searched |
 //! | [`database`] | the pool and the migrations |
 //! | [`config`] | every setting, from the environment, checked at start |
+//! | [`api_limits`] | settings: what the api takes on before it refuses |
 //! | [`telemetry`] | logs |
 
+pub mod api_limits;
 pub mod bucket;
 pub mod catalog;
 pub mod config;

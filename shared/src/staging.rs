@@ -10,15 +10,20 @@ use std::{
     sync::Arc,
 };
 
+mod room;
+mod store;
+
+pub use room::{Reservation, StagingRoom};
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3, buffered::BufWriter, path::Path};
+use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3, path::Path};
 use sha2::{Digest as _, Sha256};
 use tempfile::{TempDir, TempPath};
 use tokio::{
     fs::{self, File},
-    io::{AsyncWriteExt as _, BufReader},
+    io::AsyncWriteExt as _,
 };
 use uuid::Uuid;
 
@@ -31,8 +36,6 @@ use crate::{
 
 /// What a draft holds in memory before it goes to the disk; fifty uploads at once stay small.
 const DRAFT_BUFFER: usize = 128 << 10;
-/// Size of the parts in which a draft goes to a bucket; S3 allows none smaller than 5 MiB.
-const PART: usize = 5 << 20;
 /// Below a staging directory: the drafts.
 const INCOMING: &str = "incoming";
 
@@ -42,6 +45,12 @@ pub enum StagingError {
     /// Nothing is staged under this id.
     #[error("nothing is staged for this image")]
     Missing,
+    /// There is no room for the upload.
+    #[error("staging has no room: {reason}")]
+    Full {
+        /// Which limit it would exceed.
+        reason: String,
+    },
     /// The disk is full, away, or not ours to write.
     #[error("staging cannot {action}: {source}")]
     Disk {
@@ -56,6 +65,19 @@ pub enum StagingError {
     /// The bucket that staging is in failed.
     #[error("staging: {0}")]
     Store(#[source] object_store::Error),
+}
+
+impl StagingError {
+    /// Whether there is no room, by a limit or by the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Disk { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
 }
 
 fn disk(action: &'static str) -> impl Fn(io::Error) -> StagingError {
@@ -94,6 +116,8 @@ pub struct Staged {
     pub image: Option<ImageId>,
     /// When it was written.
     pub modified: DateTime<Utc>,
+    /// Its length.
+    pub bytes: u64,
     name: String,
 }
 
@@ -104,7 +128,8 @@ impl Staging {
         match url {
             StagingUrl::Directory(directory) => {
                 let incoming = directory.join(INCOMING);
-                fs::create_dir_all(&incoming).await.map_err(unmade)?;
+                // Originals may hold what their uploader would not publish, such as GPS: they are for this user only.
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&incoming).await.map_err(unmade)?;
                 let place = Place::Directory(Arc::new(directory.clone()));
                 Ok(Self { incoming: Arc::new(incoming), place, _private: None })
             }
@@ -132,7 +157,7 @@ impl Staging {
     pub async fn draft(&self) -> Result<Draft, StagingError> {
         let path = self.incoming.join(Uuid::now_v7().to_string());
         // The file of a name known only here: `create_new` cannot meet another's.
-        let file = File::options().write(true).create_new(true).open(&path).await;
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path).await;
         let mut file = file.map_err(|source| StagingError::Disk { action: "begin an upload", source })?;
         file.set_max_buf_size(DRAFT_BUFFER);
         let path = TempPath::try_from_path(path).map_err(disk("begin an upload"))?;
@@ -153,11 +178,7 @@ impl Staging {
                 blocking(moved).await.map_err(disk("keep an upload"))
             }
             Place::Bucket(bucket, prefix) => {
-                let mut draft = BufReader::new(File::open(&received.path).await.map_err(disk("read an upload"))?);
-                let to = prefix.clone().join(image.to_string());
-                let mut writer = BufWriter::with_capacity(Arc::clone(bucket) as Arc<dyn ObjectStore>, to, PART);
-                tokio::io::copy(&mut draft, &mut writer).await.map_err(disk("store an upload"))?;
-                writer.shutdown().await.map_err(disk("store an upload"))
+                store::store_object(bucket, prefix.clone().join(image.to_string()), received).await
             }
         }
     }
@@ -203,7 +224,7 @@ impl Staging {
                 .try_filter_map(|meta| {
                     let name = meta.location.filename().unwrap_or_default().to_owned();
                     let image = Uuid::try_parse(&name).ok().map(ImageId::from_uuid);
-                    let staged = image.map(|image| Staged { image: Some(image), modified: meta.last_modified, name });
+                    let staged = image.map(|image| Staged { image: Some(image), modified: meta.last_modified, bytes: meta.size, name });
                     futures::future::ok(staged)
                 })
                 .boxed(),
@@ -231,9 +252,10 @@ async fn list_directory(directory: PathBuf) -> Result<BoxStream<'static, Result<
             let name = entry.file_name().to_string_lossy().into_owned();
             let Ok(id) = Uuid::try_parse(&name) else { continue };
             // A file may go while we look.
-            let Ok(modified) = entry.metadata().await.and_then(|meta| meta.modified()) else { continue };
+            let meta = entry.metadata().await.and_then(|meta| Ok((meta.modified()?, meta.len())));
+            let Ok((modified, bytes)) = meta else { continue };
             return Ok(Some((
-                Staged { image: Some(ImageId::from_uuid(id)), modified: modified.into(), name },
+                Staged { image: Some(ImageId::from_uuid(id)), modified: modified.into(), bytes, name },
                 entries,
             )));
         }
