@@ -93,6 +93,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let limits = limits::connections(&settings.api, limits::raise_open_files());
     let options = ServerOptions {
         limits,
+        idle_timeout: app.idle_timeout,
         min_bytes_per_second: settings.api.min_bytes_per_second,
         grace: settings.worker.drain,
     };

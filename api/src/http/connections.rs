@@ -176,8 +176,8 @@ mod tests {
         assert!(regular.iter().all(|connection| !connection.is_reserve));
         assert!(reserve.iter().all(|connection| connection.is_reserve));
         // One of them has not sent its request yet, and makes room.
-        assert!(connections.add().is_some());
-        let busy: Vec<_> = reserve.iter().map(|connection| connection.begin_request(false).unwrap()).collect();
+        let replacement = connections.add().unwrap();
+        let busy: Vec<_> = reserve.iter().skip(1).chain([&replacement]).map(|connection| connection.begin_request(false).unwrap()).collect();
         assert!(connections.add().is_none(), "all others are in a request");
         drop((busy, regular));
         assert!(!connections.add().unwrap().is_reserve);

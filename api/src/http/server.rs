@@ -55,6 +55,8 @@ const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 pub struct ServerOptions {
     /// Maximum numbers of connections and requests.
     pub limits: ConnectionLimits,
+    /// How long a client may take nothing of a response.
+    pub idle_timeout: Duration,
     /// The minimum rate at which a client must take a response, in bytes per second, after the first 30 s; 0: none.
     pub min_bytes_per_second: u32,
     /// How long running requests may continue after `stop`.
@@ -68,7 +70,7 @@ where
 {
     let endpoint = Arc::new(endpoint);
     let connections = Connections::new(options.limits);
-    let pace = Pace::new(super::pace::IDLE_TIMEOUT, options.min_bytes_per_second);
+    let pace = Pace::new(options.idle_timeout, options.min_bytes_per_second);
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_BUFFER);
     let graceful = GracefulShutdown::new();

@@ -66,6 +66,7 @@ impl Api {
         };
         let options = ServerOptions {
             limits,
+            idle_timeout: app.idle_timeout,
             min_bytes_per_second: app.api.min_bytes_per_second,
             grace: Duration::from_secs(30),
         };

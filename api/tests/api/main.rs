@@ -7,6 +7,8 @@ mod errors;
 mod harness;
 mod health;
 mod images;
+mod hostile;
+mod limits;
 mod list;
 mod server;
 mod spec;

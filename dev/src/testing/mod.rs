@@ -1,5 +1,6 @@
 //! What a test asks for first: a database, a bucket and an HTTP client of its own, or a whole [`stack`].
 
+pub mod hostile;
 pub mod stack;
 
 use std::env;
