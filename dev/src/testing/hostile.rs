@@ -6,11 +6,14 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 /// How long a response may take; a connection without one by then counts as closed.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long after its last byte a request without a response is ended.
+const END_OF_REQUEST: Duration = Duration::from_millis(300);
 
 /// The bytes of one request.
 #[must_use]
@@ -44,19 +47,24 @@ pub async fn status(address: &str, request: &[u8]) -> Option<u16> {
     let send = async {
         // The server may respond and close before it has read everything.
         if write.write_all(request).await.is_ok() {
+            // A request that is cut short ends only with the connection, which a response must precede.
+            sleep(END_OF_REQUEST).await;
             let _ = write.shutdown().await;
         }
+        std::future::pending::<Option<u16>>().await
     };
     let receive = async {
         let mut start = [0; 12];
         read.read_exact(&mut start).await.ok()?;
         std::str::from_utf8(&start[9..]).ok()?.parse().ok()
     };
-    let both = async {
-        let (status, ()) = tokio::join!(receive, send);
-        status
+    let either = async {
+        tokio::select! {
+            status = receive => status,
+            status = send => status,
+        }
     };
-    timeout(PATIENCE, both).await.ok()?
+    timeout(PATIENCE, either).await.ok()?
 }
 
 fn get(dice: &mut StdRng) -> Vec<u8> {
