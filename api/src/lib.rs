@@ -137,7 +137,5 @@ fn with_middleware(router: Route, routes: Arc<Routes>, app: &App) -> impl Endpoi
         pace: Pace::new(app.idle_timeout, app.api.min_bytes_per_second),
         origins: AllowedOrigins::new(app.api.allowed_origins.clone()),
     });
-    router.around(move |router, request| {
-        middleware::handle(router, Arc::clone(&routes), request, Arc::clone(&policy))
-    })
+    router.around(move |router, request| middleware::handle(router, Arc::clone(&routes), request, Arc::clone(&policy)))
 }

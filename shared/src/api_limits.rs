@@ -38,7 +38,9 @@ pub(crate) fn origins(text: &str) -> Result<Vec<String>, String> {
         .map(str::trim)
         .map(|origin| match Url::parse(origin) {
             _ if origin == "*" => Ok(origin.to_owned()),
-            Ok(url) if url.origin().is_tuple() && origin.trim_end_matches('/') == url.origin().ascii_serialization() => {
+            Ok(url)
+                if url.origin().is_tuple() && origin.trim_end_matches('/') == url.origin().ascii_serialization() =>
+            {
                 Ok(url.origin().ascii_serialization())
             }
             _ => Err("origins such as https://app.example, separated by commas".to_owned()),

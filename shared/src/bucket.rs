@@ -177,9 +177,7 @@ impl Bucket {
                 }
                 Ok(url)
             }
-            None => {
-                self.signer.signed_url(method, &path, self.presigned).await.map_err(failed("sign a URL"))
-            }
+            None => self.signer.signed_url(method, &path, self.presigned).await.map_err(failed("sign a URL")),
         }
     }
 

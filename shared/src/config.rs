@@ -438,7 +438,8 @@ impl Reader<'_> {
     fn api_limits(&mut self) -> Option<ApiLimits> {
         let staging_bytes = self.number(&STAGING_MAX_BYTES, 0, 1 << 50);
         let staging_reserve = self.number(&STAGING_RESERVE_BYTES, 0, 1 << 50);
-        let health_bind = self.optional(&HEALTH_BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8001"));
+        let health_bind =
+            self.optional(&HEALTH_BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8001"));
         let connections = self.number(&MAX_CONNECTIONS, 0, 1_000_000);
         let requests = self.number(&MAX_REQUESTS, 0, 1_000_000);
         let min_bytes_per_second = self.number(&MIN_BYTES_PER_SECOND, 0, 1 << 20);

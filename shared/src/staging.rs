@@ -224,7 +224,12 @@ impl Staging {
                 .try_filter_map(|meta| {
                     let name = meta.location.filename().unwrap_or_default().to_owned();
                     let image = Uuid::try_parse(&name).ok().map(ImageId::from_uuid);
-                    let staged = image.map(|image| Staged { image: Some(image), modified: meta.last_modified, bytes: meta.size, name });
+                    let staged = image.map(|image| Staged {
+                        image: Some(image),
+                        modified: meta.last_modified,
+                        bytes: meta.size,
+                        name,
+                    });
                     futures::future::ok(staged)
                 })
                 .boxed(),

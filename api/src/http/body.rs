@@ -104,7 +104,10 @@ impl LimitedBody {
     fn stop_waiting(&mut self) {
         if std::mem::take(&mut self.is_waiting) {
             self.pace.stop_waiting();
-            self.client.has_progressed();
+            // Who drips bytes is not active.
+            if self.pace.is_kept() {
+                self.client.has_progressed();
+            }
         }
     }
 
@@ -141,8 +144,8 @@ impl Stream for LimitedBody {
         loop {
             match this.stream.poll_next_unpin(context) {
                 Poll::Ready(Some(Ok(chunk))) => {
-                    this.stop_waiting();
                     this.pace.add(chunk.len());
+                    this.stop_waiting();
                     if !this.counts.add(&chunk) {
                         return this.fail(io::Error::other(ShortChunks));
                     }
@@ -159,6 +162,8 @@ impl Stream for LimitedBody {
                 Poll::Ready(None) => {
                     this.state = State::Closed;
                     this.stop_waiting();
+                    // From here on the client waits for the service.
+                    this.client.has_progressed();
                     return if this.joined.is_empty() { Poll::Ready(None) } else { this.take_joined() };
                 }
                 Poll::Pending if this.joined.is_empty() => {

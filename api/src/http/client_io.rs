@@ -62,11 +62,14 @@ impl WriteTimer {
                 self.timer.poll_unpin(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
             }
             Poll::Ready(result) => {
+                self.pace.add(*result.as_ref().unwrap_or(&0));
                 if std::mem::take(&mut self.is_waiting) {
                     self.pace.stop_waiting();
-                    client.has_progressed();
+                    // Who takes a few bytes at a time is not active.
+                    if self.pace.is_kept() {
+                        client.has_progressed();
+                    }
                 }
-                self.pace.add(*result.as_ref().unwrap_or(&0));
                 Poll::Ready(result)
             }
         }

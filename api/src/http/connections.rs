@@ -3,10 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::HashMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::Ordering,
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use super::client::Client;
@@ -177,7 +174,12 @@ mod tests {
         assert!(reserve.iter().all(|connection| connection.is_reserve));
         // One of them has not sent its request yet, and makes room.
         let replacement = connections.add().unwrap();
-        let busy: Vec<_> = reserve.iter().skip(1).chain([&replacement]).map(|connection| connection.begin_request(false).unwrap()).collect();
+        let busy: Vec<_> = reserve
+            .iter()
+            .skip(1)
+            .chain([&replacement])
+            .map(|connection| connection.begin_request(false).unwrap())
+            .collect();
         assert!(connections.add().is_none(), "all others are in a request");
         drop((busy, regular));
         assert!(!connections.add().unwrap().is_reserve);

@@ -26,7 +26,8 @@ impl AllowedOrigins {
         }
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("invalid"));
         let origin = header(header::ORIGIN.as_str());
-        let is_listed = |origin: &str| self.0.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
+        let is_listed =
+            |origin: &str| self.0.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
         if origin.is_some_and(is_listed) || self.0.iter().any(|allowed| allowed == "*") {
             return true;
         }
@@ -48,9 +49,9 @@ mod tests {
 
     fn allows(origins: &[&str], method: Method, headers: &[(&str, &str)]) -> bool {
         let origins = AllowedOrigins::new(origins.iter().map(|origin| (*origin).to_owned()).collect());
-        let request = headers.iter().fold(Request::builder().method(method), |request, (name, value)| {
-            request.header(*name, *value)
-        });
+        let request = headers
+            .iter()
+            .fold(Request::builder().method(method), |request, (name, value)| request.header(*name, *value));
         origins.allow(&request.finish())
     }
 

@@ -1,11 +1,7 @@
 //! What every request and every response has: a request id, a line in the access log, timeouts on the body, refusal beyond the
 //! server's bounds and from other sites, security headers, and a problem document if it failed.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::Instant,
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use poem::{

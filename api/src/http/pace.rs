@@ -43,10 +43,17 @@ impl Pace {
         match self.bytes_per_second {
             0 => self.idle_timeout,
             rate => {
-                let allowed = self.idle_timeout + Duration::from_millis(self.bytes.saturating_mul(1000) / u64::from(rate));
+                let allowed =
+                    self.idle_timeout + Duration::from_millis(self.bytes.saturating_mul(1000) / u64::from(rate));
                 self.idle_timeout.min(allowed.saturating_sub(self.waited))
             }
         }
+    }
+
+    /// Whether the client has reached the minimum rate so far. One that has not may make room for others.
+    pub(crate) fn is_kept(&self) -> bool {
+        let rate = u128::from(self.bytes_per_second);
+        self.waited.as_millis() * rate <= u128::from(self.bytes) * 1000
     }
 
     /// The client is no longer waited for.
@@ -69,6 +76,15 @@ mod tests {
         assert_eq!(pace.start_waiting(), Duration::from_secs(10), "2000 bytes allow 50 s");
         pace.add(1_000_000);
         assert_eq!(pace.start_waiting(), idle);
+    }
+
+    #[test]
+    fn a_client_that_drips_does_not_keep_the_pace() {
+        let mut pace = Pace { waited: Duration::from_secs(3), ..Pace::new(IDLE_TIMEOUT, 100) };
+        pace.add(299);
+        assert!(!pace.is_kept());
+        pace.add(1);
+        assert!(pace.is_kept());
     }
 
     #[test]

@@ -33,14 +33,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
+pub use super::connections::ConnectionLimits;
+pub(crate) use super::connections::RESERVE as RESERVED_CONNECTIONS;
 use super::{
     client_io::ClientIo,
     connections::{Connection, Connections, RequestSlot},
     middleware::{self, Overloaded},
     pace::Pace,
 };
-pub use super::connections::ConnectionLimits;
-pub(crate) use super::connections::RESERVE as RESERVED_CONNECTIONS;
 
 /// How long a connection may be idle. Longer than the 60 s after which common load balancers close an idle connection: if the
 /// server closes first, requests are lost.
@@ -121,7 +121,8 @@ async fn respond<E: Endpoint<Output = Response>>(
     connection: Arc<Connection>,
     Addresses { local, remote }: Addresses,
     request: hyper::Request<Incoming>,
-) -> Result<hyper::Response<TrackedBody<impl Body<Data = Bytes, Error = io::Error> + Send + Unpin + 'static>>, Infallible> {
+) -> Result<hyper::Response<TrackedBody<impl Body<Data = Bytes, Error = io::Error> + Send + Unpin + 'static>>, Infallible>
+{
     let is_probe = middleware::is_probe(request.uri().path());
     let mut request = Request::from((request, local, remote, Scheme::HTTP));
     let slot = connection.begin_request(!is_probe && !connection.is_reserve);

@@ -39,8 +39,8 @@ use self::{
     form::Form,
     params::{Cursor, PageSize, TitlePart},
     responses::{
-        DeleteProblems, DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, RenditionProblems, RenditionResponse,
-        UploadProblems, UploadResponse,
+        DeleteProblems, DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, RenditionProblems,
+        RenditionResponse, UploadProblems, UploadResponse,
     },
     wire::{Image, ImageDetail, Page, Rendition, Status},
 };

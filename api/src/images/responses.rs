@@ -72,7 +72,10 @@ const CROSS_SITE: Documented = (
     &problem::CROSS_SITE_REQUEST,
     "The request comes from a page of another site that `ALLOWED_ORIGINS` does not list.",
 );
-const UNAVAILABLE: Documented = (&problem::UNAVAILABLE, "The service is temporarily unavailable, or has too much to do. Try again after `Retry-After` seconds.");
+const UNAVAILABLE: Documented = (
+    &problem::UNAVAILABLE,
+    "The service is temporarily unavailable, or has too much to do. Try again after `Retry-After` seconds.",
+);
 
 pub(super) struct UploadProblems;
 
@@ -114,12 +117,8 @@ impl DocumentedProblems for ImageProblems {
 pub(super) struct DeleteProblems;
 
 impl DocumentedProblems for DeleteProblems {
-    const LIST: &'static [Documented] = &[
-        (&problem::NOT_FOUND, "The image does not exist, or no longer."),
-        CROSS_SITE,
-        UNAVAILABLE,
-        INTERNAL,
-    ];
+    const LIST: &'static [Documented] =
+        &[(&problem::NOT_FOUND, "The image does not exist, or no longer."), CROSS_SITE, UNAVAILABLE, INTERNAL];
 }
 
 pub(super) struct RenditionProblems;

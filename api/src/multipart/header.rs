@@ -41,9 +41,8 @@ pub fn parse_boundary(content_type: &str) -> Option<String> {
     }
     let (_, boundary) = parameters(content_type).find(|(name, _)| name.eq_ignore_ascii_case("boundary"))?;
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"'()+_,-./:=? ".contains(&byte);
-    let is_valid = (1..=MAX_BOUNDARY).contains(&boundary.len())
-        && boundary.bytes().all(is_allowed)
-        && !boundary.ends_with(' ');
+    let is_valid =
+        (1..=MAX_BOUNDARY).contains(&boundary.len()) && boundary.bytes().all(is_allowed) && !boundary.ends_with(' ');
     is_valid.then_some(boundary)
 }
 

@@ -330,7 +330,8 @@ mod tests {
                 for chunk in [1, 2, 3, 5, 64, 1000, long] {
                     let (_, examined) = parse(body.as_bytes(), chunk);
                     // Twice each byte, and the ends of chunks, where a delimiter may begin.
-                    let limit = 2 * (body.len() + (body.len() / chunk + MAX_PARTS) * 2 * "\r\n--x".len()) + 2 * MAX_HEAD;
+                    let limit =
+                        2 * (body.len() + (body.len() / chunk + MAX_PARTS) * 2 * "\r\n--x".len()) + 2 * MAX_HEAD;
                     assert!(examined <= limit as u64, "{pattern:?} in chunks of {chunk}: {examined} of {limit}");
                 }
             }

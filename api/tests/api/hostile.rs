@@ -55,7 +55,8 @@ async fn the_headers_of_a_part_are_bounded() {
     let api = Api::start().await;
     for (headers, expected) in [(10_000, 422), (20_000, 400)] {
         let head = format!("X: {}\r\nContent-Disposition: form-data; name=\"width\"", "x".repeat(headers));
-        let request = api.http.post(format!("{}/v1/images", api.url)).body(format!("--x\r\n{head}\r\n\r\nten\r\n--x--"));
+        let request =
+            api.http.post(format!("{}/v1/images", api.url)).body(format!("--x\r\n{head}\r\n\r\nten\r\n--x--"));
         let response = api.send(request.header(CONTENT_TYPE, "multipart/form-data; boundary=x")).await;
         assert_eq!(response.status, expected, "{}", response.text);
     }

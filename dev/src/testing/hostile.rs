@@ -77,18 +77,21 @@ fn get(dice: &mut StdRng) -> Vec<u8> {
         4 => format!("/problems/{}", text(dice)),
         _ => format!("/{}", text(dice)),
     };
-    format!("{method} {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: {}\r\nConnection: close\r\n\r\n", text(dice)).into_bytes()
+    format!("{method} {path} HTTP/1.1\r\nHost: x\r\nX-Request-Id: {}\r\nConnection: close\r\n\r\n", text(dice))
+        .into_bytes()
 }
 
 fn text(dice: &mut StdRng) -> String {
-    let pieces = ["%00", "%ff", "..", "/", "%2f", "a", "%f0%9f%98%80", "'", "%25", "+", "0", "-1", "%0d%0a", "\\", "ready"];
+    let pieces =
+        ["%00", "%ff", "..", "/", "%2f", "a", "%f0%9f%98%80", "'", "%25", "+", "0", "-1", "%0d%0a", "\\", "ready"];
     let count = if dice.random_range(0..20) == 0 { 2000 } else { dice.random_range(0..6) };
     (0..count).map(|_| pieces[dice.random_range(0..pieces.len())]).collect()
 }
 
 /// A form that is valid but for its file.
 fn form(dice: &mut StdRng) -> Vec<u8> {
-    let fields = [("title", "a\u{0}b"), ("width", "99999999999"), ("crop", "1,2,3"), ("lane", "x"), ("", ""), ("blur", "NaN")];
+    let fields =
+        [("title", "a\u{0}b"), ("width", "99999999999"), ("crop", "1,2,3"), ("lane", "x"), ("", ""), ("blur", "NaN")];
     let mut form = Vec::new();
     for _ in 0..dice.random_range(0..3) {
         let (name, value) = fields[dice.random_range(0..fields.len())];
@@ -143,7 +146,8 @@ fn mutate(bytes: &mut Vec<u8>, dice: &mut StdRng) {
     }
 }
 
-const HEAD: &str = "POST /v1/images HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=x\r\n";
+const HEAD: &str =
+    "POST /v1/images HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: multipart/form-data; boundary=x\r\n";
 
 fn upload(form: &[u8]) -> Vec<u8> {
     [format!("{HEAD}Content-Length: {}\r\n\r\n", form.len()).as_bytes(), form].concat()

@@ -48,7 +48,10 @@ pub(super) async fn store_object(bucket: &Arc<AmazonS3>, to: Path, received: Rec
     stored.map_err(|error| disk("store an upload")(io::Error::other(error)))?
 }
 
-async fn store_parts(upload: &mut dyn MultipartUpload, file: &mut (impl AsyncRead + Unpin)) -> Result<(), StagingError> {
+async fn store_parts(
+    upload: &mut dyn MultipartUpload,
+    file: &mut (impl AsyncRead + Unpin),
+) -> Result<(), StagingError> {
     let mut sending = JoinSet::new();
     loop {
         let part = read_part(file).await.map_err(disk("read an upload"))?;
