@@ -61,3 +61,16 @@ async fn the_headers_of_a_part_are_bounded() {
         assert_eq!(response.status, expected, "{}", response.text);
     }
 }
+
+#[tokio::test]
+async fn a_form_in_very_short_chunks_is_refused() {
+    let api = Api::start().await;
+    let form = format!("--x\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n{}", "G".repeat(20_000));
+    let chunks =
+        form.chars().fold(String::new(), |chunks, byte| chunks + "1\r\n" + byte.encode_utf8(&mut [0; 4]) + "\r\n");
+    let head = "POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n";
+    let request = format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    let status = hostile::status(api.address(), request.as_bytes()).await;
+    assert!(matches!(status, None | Some(400 | 415)), "{status:?}");
+    assert!(api.staged().is_empty());
+}
