@@ -3,7 +3,7 @@
 //!
 //! The detail that clients see is short and has no internals; the cause is logged under the same request id.
 
-use std::error::Error as StdError;
+use std::{borrow::Cow, error::Error as StdError};
 
 use darkroom_container::header::{HeaderError, Limit};
 use darkroom_model::{SourceFormat, recipe::InvalidField};
@@ -28,13 +28,13 @@ pub(crate) enum ApiError {
     #[error("The request is malformed.")]
     Malformed,
     /// No resource has this path.
-    #[error("There is nothing at {path}.")]
+    #[error("There is nothing at {}.", excerpt(path, PATH_EXCERPT))]
     NoRoute {
         /// The path of the request.
         path: String,
     },
     /// The resource at this path does not support the method.
-    #[error("{path} does not support {method}.")]
+    #[error("{} does not support {}.", excerpt(path, PATH_EXCERPT), excerpt(method.as_str(), PATH_EXCERPT))]
     MethodNotAllowed {
         /// The method of the request.
         method: Method,
@@ -42,7 +42,7 @@ pub(crate) enum ApiError {
         path: String,
     },
     /// A query parameter is invalid.
-    #[error("{name}: {reason}.")]
+    #[error("{name}: {}.", excerpt(reason, REASON_EXCERPT))]
     Parameter {
         /// The name of the parameter.
         name: &'static str,
@@ -86,6 +86,18 @@ pub(crate) enum ApiError {
         /// For the client.
         detail: String,
     },
+    /// A page of another site sends a request that changes something.
+    #[error("Requests that change something may not come from pages of other sites.")]
+    CrossSite,
+    /// There are as many connections or requests in flight as the service may have.
+    #[error("The service is busy with other requests. Try again later.")]
+    Overloaded,
+    /// As many images are queued as may be.
+    #[error("Too many images wait to be rendered. Try again later.")]
+    TooManyPending,
+    /// Staging has no room for the upload.
+    #[error("There is no room for the upload. Try again later.")]
+    StorageFull,
     /// A readiness check failed.
     #[error("Not ready: {}.", failed(.0))]
     NotReady(Vec<Check>),
@@ -116,6 +128,10 @@ impl ApiError {
             Self::UnsupportedFormat(_) => &problem::UNSUPPORTED_FORMAT,
             Self::BrokenImage(_) => &problem::BROKEN_IMAGE,
             Self::ImageTooLarge { .. } => &problem::IMAGE_TOO_LARGE,
+            Self::CrossSite => &problem::CROSS_SITE_REQUEST,
+            Self::Overloaded => &problem::OVERLOADED,
+            Self::TooManyPending => &problem::TOO_MANY_PENDING,
+            Self::StorageFull => &problem::INSUFFICIENT_STORAGE,
             Self::NotReady(_) | Self::Unavailable(_) => &problem::UNAVAILABLE,
             Self::Internal(_) | Self::Panicked => &problem::INTERNAL_ERROR,
         }
@@ -182,6 +198,19 @@ impl ResponseError for ApiError {
     }
 }
 
+/// How much of a path or a method an error repeats, in characters.
+const PATH_EXCERPT: usize = 100;
+/// How much of the reason for which a parameter is invalid an error repeats, in characters: it may have the value in it.
+const REASON_EXCERPT: usize = 300;
+
+/// The beginning of a text from a client, at most `max` characters, with an ellipsis where it is cut.
+pub(crate) fn excerpt(text: &str, max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(max) {
+        None => text.into(),
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+    }
+}
+
 /// The names of the failed checks.
 fn failed(checks: &[Check]) -> String {
     let failed = checks.iter().filter(|check| !check.ok);
@@ -203,6 +232,10 @@ impl From<HeaderError> for ApiError {
 
 impl From<StagingError> for ApiError {
     fn from(error: StagingError) -> Self {
+        if error.is_full() {
+            tracing::error!("{error}");
+            return Self::StorageFull;
+        }
         Self::Unavailable(error.into())
     }
 }

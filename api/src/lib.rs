@@ -8,6 +8,8 @@
 //! | `error` | `ApiError`, the one match from errors to status codes |
 //! | `operation_error` | the errors of an operation, with their documentation |
 //! | `spec` | the `OpenAPI` document |
+//! | `limits` | maximum numbers of connections and requests, by the limit of open files |
+//! | `multipart` | the syntax of upload forms |
 //! | `http` | what every request and every response has; the server |
 #![forbid(unsafe_code)]
 
@@ -16,6 +18,8 @@ mod formats;
 mod health;
 mod http;
 mod images;
+pub mod limits;
+pub mod multipart;
 mod operation_error;
 mod spec;
 
@@ -23,8 +27,8 @@ use std::{sync::Arc, time::Duration};
 
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
-    settings::{Settings, UploadLimits},
-    staging::{Staging, StagingError},
+    settings::{ApiLimits, Settings, UploadLimits},
+    staging::{Staging, StagingError, StagingRoom},
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
 use poem_openapi::{OpenApi as _, OpenApiService, Tags};
@@ -32,11 +36,17 @@ use sqlx::PgPool;
 
 use crate::{
     health::Health,
-    http::{body, docs, middleware, routes::Routes},
-    images::Images,
+    http::{
+        cross_site::AllowedOrigins,
+        docs,
+        middleware::{self, RequestPolicy},
+        pace::{self, Pace},
+        routes::Routes,
+    },
+    images::{Images, backlog::Backlog},
 };
 pub use crate::{
-    http::server::serve,
+    http::server::{ConnectionLimits, ServerOptions, serve},
     spec::{json as spec_json, yaml as spec_yaml},
 };
 
@@ -55,6 +65,12 @@ pub struct App {
     pub presigned: Duration,
     /// How long a client may send nothing within a request's body.
     pub idle_timeout: Duration,
+    /// What it takes on.
+    pub api: ApiLimits,
+    /// Room for uploads.
+    room: Arc<StagingRoom>,
+    /// Images that wait to be rendered.
+    backlog: Arc<Backlog>,
 }
 
 /// Why an [`App`] cannot be opened.
@@ -71,13 +87,17 @@ pub enum AppError {
 impl App {
     /// Opens the bucket and staging of these settings. `db` is connected already.
     pub async fn open(db: PgPool, settings: &Settings) -> Result<Self, AppError> {
+        let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
         Ok(Self {
+            room: StagingRoom::new(staging.clone(), settings.api.limits.staging),
+            backlog: Backlog::new(db.clone(), settings.api.limits.pending_images),
+            api: settings.api.limits.clone(),
             db,
             bucket: Bucket::new(&settings.bucket)?,
-            staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
+            staging,
             limits: settings.limits,
             presigned: settings.bucket.presigned,
-            idle_timeout: body::IDLE_TIMEOUT,
+            idle_timeout: pace::IDLE_TIMEOUT,
         })
     }
 }
@@ -100,7 +120,21 @@ pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
     let routes = Arc::new(Routes::new(Apis::meta()));
     // Path by path, because a service nested at `/` would also match the documentation's paths.
     let router = routes.patterns().fold(Route::new(), |router, path| router.at(path, Arc::clone(&service)));
-    let idle_timeout = app.idle_timeout;
-    docs::add(router)
-        .around(move |router, request| middleware::handle(router, Arc::clone(&routes), request, idle_timeout))
+    with_middleware(docs::add(router), routes, app)
+}
+
+/// The probes alone, for a listener of their own.
+pub fn health_endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
+    let service = Arc::new(OpenApiService::new(Health::new(app.clone()), "", "").into_endpoint());
+    let routes = Arc::new(Routes::new(Health::meta()));
+    let router = routes.patterns().fold(Route::new(), |router, path| router.at(path, Arc::clone(&service)));
+    with_middleware(router, routes, app)
+}
+
+fn with_middleware(router: Route, routes: Arc<Routes>, app: &App) -> impl Endpoint<Output = Response> + 'static {
+    let policy = Arc::new(RequestPolicy {
+        pace: Pace::new(app.idle_timeout, app.api.min_bytes_per_second),
+        origins: AllowedOrigins::new(app.api.allowed_origins.clone()),
+    });
+    router.around(move |router, request| middleware::handle(router, Arc::clone(&routes), request, Arc::clone(&policy)))
 }

@@ -1,20 +1,26 @@
 //! The binary `darkroom-api`: reads the settings, connects, serves.
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use darkroom_api::{App, endpoint, serve, spec_json, spec_yaml};
+use darkroom_api::{
+    App, ConnectionLimits, ServerOptions, endpoint, health_endpoint, limits, serve, spec_json, spec_yaml,
+};
 use darkroom_shared::{
     database,
     settings::{self, Settings},
     signals::StopSignals,
     telemetry,
 };
+use futures::FutureExt as _;
 use tokio::{net::TcpListener, runtime::Builder};
 
 /// Maximum number of threads for file I/O: enough to saturate a disk. Tokio's default of 512 only costs memory.
 const FILE_IO_THREADS: usize = 64;
+
+/// Maximum number of connections of the listener that serves only probes.
+const HEALTH_CONNECTIONS: usize = 64;
 
 /// Darkroom's HTTP API: accepts images, lists them, serves their state and their renditions.
 #[derive(Parser)]
@@ -83,15 +89,39 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         () = &mut stop => return Ok(()),
     };
     let app = App::open(db, &settings).await?;
-    let listener = TcpListener::bind(settings.api.bind)
-        .await
-        .with_context(|| format!("cannot listen on {}", settings.api.bind))?;
+    let limits = limits::connections(&settings.api.limits, limits::raise_open_files());
+    let options = ServerOptions {
+        limits,
+        idle_timeout: app.idle_timeout,
+        min_bytes_per_second: settings.api.limits.min_bytes_per_second,
+        grace: settings.api.drain,
+    };
+    tracing::info!("at most {} connections and {} requests", limits.connections, limits.requests);
+    let stop = stop.shared();
+    let health = match settings.api.limits.health_bind {
+        None => None,
+        Some(address) => {
+            let listener = listen(address).await?;
+            tracing::info!("listening for probes on http://{}", listener.local_addr()?);
+            let limits = ConnectionLimits { connections: HEALTH_CONNECTIONS, requests: HEALTH_CONNECTIONS };
+            let options = ServerOptions { limits, ..options.clone() };
+            Some(tokio::spawn(serve(listener, health_endpoint(&app), stop.clone(), options)))
+        }
+    };
+    let listener = listen(settings.api.bind).await?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    serve(listener, endpoint(&app), stop, settings.api.drain).await;
+    serve(listener, endpoint(&app), stop, options).await;
+    if let Some(health) = health {
+        health.await?;
+    }
     // Closing sends a message to Postgres; the timeout is for a Postgres that does not respond.
     let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
 }
 
 fn print_config() -> anyhow::Result<()> {

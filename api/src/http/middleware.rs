@@ -1,11 +1,7 @@
-//! What every request and every response has: a request id, a line in the access log, timeouts on the body, security
-//! headers, and a problem document if it failed.
+//! What every request and every response has: a request id, a line in the access log, timeouts on the body, refusal beyond the
+//! server's bounds and from other sites, security headers, and a problem document if it failed.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use poem::{
@@ -19,17 +15,41 @@ use poem::{
 use tracing::Instrument as _;
 use uuid::Uuid;
 
-use super::{body, routes::Routes};
-use crate::error::ApiError;
+use super::{body, cross_site::AllowedOrigins, pace::Pace, routes::Routes};
+use crate::error::{ApiError, excerpt};
 
 /// Identifies a request in the response, in the log and in problem documents.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a client's request id, in bytes.
 const REQUEST_ID_MAX: usize = 128;
+/// How much of a path the access log repeats, in characters.
+const LOGGED_PATH: usize = 200;
 /// `Retry-After` of a response that the service is unavailable, in seconds.
 const RETRY_AFTER_UNAVAILABLE: HeaderValue = HeaderValue::from_static("5");
-/// Paths that orchestrators request every few seconds.
+/// Paths that orchestrators request every few seconds. They are answered beyond all bounds.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
+
+/// Whether this path is a probe's.
+pub(super) fn is_probe(path: &str) -> bool {
+    PROBES.contains(&path)
+}
+
+/// Marks a request beyond the bounds of connections or requests in flight: it is refused before its body is read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overloaded;
+
+/// Marks a request whose method is HEAD; the router turns it into GET.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IsHead;
+
+/// How requests are treated.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestPolicy {
+    /// How slowly a client may send its body.
+    pub(crate) pace: Pace,
+    /// The sites whose pages may send requests that change something.
+    pub(crate) origins: AllowedOrigins,
+}
 
 /// The headers of every response whose endpoint sets no others. Only `/docs` may load anything, and both states and
 /// presigned URLs become stale, so nothing is cached.
@@ -49,22 +69,36 @@ struct RequestInfo {
     client: String,
 }
 
-/// Handles a request; never fails. `idle_timeout`: how long a client may send nothing within the body.
+/// Handles a request; never fails.
 pub(crate) async fn handle<E>(
     endpoint: Arc<E>,
     routes: Arc<Routes>,
     mut request: Request,
-    idle_timeout: Duration,
+    policy: Arc<RequestPolicy>,
 ) -> Result<Response>
 where
     E: Endpoint,
 {
     let info = RequestInfo::new(&request);
     let span = tracing::info_span!("request", id = info.id);
-    body::limit(&mut request, idle_timeout);
+    body::limit(&mut request, policy.pace.clone());
+    let refused = refuse(&request, &policy);
+    if request.method() == Method::HEAD {
+        request.extensions_mut().insert(IsHead);
+    }
     let response = async {
         let mut line = AccessLine::new(&info);
-        let result = AssertUnwindSafe(endpoint.call(request)).catch_unwind().await;
+        let call = async {
+            match refused {
+                // Drops the request, which drains its body.
+                Some(error) => {
+                    drop(request);
+                    Err(error.into())
+                }
+                None => endpoint.call(request).await,
+            }
+        };
+        let result = AssertUnwindSafe(call).catch_unwind().await;
         let mut response = match result {
             Ok(Ok(response)) => response.into_response(),
             Ok(Err(error)) => error_response(&ApiError::from_poem(error, &info.method, &info.path), &info, &routes),
@@ -80,6 +114,14 @@ where
     Ok(response.instrument(span).await)
 }
 
+/// Why a request is refused before it is routed.
+fn refuse(request: &Request, policy: &RequestPolicy) -> Option<ApiError> {
+    if request.extensions().get::<Overloaded>().is_some() {
+        return Some(ApiError::Overloaded);
+    }
+    (!policy.origins.allow(request)).then_some(ApiError::CrossSite)
+}
+
 fn error_response(error: &ApiError, info: &RequestInfo, routes: &Routes) -> Response {
     error.log_cause();
     let mut response = error.problem().into_response(error.status(), &info.id);
@@ -88,7 +130,11 @@ fn error_response(error: &ApiError, info: &RequestInfo, routes: &Routes) -> Resp
         ApiError::MethodNotAllowed { path, .. } => {
             headers.extend(HeaderValue::try_from(routes.allow(path)).map(|value| (ALLOW, value)));
         }
-        ApiError::Unavailable(_) | ApiError::NotReady(_) => {
+        ApiError::Unavailable(_)
+        | ApiError::NotReady(_)
+        | ApiError::Overloaded
+        | ApiError::TooManyPending
+        | ApiError::StorageFull => {
             headers.insert(RETRY_AFTER, RETRY_AFTER_UNAVAILABLE);
         }
         _ => {}
@@ -135,9 +181,9 @@ impl<'a> AccessLine<'a> {
 impl Drop for AccessLine<'_> {
     fn drop(&mut self) {
         let RequestInfo { method, path, client, .. } = self.request;
-        let ms = self.start.elapsed().as_millis();
+        let (path, ms) = (excerpt(path, LOGGED_PATH), self.start.elapsed().as_millis());
         match self.status.map(|status| status.as_u16()) {
-            Some(200) if PROBES.contains(&path.as_str()) => {
+            Some(200) if is_probe(&path) => {
                 tracing::debug!(status = 200, ms, client, "{method} {path}");
             }
             Some(status) => tracing::info!(status, ms, client, "{method} {path}"),
@@ -156,7 +202,8 @@ mod tests {
     async fn a_panic_becomes_a_problem_document_without_internals() {
         let endpoint = make_sync(|_| -> Response { panic!("an internal secret") });
         let routes = Arc::new(Routes::new(Vec::new()));
-        let response = handle(Arc::new(endpoint), routes, Request::default(), body::IDLE_TIMEOUT).await.unwrap();
+        let policy = RequestPolicy { pace: Pace::default(), origins: AllowedOrigins::default() };
+        let response = handle(Arc::new(endpoint), routes, Request::default(), Arc::new(policy)).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         let body = response.into_body().into_string().await.unwrap();
         assert!(body.contains("/problems/internal-error") && !body.contains("secret"), "{body}");

@@ -33,6 +33,7 @@ problem_types! {
     MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "The request is malformed";
     INVALID_PARAMETER = BAD_REQUEST "invalid-parameter" "A parameter of the URL is invalid";
     INVALID_FORM = BAD_REQUEST "invalid-form" "The form is malformed, incomplete or has unexpected fields";
+    CROSS_SITE_REQUEST = FORBIDDEN "cross-site-request" "Pages of other sites may not change anything";
     NOT_FOUND = NOT_FOUND "not-found" "The resource does not exist";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The resource does not support this method";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request was not received in time";
@@ -44,6 +45,9 @@ problem_types! {
     IMAGE_TOO_LARGE = UNPROCESSABLE_ENTITY "image-too-large" "The image has more pixels or frames than allowed";
     INTERNAL_ERROR = INTERNAL_SERVER_ERROR "internal-error" "Internal error";
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The service is temporarily unavailable";
+    OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "The service has as many requests or connections as it may have";
+    TOO_MANY_PENDING = SERVICE_UNAVAILABLE "too-many-pending-images" "Too many images wait to be rendered";
+    INSUFFICIENT_STORAGE = INSUFFICIENT_STORAGE "insufficient-storage" "There is no room for the upload";
 }
 
 /// Why a request failed: a problem document (RFC 9457). Programs should test `type`, people should see `detail`.

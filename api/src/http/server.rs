@@ -1,10 +1,24 @@
-//! The HTTP/1.1 server with graceful shutdown.
+//! The HTTP/1.1 server with bounds, deadlines and graceful shutdown.
 //!
-//! Not `poem::Server`, which can limit neither the time that a client takes to send its headers nor a connection's buffer.
+//! Not `poem::Server`, which can limit neither connections nor the time that a client takes, nor a connection's buffer.
 
-use std::{convert::Infallible, future::Future, io, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use bytes::Bytes;
+use hyper::{
+    body::{Body, Frame, Incoming, SizeHint},
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
@@ -19,23 +33,47 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-/// How long a client may take to send a request's headers, and how long a connection may be idle. Longer than the 60 s after
-/// which common load balancers close an idle connection: if the server closes first, requests are lost.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(75);
+pub use super::connections::ConnectionLimits;
+pub(crate) use super::connections::RESERVE as RESERVED_CONNECTIONS;
+use super::{
+    client_io::ClientIo,
+    connections::{Connection, Connections, RequestSlot},
+    middleware::{self, Overloaded},
+    pace::Pace,
+};
+
+/// How long a connection may be idle. Longer than the 60 s after which common load balancers close an idle connection: if the
+/// server closes first, requests are lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// Maximum buffer of a connection in bytes; also the limit of a request's headers.
 const MAX_BUFFER: usize = 64 << 10;
 /// Delay after `accept` has failed, for example because too many files are open.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
 
-/// Serves until `stop` resolves. Then it accepts no more connections and waits at most `grace` for running requests.
-pub async fn serve<E>(listener: TcpListener, endpoint: E, stop: impl Future<Output = ()>, grace: Duration)
+/// How a listener treats its clients.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Maximum numbers of connections and requests.
+    pub limits: ConnectionLimits,
+    /// How long a client may take nothing of a response.
+    pub idle_timeout: Duration,
+    /// The minimum rate at which a client must take a response, in bytes per second, after the first 30 s; 0: none.
+    pub min_bytes_per_second: u32,
+    /// How long running requests may continue after `stop`.
+    pub grace: Duration,
+}
+
+/// Serves until `stop` resolves. Then it accepts no more connections and waits for running requests.
+pub async fn serve<E>(listener: TcpListener, endpoint: E, stop: impl Future<Output = ()>, options: ServerOptions)
 where
     E: Endpoint<Output = Response> + 'static,
 {
     let endpoint = Arc::new(endpoint);
+    let connections = Connections::new(options.limits);
+    let pace = Pace::new(options.idle_timeout, options.min_bytes_per_second);
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_BUFFER);
-    let connections = GracefulShutdown::new();
+    http.timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT).max_buf_size(MAX_BUFFER);
+    let graceful = GracefulShutdown::new();
     tokio::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -44,19 +82,22 @@ where
         };
         match accepted.and_then(|(stream, peer)| Ok((Addresses::of(&stream, peer)?, stream))) {
             Ok((addresses, stream)) => {
+                // Without room even in the reserve, the connection is closed at once.
+                let Some(connection) = connections.add() else { continue };
+                let connection = Arc::new(connection);
+                let client = Arc::clone(&connection.client);
+                let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&client), pace.clone()));
                 let endpoint = Arc::clone(&endpoint);
                 let service = service_fn(move |request: hyper::Request<Incoming>| {
-                    let (endpoint, Addresses { local, remote }) = (Arc::clone(&endpoint), addresses.clone());
-                    async move {
-                        let request = Request::from((request, local, remote, Scheme::HTTP));
-                        Ok::<hyper::Response<_>, Infallible>(endpoint.get_response(request).await.into())
-                    }
+                    respond(Arc::clone(&endpoint), Arc::clone(&connection), addresses.clone(), request)
                 });
-                let connection = http.serve_connection(TokioIo::new(stream), service);
-                let connection = connections.watch(connection);
+                let served = graceful.watch(http.serve_connection(io, service));
                 tokio::spawn(async move {
-                    if let Err(error) = connection.await {
-                        tracing::debug!("a connection ended: {error}");
+                    tokio::select! {
+                        () = client.evicted() => tracing::debug!("a connection was closed to make room"),
+                        served = served => if let Err(error) = served {
+                            tracing::debug!("a connection ended: {error}");
+                        },
                     }
                 });
             }
@@ -68,9 +109,58 @@ where
         }
     }
     drop(listener);
-    tracing::info!("stopping, {} connections are open", connections.count());
-    if timeout(grace, connections.shutdown()).await.is_err() {
-        tracing::warn!("aborting the requests that are still running after {} s", grace.as_secs());
+    tracing::info!("stopping, {} connections are open", graceful.count());
+    if timeout(options.grace, graceful.shutdown()).await.is_err() {
+        tracing::warn!("aborting the requests that are still running after {} s", options.grace.as_secs());
+    }
+}
+
+/// Responds to one request. Beyond the bounds, only probes are served.
+async fn respond<E: Endpoint<Output = Response>>(
+    endpoint: Arc<E>,
+    connection: Arc<Connection>,
+    Addresses { local, remote }: Addresses,
+    request: hyper::Request<Incoming>,
+) -> Result<hyper::Response<TrackedBody<impl Body<Data = Bytes, Error = io::Error> + Send + Unpin + 'static>>, Infallible>
+{
+    let is_probe = middleware::is_probe(request.uri().path());
+    let mut request = Request::from((request, local, remote, Scheme::HTTP));
+    let slot = connection.begin_request(!is_probe && !connection.is_reserve);
+    if slot.is_err() || connection.is_reserve && !is_probe {
+        request.extensions_mut().insert(Overloaded);
+    }
+    request.extensions_mut().insert(Arc::clone(&connection.client));
+    let mut response: hyper::Response<_> = endpoint.get_response(request).await.into();
+    if connection.is_reserve {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let slot = slot.unwrap_or_else(|slot| slot);
+    Ok(response.map(|body| TrackedBody { body, _slot: slot }))
+}
+
+/// A response's body; the request ends when it has been sent or the connection has broken.
+struct TrackedBody<B> {
+    body: B,
+    _slot: RequestSlot,
+}
+
+impl<B: Body + Unpin> Body for TrackedBody<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

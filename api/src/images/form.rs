@@ -1,19 +1,10 @@
 //! The upload form as a stream of parts (RFC 7578), in the order in which the client sends them. At most a few chunks are in
 //! memory.
 
-use std::{
-    io,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    task::{Context, Poll},
-};
+use std::{error::Error as StdError, io};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt as _, stream::BoxStream};
-use multer::{Field, Multipart};
+use futures::{StreamExt as _, stream::BoxStream};
 use poem::{
     Request, RequestBody,
     http::header::{CONTENT_LENGTH, CONTENT_TYPE},
@@ -24,25 +15,30 @@ use poem_openapi::{
 };
 
 use super::schema;
-use crate::error::ApiError;
+use crate::{
+    error::ApiError,
+    http::body::ShortChunks,
+    multipart::{Event, MultipartError, Parser, PartHead, parse_boundary},
+};
 
 /// Maximum size of a text field in bytes; a title of 200 characters has at most 800.
 const TEXT_MAX: usize = 4 << 10;
-/// Maximum number of bytes outside the content of parts: the headers of one part, or the preamble.
-const UNPARSED_MAX: usize = 256 << 10;
+/// Maximum size of all text fields together, in bytes.
+const TEXTS_MAX: usize = 64 << 10;
 
 /// A `multipart/form-data` body (RFC 7578) that is read part by part.
 pub(super) struct Form {
-    parts: Multipart<'static>,
-    /// Bytes received since the parser last returned something; shared with [`Chunks`].
-    unparsed: Arc<AtomicUsize>,
+    body: BoxStream<'static, io::Result<Bytes>>,
+    parser: Parser,
     length: Option<u64>,
+    /// Bytes of text fields so far.
+    texts: usize,
 }
 
 /// One part of a form: a field.
 pub(super) struct Part<'a> {
-    field: Field<'static>,
-    unparsed: &'a AtomicUsize,
+    form: &'a mut Form,
+    head: PartHead,
 }
 
 impl Form {
@@ -51,41 +47,56 @@ impl Form {
         self.length
     }
 
-    /// The next part; `None` after the last.
+    /// The next part; `None` after the last. What is left of the previous part is skipped.
     pub(super) async fn next(&mut self) -> Result<Option<Part<'_>>, ApiError> {
-        let field = self.parts.next_field().await?;
-        self.unparsed.store(0, Ordering::Relaxed);
-        Ok(field.map(|field| Part { field, unparsed: &self.unparsed }))
+        loop {
+            match self.next_event().await? {
+                Event::Part(head) => return Ok(Some(Part { form: self, head })),
+                Event::End => return Ok(None),
+                Event::Content(_) | Event::PartEnd | Event::NeedsInput => {}
+            }
+        }
+    }
+
+    /// The next event other than [`Event::NeedsInput`].
+    async fn next_event(&mut self) -> Result<Event, ApiError> {
+        loop {
+            match self.parser.next_event()? {
+                Event::NeedsInput => match self.body.next().await {
+                    Some(chunk) => self.parser.push(&chunk.map_err(receive_error)?),
+                    None => self.parser.finish(),
+                },
+                event => return Ok(event),
+            }
+        }
     }
 
     fn open(request: &Request, body: &mut RequestBody) -> Result<Self, ApiError> {
         let header = |name| request.headers().get(name).and_then(|value| value.to_str().ok());
-        let content_type = header(CONTENT_TYPE).unwrap_or_default();
-        let boundary = multer::parse_boundary(content_type).map_err(|_| ApiError::NotMultipart)?;
+        let boundary = parse_boundary(header(CONTENT_TYPE).unwrap_or_default()).ok_or(ApiError::NotMultipart)?;
         let body = body.take().map_err(|error| ApiError::Internal(error.into()))?;
-        let unparsed = Arc::new(AtomicUsize::new(0));
-        let chunks = Chunks { stream: body.into_bytes_stream().boxed(), unparsed: Arc::clone(&unparsed), pause: false };
         let length = header(CONTENT_LENGTH).and_then(|length| length.parse().ok());
-        Ok(Self { parts: Multipart::new(chunks, boundary), unparsed, length })
+        Ok(Self { body: body.into_bytes_stream().boxed(), parser: Parser::new(&boundary), length, texts: 0 })
     }
 }
 
 impl Part<'_> {
     /// The field's name, from the client; empty if it has none.
     pub(super) fn name(&self) -> &str {
-        self.field.name().unwrap_or_default()
+        &self.head.name
     }
 
     /// The name of the file on the client's machine.
     pub(super) fn file_name(&self) -> Option<&str> {
-        self.field.file_name()
+        self.head.file_name.as_deref()
     }
 
     /// The next bytes; `None` after the last.
     pub(super) async fn chunk(&mut self) -> Result<Option<Bytes>, ApiError> {
-        let chunk = self.field.chunk().await?;
-        self.unparsed.store(0, Ordering::Relaxed);
-        Ok(chunk)
+        match self.form.next_event().await? {
+            Event::Content(content) => Ok(Some(content)),
+            Event::PartEnd | Event::Part(_) | Event::End | Event::NeedsInput => Ok(None),
+        }
     }
 
     /// The whole field as text.
@@ -95,54 +106,50 @@ impl Part<'_> {
             if bytes.len() + chunk.len() > TEXT_MAX {
                 return Err(ApiError::Form(format!("The field {} has more than {TEXT_MAX} bytes.", self.name())));
             }
+            self.form.texts += chunk.len();
+            if self.form.texts > TEXTS_MAX {
+                return Err(ApiError::Form(format!("The text fields have more than {TEXTS_MAX} bytes together.")));
+            }
             bytes.extend_from_slice(&chunk);
         }
         String::from_utf8(bytes).map_err(|_| ApiError::Form(format!("The field {} is not text in UTF-8.", self.name())))
     }
 }
 
-/// A body's chunks, one at a time. Without it multer would buffer every chunk that is available, and would search without limit
-/// for the end of a part's headers.
-struct Chunks {
-    stream: BoxStream<'static, io::Result<Bytes>>,
-    unparsed: Arc<AtomicUsize>,
-    /// Whether the next poll returns `Pending`, so that multer parses the last chunk first.
-    pause: bool,
-}
-
-/// More than [`UNPARSED_MAX`] bytes outside the content of parts.
-#[derive(Debug, thiserror::Error)]
-#[error("no part of the form begins within {UNPARSED_MAX} bytes")]
-struct NoPart;
-
-impl Stream for Chunks {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        if std::mem::take(&mut self.pause) {
-            context.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        let next = self.stream.poll_next_unpin(context);
-        if let Poll::Ready(Some(Ok(chunk))) = &next {
-            self.pause = true;
-            if self.unparsed.fetch_add(chunk.len(), Ordering::Relaxed) + chunk.len() > UNPARSED_MAX {
-                return Poll::Ready(Some(Err(io::Error::other(NoPart))));
+impl From<MultipartError> for ApiError {
+    fn from(error: MultipartError) -> Self {
+        let detail = match error {
+            MultipartError::Syntax | MultipartError::Truncated => {
+                "The form is truncated or violates the syntax of multipart/form-data.".to_owned()
             }
-        }
-        next
+            MultipartError::HeadTooLarge | MultipartError::TooManyParts => format!("The form has {error}."),
+        };
+        Self::Form(detail)
     }
 }
 
-impl From<multer::Error> for ApiError {
-    fn from(error: multer::Error) -> Self {
-        if let multer::Error::StreamReadFailed(cause) = &error
-            && cause.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::TimedOut)
-        {
-            return Self::Timeout;
-        }
-        Self::Form("The form is truncated or violates the syntax of multipart/form-data.".to_owned())
+/// Why the rest of a body cannot be received.
+fn receive_error(error: io::Error) -> ApiError {
+    if error.kind() == io::ErrorKind::TimedOut {
+        return ApiError::Timeout;
     }
+    if causes(&error).any(<dyn StdError>::is::<ShortChunks>) {
+        return ApiError::Form("The form arrives in too short chunks.".to_owned());
+    }
+    MultipartError::Truncated.into()
+}
+
+/// An error and its causes. An [`io::Error`] shows as its cause the one of the error that it wraps.
+fn causes(error: &io::Error) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    let mut next = error.get_ref().map(|error| error as &(dyn StdError + 'static));
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = match error.downcast_ref::<io::Error>() {
+            Some(error) => error.get_ref().map(|error| error as &(dyn StdError + 'static)),
+            None => error.source(),
+        };
+        Some(error)
+    })
 }
 
 impl<'a> ApiExtractor<'a> for Form {

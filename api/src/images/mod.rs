@@ -2,6 +2,7 @@
 //!
 //! | module | contents |
 //! |---|---|
+//! | `backlog` | the bound of images that wait to be rendered |
 //! | `form` | the multipart form as a stream |
 //! | `fields` | the fields of the form: names and parsing |
 //! | `schema` | the form in the `OpenAPI` document |
@@ -10,6 +11,7 @@
 //! | `wire` | images in JSON |
 //! | `responses` | the responses and problems of each operation |
 
+pub(crate) mod backlog;
 mod fields;
 mod form;
 mod params;
@@ -24,6 +26,7 @@ use darkroom_shared::{
     catalog::{self, Filter},
     jobs::DeleteImage,
 };
+use poem::Request;
 use poem_openapi::{
     OpenApi,
     param::{Path, Query},
@@ -36,12 +39,12 @@ use self::{
     form::Form,
     params::{Cursor, PageSize, TitlePart},
     responses::{
-        DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, RenditionProblems, RenditionResponse,
-        UploadProblems, UploadResponse,
+        DeleteProblems, DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, RenditionProblems,
+        RenditionResponse, UploadProblems, UploadResponse,
     },
     wire::{Image, ImageDetail, Page, Rendition, Status},
 };
-use crate::{App, Tag, error::ApiError, operation_error::Result};
+use crate::{App, Tag, error::ApiError, http::middleware::IsHead, operation_error::Result};
 
 /// `Retry-After` of an image that is queued or processing, in seconds.
 const RETRY_AFTER: u64 = 1;
@@ -144,6 +147,7 @@ impl Images {
         id: Path<Uuid>,
         /// The rendition's name, for example `w800.webp`.
         name: Path<String>,
+        request: &Request,
     ) -> Result<RenditionResponse, RenditionProblems> {
         let id = ImageId::from_uuid(id.0);
         let mut db = self.app.db.acquire().await?;
@@ -151,7 +155,10 @@ impl Images {
         let renditions = catalog::renditions(&mut db, id).await?;
         drop(db);
         let rendition = renditions.iter().find(|rendition| rendition.name == name.0);
-        let url = self.app.bucket.url(id, rendition.ok_or(ApiError::NotFound("rendition"))?).await?;
+        let rendition = rendition.ok_or(ApiError::NotFound("rendition"))?;
+        let bucket = &self.app.bucket;
+        let is_head = request.extensions().get::<IsHead>().is_some();
+        let url = if is_head { bucket.head_url(id, rendition).await? } else { bucket.url(id, rendition).await? };
         // Half the signature's lifetime, so that a cached redirect leads to a URL that still works.
         let cache = format!("private, max-age={}", self.app.presigned.as_secs() / 2);
         Ok(RenditionResponse::Redirect(url.into(), cache))
@@ -166,7 +173,7 @@ impl Images {
         &self,
         /// The image's id.
         id: Path<Uuid>,
-    ) -> Result<DeleteResponse, ImageProblems> {
+    ) -> Result<DeleteResponse, DeleteProblems> {
         let image = ImageId::from_uuid(id.0);
         let mut transaction = self.app.db.begin().await?;
         if !catalog::mark_deleting(&mut transaction, image).await? {

@@ -2,6 +2,7 @@
 
 use std::io::{BufReader, Cursor};
 
+use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use darkroom_container::header::{self, Header, HeaderError, HeaderLimits};
 use darkroom_model::{
@@ -12,7 +13,7 @@ use darkroom_shared::{
     catalog::{self, NewImage},
     jobs::{ProcessImage, process_image_options},
     settings::UploadLimits,
-    staging::{Received, Staging},
+    staging::{Received, Reservation},
 };
 
 use super::{
@@ -25,6 +26,8 @@ use crate::{App, error::ApiError};
 const FORM_OVERHEAD: u64 = 64 << 10;
 /// Size of the buffer for reading a header, in bytes.
 const HEADER_BUFFER: usize = 16 << 10;
+/// How many bytes of a file are gathered before they are written: every write is a task of the pool for file I/O.
+const WRITE_BUFFER: usize = 64 << 10;
 /// Minimum length of a first chunk whose header is checked at once, in bytes; a shorter one may end within the magic bytes.
 const EARLY_CHECK_MIN: usize = 64;
 
@@ -37,6 +40,7 @@ pub(super) struct Upload {
 
 struct File {
     received: Received,
+    room: Reservation,
     header: Header,
     /// The file's name on the client's machine.
     name: Option<String>,
@@ -48,10 +52,17 @@ pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiErro
     if form.content_length().is_some_and(|length| length > limit + FORM_OVERHEAD) {
         return Err(ApiError::UploadTooLarge { limit });
     }
+    app.backlog.check().await?;
+    // Without a length, the file reserves what it needs while it arrives.
+    let mut room = Some(app.room.reserve(form.content_length().unwrap_or(0)).await?);
     let (mut file, mut values) = (None, FormValues::default());
     while let Some(part) = form.next().await? {
         match values.expect(part.name())? {
-            FormField::File => file = Some(receive_file(part, &app.staging, &app.limits).await?),
+            FormField::File => {
+                // `expect` refuses a second file.
+                let Some(room) = room.take() else { continue };
+                file = Some(receive_file(part, room, app).await?);
+            }
             FormField::Text(field) => values.set(field, &part.text().await?)?,
         }
     }
@@ -74,26 +85,36 @@ async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
     Err(InvalidField { field: "overlay", reason }.into())
 }
 
-async fn receive_file(mut part: Part<'_>, staging: &Staging, limits: &UploadLimits) -> Result<File, ApiError> {
+async fn receive_file(mut part: Part<'_>, mut room: Reservation, app: &App) -> Result<File, ApiError> {
     let name = part.file_name().map(str::to_owned);
-    let header_limits = HeaderLimits::from(*limits);
-    let mut draft = staging.draft().await?;
+    let UploadLimits { bytes: limit, .. } = app.limits;
+    let header_limits = HeaderLimits::from(app.limits);
+    let mut draft = app.staging.draft().await?;
+    let (mut buffer, mut is_first) = (BytesMut::new(), true);
     while let Some(chunk) = part.chunk().await? {
-        if draft.bytes() == 0 {
+        if std::mem::take(&mut is_first) {
             check_header_early(&chunk, &header_limits)?;
         }
-        if draft.bytes() + chunk.len() as u64 > limits.bytes {
-            return Err(ApiError::UploadTooLarge { limit: limits.bytes });
+        let bytes = draft.bytes() + (buffer.len() + chunk.len()) as u64;
+        if bytes > limit {
+            return Err(ApiError::UploadTooLarge { limit });
         }
-        draft.write(&chunk).await?;
+        buffer.extend_from_slice(&chunk);
+        if buffer.len() >= WRITE_BUFFER {
+            room.grow(bytes)?;
+            draft.write(&buffer).await?;
+            buffer.clear();
+        }
     }
+    room.grow(draft.bytes() + buffer.len() as u64)?;
+    draft.write(&buffer).await?;
     if draft.bytes() == 0 {
         return Err(InvalidField { field: FILE, reason: "The file is empty.".to_owned() }.into());
     }
     let received = draft.finish().await?;
     let read = move |file| header::read(&mut BufReader::with_capacity(HEADER_BUFFER, file), &header_limits);
     let header = received.read(read).await??;
-    Ok(File { received, header, name })
+    Ok(File { received, room, header, name })
 }
 
 /// Refuses an unsupported format or a too large image by its first chunk, before the rest is received.
@@ -114,7 +135,7 @@ fn check_header_early(chunk: &[u8], limits: &HeaderLimits) -> Result<(), ApiErro
 /// A crash in between, or a commit with an unknown outcome, leaves a staged file that may not belong to an image. The sweep
 /// deletes it if it does not.
 pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
-    let Upload { file: File { received, header, name }, values, recipe } = upload;
+    let Upload { file: File { received, room, header, name }, values, recipe } = upload;
     let source = Source {
         format: header.format,
         width: header.width,
@@ -129,9 +150,11 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     let image = NewImage { id, title, recipe, source };
 
     app.staging.keep(received, id).await?;
+    room.keep(image.source.bytes);
     let mut transaction = app.db.begin().await?;
     let created_at = catalog::insert(&mut transaction, &image).await?;
     darkroom_queue::enqueue(&mut transaction, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;
     transaction.commit().await?;
+    app.backlog.add();
     Ok((image, created_at))
 }

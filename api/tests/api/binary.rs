@@ -75,6 +75,25 @@ async fn start_waits_for_an_unreachable_database() {
 }
 
 #[tokio::test]
+async fn probes_can_have_a_listener_of_their_own() {
+    let api = Api::start().await;
+    let mut command = darkroom_api();
+    let mut child = command.envs(api.env()).env("HEALTH_BIND", "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
+    let stderr = child.stderr.take().unwrap();
+    let url = tokio::task::spawn_blocking(move || {
+        let mut lines = BufReader::new(stderr).lines().map(Result::unwrap);
+        let line = lines.find(|line| line.contains("listening for probes on ")).unwrap();
+        line.split_once("probes on ").unwrap().1.to_owned()
+    });
+    let url = url.await.unwrap();
+    let status = async |path: &str| api.http.get(format!("{url}{path}")).send().await.unwrap().status().as_u16();
+    assert_eq!((status("/healthz").await, status("/readyz").await), (200, 200));
+    assert_eq!((status("/v1/images").await, status("/docs").await), (404, 404));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[tokio::test]
 async fn a_missing_database_is_reported_in_one_line() {
     let api = Api::start().await;
     let env = api.env();

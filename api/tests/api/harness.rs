@@ -6,7 +6,7 @@ use std::{
     sync::LazyLock,
 };
 
-use darkroom_api::{App, endpoint, serve};
+use darkroom_api::{App, ConnectionLimits, ServerOptions, endpoint, serve};
 use darkroom_dev::testing;
 use darkroom_shared::{
     database,
@@ -60,7 +60,17 @@ impl Api {
         let url = format!("http://{}", listener.local_addr().unwrap());
         let (stop, stopped) = oneshot::channel();
         let stopped = stopped.map(|_| ());
-        let served = tokio::spawn(serve(listener, endpoint(&app), stopped, Duration::from_secs(30)));
+        let limits = ConnectionLimits {
+            connections: app.api.connections.unwrap_or(1000),
+            requests: app.api.requests.unwrap_or(1000),
+        };
+        let options = ServerOptions {
+            limits,
+            idle_timeout: app.idle_timeout,
+            min_bytes_per_second: app.api.min_bytes_per_second,
+            grace: Duration::from_secs(30),
+        };
+        let served = tokio::spawn(serve(listener, endpoint(&app), stopped, options));
         // Installs the TLS provider that reqwest needs.
         drop(testing::http());
         let http = Client::builder().redirect(redirect::Policy::none()).build().unwrap();

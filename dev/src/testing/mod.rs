@@ -1,5 +1,6 @@
 //! Fixtures of tests: a new database, a new bucket, an HTTP client, or a whole [`stack`].
 
+pub mod hostile;
 pub mod stack;
 
 use std::env;

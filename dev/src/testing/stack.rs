@@ -35,6 +35,8 @@ pub struct Setup {
     pub staging: Option<PathBuf>,
     /// Whether uploads wait in the bucket of the renditions instead.
     pub staging_in_bucket: bool,
+    /// The api's limit of open files (`RLIMIT_NOFILE`).
+    pub api_open_files: Option<u32>,
     /// Settings of the api and the workers, in place of the defaults of tests.
     pub settings: Vec<(&'static str, String)>,
 }
@@ -100,7 +102,10 @@ impl Stack {
             ("LOG", "warn".to_owned()),
         ]);
         env.extend(setup.settings);
-        let api = spawn("darkroom-api", &[], &env);
+        let api = match setup.api_open_files {
+            None => spawn("darkroom-api", &[], &env),
+            Some(open_files) => spawn_with_open_files("darkroom-api", open_files, &env),
+        };
         let mut stack = Self {
             url: format!("http://{bind}"),
             database,
@@ -288,6 +293,17 @@ fn files(below: &Path) -> Vec<PathBuf> {
 /// A binary of the workspace, which `cargo test --workspace` builds before it runs a test.
 fn binary(name: &str) -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join(name)
+}
+
+/// A process that may open only so many files. The shell replaces itself by the program.
+fn spawn_with_open_files(name: &str, open_files: u32, env: &[(&'static str, String)]) -> BoundChild {
+    let path = binary(name);
+    let script = format!("ulimit -n {open_files} && exec \"$0\"");
+    let spawned = bound_child::spawn("sh", "KILL", |command| {
+        command.args(["-c", &script]).arg(&path).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        command.envs(env.iter().cloned()).stdout(Stdio::null());
+    });
+    spawned.unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn spawn(name: &str, arguments: &[&str], env: &[(&'static str, String)]) -> BoundChild {

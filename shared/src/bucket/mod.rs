@@ -136,6 +136,20 @@ impl Bucket {
 
     /// The URL by which a client fetches a rendition: below the public base URL, or presigned.
     pub async fn url(&self, image: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
+        self.url_for(reqwest::Method::GET, image, rendition).await
+    }
+
+    /// The URL for a HEAD request: a signature is valid for one method.
+    pub async fn head_url(&self, image: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
+        self.url_for(reqwest::Method::HEAD, image, rendition).await
+    }
+
+    async fn url_for(
+        &self,
+        method: reqwest::Method,
+        image: ImageId,
+        rendition: &Rendition,
+    ) -> Result<Url, BucketError> {
         let path = self.path(&ObjectKey::rendition(image, rendition));
         match &self.public {
             Some(base) => {
@@ -145,9 +159,7 @@ impl Bucket {
                 }
                 Ok(url)
             }
-            None => {
-                self.signer.signed_url(reqwest::Method::GET, &path, self.presigned).await.map_err(cannot("sign a URL"))
-            }
+            None => self.signer.signed_url(method, &path, self.presigned).await.map_err(cannot("sign a URL")),
         }
     }
 

@@ -88,3 +88,13 @@ pub async fn renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendit
         })
         .collect()
 }
+
+/// How many images wait to be rendered; counts to `max` and no further.
+pub async fn count_queued(db: &mut PgConnection, max: u64) -> Result<u64, CatalogError> {
+    let limit = i64::try_from(max).unwrap_or(i64::MAX);
+    let count = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM images WHERE status = 'queued' LIMIT $1) AS queued"#,
+        limit
+    );
+    Ok(u64::try_from(count.fetch_one(db).await?).unwrap_or(0))
+}

@@ -6,13 +6,14 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `database.rs`, `bucket.rs`, `staging.rs`, `upload_limits.rs`, `queue.rs` | a group of settings that both binaries read |
-//! | `api.rs`, `worker.rs` | the settings of one binary |
+//! | `api.rs`, `api_limits.rs`, `worker.rs` | the settings of one binary |
 //! | `process.rs` | logs and the grace period, of both binaries |
 //! | `setting.rs` | the declaration of one setting |
 //! | `reader.rs`, `parse.rs` | reading and checking values |
 //! | `print.rs` | settings as text: help, values in force, docs/settings.md |
 
 mod api;
+mod api_limits;
 mod bucket;
 mod database;
 mod parse;
@@ -27,6 +28,7 @@ mod upload_limits;
 mod worker;
 
 pub use api::ApiSettings;
+pub use api_limits::{ApiLimits, StagingLimits};
 pub use bucket::{BucketSettings, S3Access, S3Key};
 pub use database::DatabaseSettings;
 pub use parse::S3Url;
@@ -56,6 +58,7 @@ pub const GROUPS: &[Group] = &[
     Group { title: "Bucket", settings: bucket::SETTINGS },
     Group { title: "Staging", settings: staging::SETTINGS },
     Group { title: "Api", settings: api::SETTINGS },
+    Group { title: "Limits of the api", settings: api_limits::SETTINGS },
     Group { title: "Uploads", settings: upload_limits::SETTINGS },
     Group { title: "Worker", settings: worker::SETTINGS },
     Group { title: "Queue", settings: queue::SETTINGS },

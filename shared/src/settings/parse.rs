@@ -18,6 +18,11 @@ pub(super) fn parse<T: FromStr>(expected: &'static str) -> impl Fn(&str) -> Resu
     move |text| text.parse().map_err(|_| expected.to_owned())
 }
 
+/// 0 as "none".
+pub(super) fn non_zero<T: PartialEq + Default>(value: T) -> Option<T> {
+    (value != T::default()).then_some(value)
+}
+
 /// Parses a base URL: `http` or `https`, without a query.
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
     match Url::parse(text.trim_end_matches('/')) {

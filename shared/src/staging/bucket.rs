@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
-use object_store::{ObjectStore, ObjectStoreExt as _, aws::AmazonS3, buffered::BufWriter, path::Path};
-use tokio::{
-    fs::File,
-    io::{AsyncWriteExt as _, BufReader},
-};
+use object_store::{ObjectStore as _, ObjectStoreExt as _, aws::AmazonS3, path::Path};
 
 use darkroom_model::ImageId;
 
@@ -16,14 +12,12 @@ use super::{
     StagedFile, StagingError,
     draft::Received,
     name::{file_name, image_of},
+    object::store_object,
 };
 use crate::{
     s3,
     settings::{S3Access, S3Url},
 };
-
-/// Size of the parts of a multipart upload, in bytes; S3 allows none smaller than 5 MiB.
-const PART: usize = 5 << 20;
 
 /// A prefix of a bucket with staged files.
 #[derive(Clone, Debug)]
@@ -49,12 +43,7 @@ impl BucketStore {
     }
 
     pub(super) async fn keep(&self, received: Received, image: ImageId) -> Result<(), StagingError> {
-        let file = File::open(&received.path).await.map_err(StagingError::disk("read an upload"))?;
-        let store = Arc::clone(&self.store) as Arc<dyn ObjectStore>;
-        let mut writer = BufWriter::with_capacity(store, self.key(image), PART);
-        let cannot_store = StagingError::disk("store an upload");
-        tokio::io::copy(&mut BufReader::new(file), &mut writer).await.map_err(&cannot_store)?;
-        writer.shutdown().await.map_err(&cannot_store)
+        store_object(&self.store, self.key(image), received).await
     }
 
     pub(super) async fn read(&self, image: ImageId) -> Result<Bytes, StagingError> {
@@ -73,8 +62,12 @@ impl BucketStore {
             .map_err(StagingError::bucket("list uploads"))
             .try_filter_map(|meta| {
                 let name = meta.location.filename().unwrap_or_default().to_owned();
-                let file =
-                    image_of(&name).map(|image| StagedFile { image: Some(image), modified: meta.last_modified, name });
+                let file = image_of(&name).map(|image| StagedFile {
+                    image: Some(image),
+                    modified: meta.last_modified,
+                    bytes: meta.size,
+                    name,
+                });
                 futures::future::ok(file)
             })
             .boxed()

@@ -61,8 +61,9 @@ pub(super) async fn list_directory(
             let name = entry.file_name().to_string_lossy().into_owned();
             let Some(image) = image_of(&name) else { continue };
             // A file may be removed after it was listed.
-            let Ok(modified) = entry.metadata().await.and_then(|meta| meta.modified()) else { continue };
-            return Ok(Some((StagedFile { image: Some(image), modified: modified.into(), name }, entries)));
+            let meta = entry.metadata().await.and_then(|meta| Ok((meta.modified()?, meta.len())));
+            let Ok((modified, bytes)) = meta else { continue };
+            return Ok(Some((StagedFile { image: Some(image), modified: modified.into(), bytes, name }, entries)));
         }
         Ok(None)
     });

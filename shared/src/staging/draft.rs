@@ -41,11 +41,16 @@ impl Drafts {
     pub(super) async fn create(&self) -> Result<Draft, StagingError> {
         let path = self.directory.join(Uuid::now_v7().to_string());
         // `create_new` fails if the file exists, so no two uploads share one.
-        let file = File::options().write(true).create_new(true).open(&path).await;
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path).await;
         let mut file = file.map_err(|source| StagingError::Disk { action: "begin an upload", source })?;
         file.set_max_buf_size(BUFFER);
         let path = TempPath::try_from_path(path).map_err(StagingError::disk("begin an upload"))?;
         Ok(Draft { file, path, hash: Sha256::new(), bytes: 0 })
+    }
+
+    /// The directory.
+    pub(super) fn directory(&self) -> PathBuf {
+        self.directory.to_path_buf()
     }
 
     pub(super) async fn list(&self) -> Result<BoxStream<'static, Result<StagedFile, StagingError>>, StagingError> {

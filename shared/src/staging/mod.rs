@@ -8,12 +8,16 @@
 //! |---|---|
 //! | `draft.rs` | an upload while it arrives |
 //! | `directory.rs`, `bucket.rs` | the two places where uploads are kept |
+//! | `object.rs` | an upload stored as an object, in parts |
+//! | `room.rs` | the limit of staged bytes and the reserve of free disk |
 //! | `name.rs` | the name of an image's staged file in both |
 
 mod bucket;
 mod directory;
 mod draft;
 mod name;
+mod object;
+mod room;
 
 use std::io;
 
@@ -25,6 +29,7 @@ use tokio::fs;
 use darkroom_model::ImageId;
 
 pub use draft::{Draft, Received};
+pub use room::{Reservation, StagingRoom};
 
 use self::{bucket::BucketStore, directory::DirectoryStore, draft::Drafts};
 use crate::settings::{S3Access, StagingUrl};
@@ -38,6 +43,12 @@ pub enum StagingError {
     /// No file is staged for this image.
     #[error("no file is staged for this image")]
     Missing,
+    /// There is no room for the upload.
+    #[error("staging has no room: {reason}")]
+    Full {
+        /// Which limit it would exceed.
+        reason: String,
+    },
     /// The file system returned an error: it is full, or may not be written.
     #[error("staging cannot {action}: {source}")]
     Disk {
@@ -57,6 +68,17 @@ pub enum StagingError {
 }
 
 impl StagingError {
+    /// Whether there is no room, by a limit or by the disk.
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Full { .. } => true,
+            Self::Disk { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            Self::Missing | Self::Bucket { .. } => false,
+        }
+    }
+
     fn disk(action: &'static str) -> impl Fn(io::Error) -> Self {
         move |source| match source.kind() {
             io::ErrorKind::NotFound => Self::Missing,
@@ -92,6 +114,8 @@ pub struct StagedFile {
     pub image: Option<ImageId>,
     /// When it was written, by the clock of the file system or the S3 server.
     pub modified: DateTime<Utc>,
+    /// Its length.
+    pub bytes: u64,
     name: String,
 }
 
@@ -102,7 +126,8 @@ impl Staging {
         match url {
             StagingUrl::Directory(directory) => {
                 let incoming = directory.join(INCOMING);
-                fs::create_dir_all(&incoming).await.map_err(cannot_create)?;
+                // Originals may contain private metadata, such as GPS positions: only this user may read them.
+                fs::DirBuilder::new().recursive(true).mode(0o700).create(&incoming).await.map_err(cannot_create)?;
                 let store = Store::Directory(DirectoryStore::new(directory.clone()));
                 Ok(Self { drafts: Drafts::in_directory(incoming), store })
             }

@@ -80,7 +80,10 @@ impl<'a, R: BufRead + Seek> ByteReader<'a, R> {
 
     /// Seeks to a position in bytes from the start of the reader. Past the end, the next read fails.
     pub(super) fn seek_to(&mut self, position: u64) -> Result<(), HeaderError> {
-        self.reader.seek(SeekFrom::Start(position)).map(drop).map_err(HeaderError::Io)
+        match self.reader.seek(SeekFrom::Start(position)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.seek_error(position, error)),
+        }
     }
 
     /// Seeks to the end and returns its position.
@@ -97,8 +100,9 @@ impl<'a, R: BufRead + Seek> ByteReader<'a, R> {
                 Ok(())
             }
             _ => {
-                let count = i64::try_from(count).map_err(|_| HeaderError::Truncated { format: self.format })?;
-                self.reader.seek(SeekFrom::Current(count)).map(drop).map_err(HeaderError::Io)
+                let position = self.position()?.checked_add(count);
+                let position = position.ok_or(HeaderError::Truncated { format: self.format })?;
+                self.seek_to(position)
             }
         }
     }
@@ -154,6 +158,15 @@ impl<'a, R: BufRead + Seek> ByteReader<'a, R> {
             }
         }
         self.reader.fill_buf().map_err(HeaderError::Io)
+    }
+
+    /// The error of a failed seek to `position`: `Truncated` if the file is shorter. Kernels refuse to seek past the maximum
+    /// file size of a filesystem (EINVAL or EOVERFLOW), and a file chooses its offsets.
+    fn seek_error(&mut self, position: u64, error: io::Error) -> HeaderError {
+        match self.reader.seek(SeekFrom::End(0)) {
+            Ok(length) if position > length => HeaderError::Truncated { format: self.format },
+            _ => HeaderError::Io(error),
+        }
     }
 
     fn convert_error(&self, error: io::Error) -> HeaderError {

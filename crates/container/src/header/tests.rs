@@ -364,3 +364,60 @@ proptest! {
         }
     }
 }
+
+/// A file on a filesystem with a maximum file size, as all have: `lseek` fails with EINVAL past it.
+struct LimitedFile<'a>(Cursor<&'a [u8]>);
+
+impl std::io::Read for LimitedFile<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl BufRead for LimitedFile<'_> {
+    fn fill_buf(&mut self) -> std::io::Result<&[u8]> {
+        self.0.fill_buf()
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.0.consume(count);
+    }
+}
+
+impl Seek for LimitedFile<'_> {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        use std::io::{ErrorKind, SeekFrom};
+        let position = match to {
+            SeekFrom::Start(position) => Some(position),
+            SeekFrom::Current(by) => self.0.position().checked_add_signed(by),
+            SeekFrom::End(by) => (self.0.get_ref().len() as u64).checked_add_signed(by),
+        };
+        let position = position.filter(|position| *position < 1 << 44).ok_or(ErrorKind::InvalidInput)?;
+        self.0.seek(SeekFrom::Start(position))
+    }
+}
+
+#[test]
+fn a_size_past_the_maximum_file_size_means_truncated() {
+    let large_box = |kind: &[u8; 4], size: u64| [b"\0\0\0\x01", &kind[..], &size.to_be_bytes()].concat();
+    let jxl = b"\0\0\0\x0CJXL \r\n\x87\n".as_slice();
+    let avif = b"\0\0\0\x14ftypavif\0\0\0\0mif1".as_slice();
+    for size in [1 << 44, i64::MAX as u64 - 8, i64::MAX as u64 + 8, u64::MAX] {
+        for start in [jxl, avif] {
+            let file = [start, &large_box(b"skip", size), &[0; 100]].concat();
+            let error = read(&mut LimitedFile(Cursor::new(&file)), &HeaderLimits::default()).unwrap_err();
+            assert!(matches!(error, HeaderError::Truncated { .. }), "{size:#x}: {error}");
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_content_makes_reading_a_file_fail(tail: Vec<u8>, start in 0..4usize) {
+        let start: &[u8] =
+            [b"\0\0\0\x0CJXL \r\n\x87\n".as_slice(), b"\0\0\0\x14ftypavif\0\0\0\0mif1", b"II*\0", b"RIFF"][start];
+        let file = [start, &tail].concat();
+        let result = read(&mut LimitedFile(Cursor::new(&file)), &HeaderLimits::default());
+        prop_assert!(!matches!(result, Err(HeaderError::Io(_))), "{result:?}");
+    }
+}
