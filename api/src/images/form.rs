@@ -63,7 +63,7 @@ impl Form {
         loop {
             match self.parser.next_event()? {
                 Event::NeedsInput => match self.body.next().await {
-                    Some(chunk) => self.parser.push(&chunk.map_err(receive_error)?),
+                    Some(chunk) => self.parser.push(&chunk.map_err(|error| receive_error(&error))?),
                     None => self.parser.finish(),
                 },
                 event => return Ok(event),
@@ -129,11 +129,11 @@ impl From<MultipartError> for ApiError {
 }
 
 /// Why the rest of a body cannot be received.
-fn receive_error(error: io::Error) -> ApiError {
+fn receive_error(error: &io::Error) -> ApiError {
     if error.kind() == io::ErrorKind::TimedOut {
         return ApiError::Timeout;
     }
-    if causes(&error).any(<dyn StdError>::is::<ShortChunks>) {
+    if causes(error).any(<dyn StdError>::is::<ShortChunks>) {
         return ApiError::Form("The form arrives in too short chunks.".to_owned());
     }
     MultipartError::Truncated.into()

@@ -60,12 +60,11 @@ fn parameters(value: &str) -> impl Iterator<Item = (&str, String)> {
                 continue;
             }
             let value = rest[end + 1..].trim_start_matches([' ', '\t']);
-            let (value, after) = match value.strip_prefix('"') {
-                Some(quoted) => unquote(quoted),
-                None => {
-                    let end = value.find(';').unwrap_or(value.len());
-                    (value[..end].trim_end().to_owned(), &value[end..])
-                }
+            let (value, after) = if let Some(quoted) = value.strip_prefix('"') {
+                unquote(quoted)
+            } else {
+                let end = value.find(';').unwrap_or(value.len());
+                (value[..end].trim_end().to_owned(), &value[end..])
             };
             rest = after;
             return Some((name, value));

@@ -247,11 +247,14 @@ impl Parser {
 mod tests {
     use super::*;
 
-    /// Parts as name and content, with the body in chunks of this size.
-    fn parse(body: &[u8], chunk: usize) -> (Result<Vec<(String, Vec<u8>)>, MultipartError>, u64) {
+    /// Parts as name and content.
+    type Parts = Vec<(String, Vec<u8>)>;
+
+    /// The parts of a body in chunks of this size, and the bytes examined.
+    fn parse(body: &[u8], chunk: usize) -> (Result<Parts, MultipartError>, u64) {
         let mut parser = Parser::new("x");
         let mut chunks = body.chunks(chunk);
-        let mut parts: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut parts = Parts::new();
         let mut run = || loop {
             match parser.next_event()? {
                 Event::Part(head) => parts.push((head.name, Vec::new())),
