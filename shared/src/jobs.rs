@@ -85,7 +85,8 @@ pub fn delete_image_options(image: ImageId) -> Enqueue {
 /// # Errors
 /// [`QueueError::KeyReleased`]: such a job ended during the call. Nothing was added: try again.
 pub async fn resume_deletions(db: &mut PgConnection, images: &[ImageId]) -> Result<usize, QueueError> {
-    let jobs: Vec<_> = images.iter().map(|&image| (DeleteImage { image, recheck: false }, delete_image_options(image))).collect();
+    let jobs: Vec<_> =
+        images.iter().map(|&image| (DeleteImage { image, recheck: false }, delete_image_options(image))).collect();
     let enqueued = darkroom_queue::enqueue_all(db, jobs.iter().map(|(job, how)| (job, how))).await?;
     Ok(enqueued.iter().filter(|enqueued| matches!(enqueued, Enqueued::New(_))).count())
 }

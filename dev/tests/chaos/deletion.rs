@@ -38,11 +38,10 @@ async fn images_deleted_while_they_are_rendered_leave_no_object() {
     let mut images = Vec::new();
     for seed in 0..8 {
         let (picture, recipe) = if seed % 2 == 0 { (large(seed), LARGE) } else { (small(seed), SMALL) };
-        images.push(test.upload_once(picture, recipe).await.unwrap());
-    }
-    for image in &images {
-        test.db.wait_for_image_start(image).await;
-        delete(&test, image).await;
+        let image = test.upload_once(picture, recipe).await.unwrap();
+        test.db.wait_for_image_start(&image).await;
+        delete(&test, &image).await;
+        images.push(image);
     }
     wait_for_deletions(&test).await;
     eventually("no object is left", async || test.stack.objects().is_empty().then_some(())).await;

@@ -259,7 +259,8 @@ async fn many_killed_jobs_are_retried_by_their_keys_in_the_order_of_their_lanes(
     assert_eq!(db.value::<i64>(fresh).await, 4);
     let order = "(SELECT array_agg(idempotency_key ORDER BY turn, id) FROM apalis.jobs WHERE lane = 'a' AND status = 'Pending')";
     assert_eq!(db.value::<Vec<String>>(order).await, ["pending", "a1", "a2"]);
-    let b = "(SELECT turn FROM apalis.jobs WHERE lane = 'b') < (SELECT turn FROM apalis.jobs WHERE idempotency_key = 'a2')";
+    let b =
+        "(SELECT turn FROM apalis.jobs WHERE lane = 'b') < (SELECT turn FROM apalis.jobs WHERE idempotency_key = 'a2')";
     assert!(db.value::<bool>(b).await, "the lanes take turns");
     assert!(Control::new(&mut conn).retry_keys("note", &keys).await.unwrap().is_empty(), "not twice");
 }
