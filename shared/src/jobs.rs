@@ -1,11 +1,13 @@
 //! Every job: its payload, its queue and its number of attempts. The only declaration of each.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
 use darkroom_model::ImageId;
 use darkroom_queue::{
-    Enqueue, Job, JobId,
+    Enqueue, Enqueued, Job, JobId, QueueError,
     control::{Control, Revived},
 };
 
@@ -28,12 +30,25 @@ impl Job for ProcessImage {
 pub struct DeleteImage {
     /// Which image.
     pub image: ImageId,
+    /// The image is gone; this only removes objects that arrived in the bucket after the deletion.
+    #[serde(default)]
+    pub recheck: bool,
 }
 
 impl Job for DeleteImage {
     const QUEUE: &'static str = "delete-image";
-    // More than for rendering: nobody waits for a deletion, so it may outlast a long outage of the bucket.
-    const MAX_ATTEMPTS: u32 = 20;
+    // A deletion that was answered is never given up, however long the bucket is away.
+    const MAX_ATTEMPTS: u32 = i32::MAX.unsigned_abs();
+}
+
+/// Enqueues the deletion of images that are `deleting` but have no job that deletes them: an operator cancelled it, it
+/// crashed its workers, or a version that gave up ran it. Periodic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResumeDeletions {}
+
+impl Job for ResumeDeletions {
+    const QUEUE: &'static str = "resume-deletions";
+    const MAX_ATTEMPTS: u32 = 5;
 }
 
 /// Removes files and objects that no image refers to. Periodic.
@@ -60,12 +75,49 @@ pub fn process_image_options(image: ImageId, lane: Option<String>) -> Enqueue {
     Enqueue::new().key(image.to_string()).lane(lane.unwrap_or_default())
 }
 
+/// How the deletion of an image is enqueued: at most one unfinished job deletes it.
+pub fn delete_image_options(image: ImageId) -> Enqueue {
+    Enqueue::new().once(image.to_string())
+}
+
+/// Enqueues the deletion of those images that no unfinished job deletes. Returns how many.
+///
+/// # Errors
+/// [`QueueError::KeyReleased`]: such a job ended during the call. Nothing was added: try again.
+pub async fn resume_deletions(db: &mut PgConnection, images: &[ImageId]) -> Result<usize, QueueError> {
+    let jobs: Vec<_> =
+        images.iter().map(|&image| (DeleteImage { image, recheck: false }, delete_image_options(image))).collect();
+    let enqueued = darkroom_queue::enqueue_all(db, jobs.iter().map(|(job, how)| (job, how))).await?;
+    Ok(enqueued.iter().filter(|enqueued| matches!(enqueued, Enqueued::New(_))).count())
+}
+
+/// Requeues images that failed as `unavailable`, each with its job: the killed one, or a new one if that was pruned. An
+/// image with a job that is quarantined or not killed stays as it is. Call it in a transaction. Returns how many.
+///
+/// # Errors
+/// [`QueueError::KeyReleased`]: a job was pruned during the call. Roll back and try again.
+pub async fn revive_unavailable(tx: &mut PgConnection, images: &[ImageId]) -> Result<u64, ReviveError> {
+    let keys: Vec<String> = images.iter().map(ToString::to_string).collect();
+    let retried: HashSet<String> = Control::new(tx).retry_keys(ProcessImage::QUEUE, &keys).await?.into_iter().collect();
+    let (mut revived, rest): (Vec<ImageId>, Vec<ImageId>) =
+        images.iter().copied().partition(|image| retried.contains(&image.to_string()));
+    // Their lane was pruned with their job, so they share the one of uploads that name none.
+    let jobs: Vec<_> = rest.iter().map(|&image| (ProcessImage { image }, process_image_options(image, None))).collect();
+    let enqueued = darkroom_queue::enqueue_all(tx, jobs.iter().map(|(job, how)| (job, how))).await?;
+    let is_new = |enqueued: &Enqueued| matches!(enqueued, Enqueued::New(_));
+    revived.extend(rest.iter().zip(&enqueued).filter(|(_, enqueued)| is_new(enqueued)).map(|(image, _)| *image));
+    Ok(catalog::requeue_unavailable(tx, &revived).await?)
+}
+
 /// Why a killed job was not put back into its queue.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviveError {
     /// A statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+    /// A new job could not be enqueued.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The job's image could not be put back.
     #[error(transparent)]
     Catalog(#[from] CatalogError),
@@ -78,14 +130,6 @@ pub enum ReviveError {
 pub async fn retry(tx: &mut PgConnection, id: JobId) -> Result<bool, ReviveError> {
     let revived = Control::new(tx).retry(id).await?;
     revive(tx, revived).await
-}
-
-/// [`retry`] of the job that failed this image. `false`: there is none, or it is in quarantine.
-pub async fn retry_image(tx: &mut PgConnection, image: ImageId) -> Result<bool, ReviveError> {
-    match Control::new(tx).find(ProcessImage::QUEUE, &image.to_string()).await? {
-        Some(job) => retry(tx, job).await,
-        None => Ok(false),
-    }
 }
 
 /// [`Control::release`], and the job's image is `queued` again. Call it in a transaction. `false`: there is no such job.

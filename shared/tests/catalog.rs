@@ -18,7 +18,9 @@ use darkroom_shared::{
 };
 use sqlx::PgConnection;
 
-use support::{Database, exhaust_job, has_fresh_job};
+use support::{
+    Database, exhaust_job, finished_hours_ago, has_fresh_job, kill_deletions, prune_job, too_large_hours_ago,
+};
 
 async fn accept(db: &mut PgConnection, title: &str) -> ImageId {
     let id = ImageId::now();
@@ -233,25 +235,103 @@ async fn failed(db: &mut PgConnection, code: FailureCode) -> ImageId {
     id
 }
 
+/// Every image that is due for another try, in pages of two.
+async fn due(db: &mut PgConnection) -> Vec<ImageId> {
+    let since = Utc::now() - Duration::hours(24);
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = catalog::list_failed_unavailable(db, since, after, 2).await.unwrap();
+        let Some(last) = page.last() else { return all };
+        after = Some(*last);
+        all.extend(page);
+    }
+}
+
 #[tokio::test]
-async fn an_image_that_an_outage_failed_is_requeued_with_its_job() {
+async fn images_that_an_outage_failed_are_requeued_with_their_jobs() {
     let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
-    let unavailable = failed(&mut db, FailureCode::Unavailable).await;
+    let mut unavailable = Vec::new();
+    for _ in 0..5 {
+        unavailable.push(failed(&mut db, FailureCode::Unavailable).await);
+    }
     failed(&mut db, FailureCode::BrokenImage).await;
-    let since = Utc::now() - Duration::hours(1);
-    assert_eq!(
-        catalog::list_failed_unavailable(&mut db, since, 10).await.unwrap(),
-        [unavailable],
-        "a broken picture is not retried"
-    );
-    assert!(catalog::list_failed_unavailable(&mut db, Utc::now() + Duration::hours(1), 10).await.unwrap().is_empty());
+    assert_eq!(due(&mut db).await, unavailable, "all of them, and no broken picture");
+    let later = Utc::now() + Duration::hours(1);
+    assert!(catalog::list_failed_unavailable(&mut db, later, None, 10).await.unwrap().is_empty());
 
-    assert!(jobs::retry_image(&mut db, unavailable).await.unwrap());
-    let image = catalog::get(&mut db, unavailable).await.unwrap().unwrap();
-    assert_eq!((image.status, image.failure), (Status::Queued, None));
-    assert!(has_fresh_job(&mut db, unavailable).await);
+    assert_eq!(jobs::revive_unavailable(&mut db, &unavailable).await.unwrap(), 5);
+    for image in &unavailable {
+        let found = catalog::get(&mut db, *image).await.unwrap().unwrap();
+        assert_eq!((found.status, found.failure), (Status::Queued, None));
+        assert!(has_fresh_job(&mut db, *image).await);
+    }
+    assert_eq!(jobs::revive_unavailable(&mut db, &unavailable).await.unwrap(), 0, "they are not requeued twice");
+    assert!(due(&mut db).await.is_empty());
+}
 
-    assert!(!jobs::retry_image(&mut db, unavailable).await.unwrap(), "it is not retried twice");
-    assert!(!jobs::retry_image(&mut db, ImageId::now()).await.unwrap(), "there is no such job");
+#[tokio::test]
+async fn an_image_that_an_outage_failed_is_requeued_after_its_job_was_pruned() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let image = failed(&mut db, FailureCode::Unavailable).await;
+    prune_job(&mut db, image).await;
+    assert_eq!(jobs::revive_unavailable(&mut db, &[image]).await.unwrap(), 1);
+    assert_eq!(catalog::get(&mut db, image).await.unwrap().unwrap().status, Status::Queued);
+    assert!(has_fresh_job(&mut db, image).await);
+}
+
+#[tokio::test]
+async fn an_image_is_revived_a_bounded_number_of_times() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let image = failed(&mut db, FailureCode::Unavailable).await;
+    let failure = Failure { code: FailureCode::Unavailable, detail: "It was tried.".to_owned() };
+    for _ in 0..catalog::MAX_REVIVALS {
+        finished_hours_ago(&mut db, image, 3).await;
+        assert_eq!(due(&mut db).await, [image]);
+        assert_eq!(jobs::revive_unavailable(&mut db, &[image]).await.unwrap(), 1);
+        exhaust_job(&mut db, image).await;
+        assert!(catalog::save_failed(&mut db, &Failed::by_job(image, failure.clone())).await.unwrap());
+        assert!(due(&mut db).await.is_empty(), "it waits");
+    }
+    finished_hours_ago(&mut db, image, 3).await;
+    assert!(due(&mut db).await.is_empty(), "it is given up");
+
+    assert!(catalog::requeue_failed(&mut db, image).await.unwrap(), "an operator may always retry it");
+    assert!(catalog::save_failed(&mut db, &Failed::by_job(image, failure)).await.unwrap());
+    assert_eq!(due(&mut db).await, [image], "and its revivals are counted anew");
+}
+
+#[tokio::test]
+async fn a_deletion_without_a_job_is_enqueued_again_and_only_once() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let mut deleting = Vec::new();
+    for _ in 0..3 {
+        let image = accept(&mut db, "a").await;
+        assert!(catalog::mark_deleting(&mut db, image).await.unwrap());
+        deleting.insert(0, image);
+    }
+    accept(&mut db, "kept").await;
+    let page = catalog::list_deleting(&mut db, None, 2).await.unwrap();
+    assert_eq!(page, deleting[..2]);
+    assert_eq!(catalog::list_deleting(&mut db, page.last().copied(), 2).await.unwrap(), deleting[2..]);
+
+    assert_eq!(jobs::resume_deletions(&mut db, &deleting).await.unwrap(), 3);
+    assert_eq!(jobs::resume_deletions(&mut db, &deleting).await.unwrap(), 0, "each has an unfinished job");
+    kill_deletions(&mut db).await;
+    assert_eq!(jobs::resume_deletions(&mut db, &deleting).await.unwrap(), 3, "a killed job does not carry it out");
+}
+
+#[tokio::test]
+async fn the_time_without_a_large_enough_worker_is_counted_from_its_first_sight() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let image = accept(&mut db, "a").await;
+    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() < std::time::Duration::from_secs(60));
+    too_large_hours_ago(&mut db, image, 2).await;
+    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() >= std::time::Duration::from_secs(7200));
+    catalog::unmark_too_large(&mut db, image).await.unwrap();
+    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() < std::time::Duration::from_secs(60));
 }

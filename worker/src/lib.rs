@@ -5,11 +5,13 @@
 //! | [`jobs::process_image`] | the main job: staged bytes become renditions, the image becomes ready |
 //! | [`jobs::delete_image`] | the job that removes an image for good |
 //! | [`queue_command`] | `darkroom-worker queue …`, for operators |
+//! | [`jobs::resume_deletions`] | the periodic job that enqueues deletions which no job carries out |
 //! | [`jobs::retry_images`] | the periodic job that tries images again which an outage has failed |
 //! | [`jobs::sweep`] | the periodic job that removes what no image claims |
 //! | [`sandbox`] | the child processes in which the pipeline runs |
 
 pub mod jobs;
+mod picture_memory;
 pub mod queue_command;
 mod registry;
 pub mod sandbox;
@@ -45,6 +47,8 @@ pub struct App {
     pub render: Duration,
     /// Age from which an orphan is removed.
     pub orphan_age: Duration,
+    /// How long a picture waits for a worker with more memory.
+    pub too_large: Duration,
 }
 
 impl App {
@@ -67,6 +71,7 @@ impl App {
                 settings.worker.concurrency,
             ),
             orphan_age: settings.worker.orphan,
+            too_large: settings.worker.too_large,
         }))
     }
 }
@@ -81,7 +86,8 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     let mut stop = StopSignals::listen()?;
     app.renderers.warm_up();
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
-    let supervisor = Supervisor::start(supervisor_options(settings), &database)?;
+    let options = supervisor_options(settings).label(picture_memory::label(app.admission.max_per_picture()));
+    let supervisor = Supervisor::start(options, &database)?;
 
     registry::register(&supervisor, &settings.worker, &Handlers(Arc::clone(&app)))?;
     info!(images = settings.worker.concurrency, "working");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use darkroom_queue::{QueueOptions, Supervisor};
 use darkroom_shared::{
-    jobs::{DeleteImage, ProcessImage, RetryImages, Sweep},
+    jobs::{DeleteImage, ProcessImage, ResumeDeletions, RetryImages, Sweep},
     settings::WorkerSettings,
 };
 
@@ -18,16 +18,21 @@ const TRANSFERS: Duration = Duration::from_mins(5);
 const SWEEPS: &str = "7 * * * *";
 /// Every 15 min: requeue images failed as `unavailable`.
 const RETRIES: &str = "*/15 * * * *";
+/// Every 15 min: enqueue deletions that no job carries out.
+const RESUMED_DELETIONS: &str = "10-59/15 * * * *";
 
 /// Starts to work on all queues.
 pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handlers: &Handlers) -> anyhow::Result<()> {
     let images = QueueOptions::new(settings.concurrency).deadline(settings.render + TRANSFERS);
     supervisor.work::<ProcessImage>(images, handlers.clone())?;
-    supervisor.work::<DeleteImage>(QueueOptions::new(DELETIONS), handlers.clone())?;
+    let deletions = QueueOptions::new(DELETIONS).deadline(TRANSFERS);
+    supervisor.work::<DeleteImage>(deletions, handlers.clone())?;
+    supervisor.work::<ResumeDeletions>(QueueOptions::new(1), handlers.clone())?;
     supervisor.work::<Sweep>(QueueOptions::new(1), handlers.clone())?;
     supervisor.work::<RetryImages>(QueueOptions::new(1), handlers.clone())?;
 
     supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
     supervisor.schedule("retry-images", RETRIES, || RetryImages {})?;
+    supervisor.schedule("resume-deletions", RESUMED_DELETIONS, || ResumeDeletions {})?;
     Ok(())
 }

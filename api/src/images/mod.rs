@@ -21,10 +21,9 @@ mod upload;
 mod wire;
 
 use darkroom_model::ImageId;
-use darkroom_queue::Enqueue;
 use darkroom_shared::{
     catalog::{self, Filter},
-    jobs::DeleteImage,
+    jobs::{DeleteImage, delete_image_options},
 };
 use poem::Request;
 use poem_openapi::{
@@ -179,7 +178,8 @@ impl Images {
         if !catalog::mark_deleting(&mut transaction, image).await? {
             return Err(NO_IMAGE.into());
         }
-        darkroom_queue::enqueue(&mut transaction, &DeleteImage { image }, &Enqueue::default()).await?;
+        let deletion = DeleteImage { image, recheck: false };
+        darkroom_queue::enqueue(&mut transaction, &deletion, &delete_image_options(image)).await?;
         transaction.commit().await?;
         tracing::info!(%image, "marked for deletion");
         Ok(DeleteResponse::Accepted)

@@ -16,6 +16,9 @@ use darkroom_shared::{
     staging::{Received, Reservation},
 };
 
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use tracing::Instrument as _;
+
 use super::{
     fields::{FILE, FormField, FormValues},
     form::{Form, Part},
@@ -132,8 +135,9 @@ fn check_header_early(chunk: &[u8], limits: &HeaderLimits) -> Result<(), ApiErro
 
 /// Accepts an upload: makes the staged file durable, then inserts the image and its job in one transaction.
 ///
-/// A crash in between, or a commit with an unknown outcome, leaves a staged file that may not belong to an image. The sweep
-/// deletes it if it does not.
+/// A database that is away is noticed before the file is kept. When the database refuses afterwards, the file is removed
+/// again. A crash in between, or a commit with an unknown outcome, leaves a staged file that may not belong to an image;
+/// the sweep deletes it if it does not.
 pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
     let Upload { file: File { received, room, header, name }, values, recipe } = upload;
     let source = Source {
@@ -148,13 +152,85 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     let lane = values.lane;
     let title = values.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
     let image = NewImage { id, title, recipe, source };
+    let app = app.clone();
+    // A task of its own, so that a client that goes away cannot stop it between the file and the commit.
+    let accepting = async move { accept_file(received, room, image, lane, &app).await };
+    tokio::spawn(accepting.in_current_span()).await.map_err(|error| ApiError::Internal(error.into()))?
+}
 
-    app.staging.keep(received, id).await?;
+async fn accept_file(
+    received: Received,
+    room: Reservation,
+    image: NewImage,
+    lane: Option<String>,
+    app: &App,
+) -> Result<(NewImage, DateTime<Utc>), ApiError> {
+    // Taking a connection from the pool sends a ping. It is not held while the file is kept.
+    drop(app.db.acquire().await?);
+    if let Err(error) = app.staging.keep(received, image.id).await {
+        // It may be there all the same, for example after a lost answer of the bucket.
+        remove_staged(app, image.id).await;
+        return Err(error.into());
+    }
     room.keep(image.source.bytes);
+    match insert(&image, lane, app).await {
+        Ok(created_at) => {
+            app.backlog.add();
+            Ok((image, created_at))
+        }
+        Err(InsertError::NotCommitted(error)) => {
+            remove_staged(app, image.id).await;
+            Err(error)
+        }
+        Err(InsertError::Unknown(error)) => {
+            tracing::warn!(image = %image.id, %error, "the outcome of a commit is unknown: the staged file is kept");
+            Err(error.into())
+        }
+    }
+}
+
+/// Why an image was not inserted.
+enum InsertError {
+    /// It is certainly not in the catalog.
+    NotCommitted(ApiError),
+    /// The commit was sent, and its answer is not known.
+    Unknown(sqlx::Error),
+}
+
+impl<E: Into<ApiError>> From<E> for InsertError {
+    fn from(error: E) -> Self {
+        Self::NotCommitted(error.into())
+    }
+}
+
+/// Inserts the image and its job in one transaction.
+async fn insert(image: &NewImage, lane: Option<String>, app: &App) -> Result<DateTime<Utc>, InsertError> {
     let mut transaction = app.db.begin().await?;
-    let created_at = catalog::insert(&mut transaction, &image).await?;
-    darkroom_queue::enqueue(&mut transaction, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;
-    transaction.commit().await?;
-    app.backlog.add();
-    Ok((image, created_at))
+    let created_at = catalog::insert(&mut transaction, image).await?;
+    let job = ProcessImage { image: image.id };
+    darkroom_queue::enqueue(&mut transaction, &job, &process_image_options(image.id, lane)).await?;
+    match transaction.commit().await {
+        Ok(()) => Ok(created_at),
+        Err(error) if has_certainly_failed(&error) => Err(error.into()),
+        Err(error) => Err(InsertError::Unknown(error)),
+    }
+}
+
+/// Whether Postgres has answered a COMMIT with an error that means that nothing was committed. An answer that ends the
+/// session (severity FATAL or PANIC) may come after the commit became durable, as may those of the SQLSTATE classes 08
+/// and 57 and of 40003 (`statement_completion_unknown`).
+fn has_certainly_failed(error: &sqlx::Error) -> bool {
+    let Some(error) = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>()) else {
+        return false;
+    };
+    let code = error.code();
+    let is_unknown = code == "40003" || code.starts_with("08") || code.starts_with("57");
+    matches!(error.severity(), PgSeverity::Error) && !is_unknown
+}
+
+/// Removes the staged file of an image that was not accepted. If that fails, the sweep removes it.
+async fn remove_staged(app: &App, image: ImageId) {
+    if let Err(error) = app.staging.remove(image).await {
+        tracing::warn!(%image, %error, "cannot remove the staged file of a refused upload, the sweep will");
+    }
 }

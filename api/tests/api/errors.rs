@@ -83,8 +83,42 @@ async fn without_a_database_errors_reveal_no_internals() {
         assert!(!["pool", "sqlx", "postgres", "127.0.0.1"].iter().any(|word| text.contains(word)), "{text}");
     }
     api.post(file(png(1, 1))).await.problem(503, "/problems/unavailable");
-    // The file is durable, and the commit may have succeeded: only the sweep may delete it.
-    assert_eq!(api.staged().len(), 1);
+    assert!(api.staged().is_empty(), "nothing was committed");
+}
+
+/// Runs `action` when a transaction that inserts an image commits.
+async fn at_commit(api: &Api, action: &str) {
+    let sql = format!(
+        "CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {action} RETURN NULL; END $$;
+         CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON images DEFERRABLE INITIALLY DEFERRED
+             FOR EACH ROW EXECUTE FUNCTION at_commit()"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(api.db()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_upload_that_the_database_refuses_is_not_left_in_staging() {
+    let api = Api::start().await;
+    sqlx::query("ALTER TABLE images RENAME TO renamed").execute(api.db()).await.unwrap();
+    assert_eq!(api.post(file(png(1, 1))).await.status, 500);
+    assert!(api.staged().is_empty());
+}
+
+#[tokio::test]
+async fn an_upload_with_a_failed_commit_is_not_left_in_staging() {
+    let api = Api::start().await;
+    at_commit(&api, "RAISE EXCEPTION 'refused';").await;
+    assert_eq!(api.post(file(png(1, 1))).await.status, 500);
+    assert!(api.staged().is_empty());
+    assert_eq!(api.images().await, 0);
+}
+
+#[tokio::test]
+async fn an_upload_with_a_commit_of_unknown_outcome_stays_in_staging() {
+    let api = Api::start().await;
+    at_commit(&api, "PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(60);").await;
+    api.post(file(png(1, 1))).await.problem(503, "/problems/unavailable");
+    assert_eq!(api.staged().len(), 1, "only the sweep may delete it");
 }
 
 #[tokio::test]

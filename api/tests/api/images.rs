@@ -115,7 +115,7 @@ async fn a_deleted_image_is_gone_immediately() {
             .fetch_all(api.db())
             .await
             .unwrap();
-    assert_eq!(jobs, [json!({ "image": id })], "one job for several requests");
+    assert_eq!(jobs, [json!({ "image": id, "recheck": false })], "one job for several requests");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ string_enum! {
         Unsatisfiable = "unsatisfiable",
         /// Rendering took longer than the time limit.
         TimedOut = "timed_out",
-        /// The render process crashed in every attempt.
+        /// The render process crashed or failed in every attempt.
         Crashed = "crashed",
         /// The upload is no longer in staging.
         SourceMissing = "source_missing",

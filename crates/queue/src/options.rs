@@ -47,6 +47,7 @@ impl QueueOptions {
 #[derive(Clone, Debug)]
 pub struct SupervisorOptions {
     pub(crate) name: String,
+    pub(crate) label: String,
     pub(crate) schema: Schema,
     pub(crate) lease: Duration,
     pub(crate) heartbeat: Duration,
@@ -67,6 +68,7 @@ impl SupervisorOptions {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
+            label: String::new(),
             schema: Schema::default(),
             lease: Duration::from_secs(6),
             heartbeat: Duration::from_secs(1),
@@ -77,6 +79,15 @@ impl SupervisorOptions {
             retention: Retention::default(),
             thresholds: Thresholds::default(),
         }
+    }
+
+    /// A text about this process that other processes can read while it is alive, for example what it has room for: see
+    /// [`Control::labels`](crate::control::Control::labels). Kept in the column `layers` of the workers' table. Empty by
+    /// default.
+    #[must_use]
+    pub fn label(mut self, label: impl Into<String>) -> Self {
+        self.label = label.into();
+        self
     }
 
     /// The schema of the tables.

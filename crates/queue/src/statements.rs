@@ -34,6 +34,8 @@ const STATEMENTS: &[&str] = &[
     control::LIMIT,
     control::CANCEL,
     control::RETRY,
+    control::RETRY_KEYS,
+    control::LABELS,
     control::RELEASE,
     control::REPRIORITISE,
     control::STATS,

@@ -121,6 +121,77 @@ impl Database {
         self.wait_until(&format!("(SELECT status = '{status}' FROM images WHERE id = '{image}')")).await;
     }
 
+    /// Waits until an attempt at an image has begun.
+    pub(crate) async fn wait_for_image_start(&self, image: &str) {
+        self.wait_until(&format!("(SELECT attempts > 0 FROM images WHERE id = '{image}')")).await;
+    }
+
+    /// Waits until no job runs.
+    pub(crate) async fn wait_for_no_running_jobs(&self) {
+        self.wait_until("NOT EXISTS (SELECT FROM apalis.jobs WHERE status = 'Running')").await;
+    }
+
+    /// Waits until every job of a queue has ended.
+    pub(crate) async fn wait_until_queue_settled(&self, queue: &str) {
+        let unfinished = "SELECT FROM apalis.jobs WHERE status IN ('Pending', 'Running')";
+        self.wait_until(&format!("NOT EXISTS ({unfinished} AND job_type = '{queue}')")).await;
+    }
+
+    /// Number of images that are being deleted.
+    pub(crate) async fn deleting_images(&self) -> i64 {
+        self.value("count(*) FROM images WHERE status = 'deleting'").await
+    }
+
+    /// Number of queued images.
+    pub(crate) async fn queued_images(&self) -> i64 {
+        self.value("count(*) FROM images WHERE status = 'queued'").await
+    }
+
+    /// Makes every delayed job due.
+    pub(crate) async fn make_delayed_jobs_due(&self) {
+        let sql = "UPDATE apalis.jobs SET run_at = now() WHERE status = 'Pending' AND hold_reason = 'delayed'";
+        sqlx::query(sql).execute(&self.pool).await.unwrap();
+    }
+
+    /// Waits for the retry of the only deletion, and makes it look as if this number of attempts had failed.
+    pub(crate) async fn pretend_failed_deletions(&self, attempts: i32) {
+        let sql = "UPDATE apalis.jobs SET attempts = $1, fence = $1, run_at = now()
+            WHERE job_type = 'delete-image' AND status = 'Pending'";
+        eventually("the deletion waits", async || {
+            let done = sqlx::query(sql).bind(attempts).execute(&self.pool).await.unwrap();
+            (done.rows_affected() == 1).then_some(())
+        })
+        .await;
+    }
+
+    /// Removes every job that deletes an image.
+    pub(crate) async fn remove_deletions(&self) {
+        sqlx::query("DELETE FROM apalis.jobs WHERE job_type = 'delete-image'").execute(&self.pool).await.unwrap();
+    }
+
+    /// Adds images that an outage has failed: every second with its killed job, the others after that was pruned.
+    pub(crate) async fn add_unavailable_images(&self, count: i64) {
+        let sql = "
+            CREATE TEMPORARY TABLE outage ON COMMIT DROP AS
+                SELECT n, (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7000'
+                    || '8000' || lpad(to_hex(n), 12, '0'))::uuid AS id
+                FROM generate_series(1, $COUNT) AS n;
+            INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width,
+                source_height, source_frames, source_bytes, source_sha256, status, attempts, started_at, finished_at,
+                failure_code, failure_detail)
+            SELECT id, 'a', 'a', '{a}', '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 'failed', 10,
+                now(), now(), 'unavailable', 'It was tried.'
+            FROM outage;
+            INSERT INTO apalis.jobs (id, job_type, job, status, attempts, fence, max_attempts, done_at, reason,
+                idempotency_key, lane)
+            SELECT '01ARZ3NDEK' || lpad(n::text, 16, '0'), 'process-image',
+                convert_to(json_build_object('image', id)::text, 'UTF8'), 'Killed', 10, 10, 10, now(), 'exhausted',
+                id::text, ''
+            FROM outage WHERE n % 2 = 0;";
+        let sql = format!("BEGIN; {} COMMIT", sql.replace("$COUNT", &count.to_string()));
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(&self.pool).await.unwrap();
+    }
+
     /// Waits until this number of attempts at an image have begun.
     pub(crate) async fn wait_for_image_attempts(&self, image: &str, attempts: u32) {
         self.wait_until(&format!("(SELECT attempts = {attempts} FROM images WHERE id = '{image}')")).await;

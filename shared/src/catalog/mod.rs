@@ -10,7 +10,7 @@
 //! | `image.rs` | an image, its row, and how one becomes the other |
 //! | `read.rs` | reading and searching images |
 //! | `write.rs` | adding images and changing their status |
-//! | `maintenance.rs` | what the periodic jobs ask |
+//! | `maintenance.rs` | what the periodic jobs and the deletion ask |
 //! | `search.rs` | how titles are searched |
 //! | `columns.rs` | conversions between Rust and Postgres types |
 
@@ -23,7 +23,10 @@ mod search;
 mod write;
 
 pub use image::{Image, NewImage};
-pub use maintenance::{list_failed_unavailable, lock_status, now, unfinished};
+pub use maintenance::{
+    MAX_REVIVALS, has_unfinished_attempt, list_deleting, list_failed_unavailable, lock_status, mark_too_large, now,
+    requeue_unavailable, unfinished, unmark_too_large,
+};
 pub use read::{Filter, count_queued, get, list, renditions};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 

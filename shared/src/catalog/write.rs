@@ -59,10 +59,11 @@ pub async fn requeue(db: &mut PgConnection, id: ImageId) -> Result<bool, Catalog
     Ok(done.execute(db).await?.rows_affected() == 1)
 }
 
-/// Makes a `failed` image `queued` again. `false`: it was not `failed`.
+/// Makes a `failed` image `queued` again, for an operator: its revivals are counted anew. `false`: it was not `failed`.
 pub async fn requeue_failed(db: &mut PgConnection, id: ImageId) -> Result<bool, CatalogError> {
     let done = sqlx::query!(
-        "UPDATE images SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL
+        "UPDATE images SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
+                revivals = 0, too_large_since = NULL
          WHERE id = $1 AND status = 'failed'",
         id.as_uuid()
     );

@@ -12,6 +12,7 @@ declare_settings! {
     RENDER_SECONDS = Setting::with_default("60", "Maximum time to decode, resize and encode one image.");
     RENDER_MEMORY_BYTES = Setting::with_default("0", "Memory for all images that a worker renders at once, 268435456 or more; 0: three quarters of the memory of the machine or the container.");
     RENDER_CHILD_IMAGES = Setting::with_default("100", "Number of images after which a render process is replaced, 1 to 1000000.");
+    TOO_LARGE_SECONDS = Setting::with_default("120", "How long a picture that needs more memory than any live worker has waits for a larger worker, before it fails as too_large, 0 to 86400.");
     ORPHAN_SECONDS = Setting::with_default("86400", "Age at which the sweep removes a staged file or an object that belongs to no image, 3600 or more.");
 }
 
@@ -28,6 +29,8 @@ pub struct WorkerSettings {
     pub child_images: u32,
     /// How long running jobs may continue after SIGTERM.
     pub drain: Duration,
+    /// How long a picture waits for a worker with more memory.
+    pub too_large: Duration,
     /// Age at which an orphan is removed.
     pub orphan: Duration,
 }
@@ -47,6 +50,7 @@ impl WorkerSettings {
             _ => Err("0, or a whole number from 268435456".to_owned()),
         });
         let child_images = reader.number(&RENDER_CHILD_IMAGES, 1, 1_000_000);
+        let too_large = reader.seconds(&TOO_LARGE_SECONDS, 0, 86_400);
         // At least an hour, so that a slow upload and a long job never count as orphans.
         let orphan = reader.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
         Some(Self {
@@ -55,6 +59,7 @@ impl WorkerSettings {
             render_memory: render_memory?,
             child_images: child_images?,
             drain: drain?,
+            too_large: too_large?,
             orphan: orphan?,
         })
     }

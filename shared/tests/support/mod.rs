@@ -85,3 +85,28 @@ pub(crate) async fn has_fresh_job(db: &mut PgConnection, image: ImageId) -> bool
     let sql = "SELECT status = 'Pending' AND attempts = 0 FROM apalis.jobs WHERE idempotency_key = $1";
     sqlx::query_scalar(sql).bind(image.to_string()).fetch_one(db).await.unwrap()
 }
+
+/// Removes the ended job of an image, as retention does.
+pub(crate) async fn prune_job(db: &mut PgConnection, image: ImageId) {
+    let sql = "DELETE FROM apalis.jobs WHERE idempotency_key = $1 AND status = 'Killed'";
+    assert_eq!(sqlx::query(sql).bind(image.to_string()).execute(db).await.unwrap().rows_affected(), 1);
+}
+
+/// Ends every job that deletes an image as an operator's cancel does.
+pub(crate) async fn kill_deletions(db: &mut PgConnection) {
+    let sql = "UPDATE apalis.jobs SET status = 'Killed', reason = 'cancelled', done_at = now()
+         WHERE job_type = 'delete-image'";
+    sqlx::query(sql).execute(db).await.unwrap();
+}
+
+/// Moves the end of an image to the past.
+pub(crate) async fn finished_hours_ago(db: &mut PgConnection, image: ImageId, hours: i32) {
+    let sql = "UPDATE images SET finished_at = now() - make_interval(hours => $2) WHERE id = $1";
+    sqlx::query(sql).bind(image.as_uuid()).bind(hours).execute(db).await.unwrap();
+}
+
+/// Moves the time at which an image was found too large to the past.
+pub(crate) async fn too_large_hours_ago(db: &mut PgConnection, image: ImageId, hours: i32) {
+    let sql = "UPDATE images SET too_large_since = now() - make_interval(hours => $2) WHERE id = $1";
+    sqlx::query(sql).bind(image.as_uuid()).bind(hours).execute(db).await.unwrap();
+}

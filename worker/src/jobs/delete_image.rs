@@ -1,25 +1,82 @@
 //! The job that removes an image: its objects, its staged file, and last its rows.
+//!
+//! It is never given up: it has no last attempt, and [`resume_deletions`](super::resume_deletions) enqueues it again if
+//! it ended otherwise. It is complete: a running attempt at the image is cancelled and waited for, so that nothing is
+//! stored after the objects were listed. An attempt that was cut off may have left a request under way to the bucket;
+//! a second job lists the image's objects again [`RECHECK_DELAY`] later.
 
-use darkroom_queue::{Handler, JobError, Lease};
-use darkroom_shared::{catalog, jobs::DeleteImage};
+use std::time::Duration;
+
+use darkroom_model::ImageId;
+use darkroom_queue::{
+    Enqueue, Handler, Job as _, JobError, Lease,
+    control::{Control, JobStatus},
+};
+use darkroom_shared::{
+    catalog,
+    jobs::{DeleteImage, ProcessImage, delete_image_options},
+};
+use tracing::{info, warn};
 
 use crate::{App, Handlers};
 
+/// Time until the job looks again whether a cancelled attempt has ended.
+const ATTEMPT_POLL: Duration = Duration::from_secs(1);
+/// Time after which no request of an attempt that was cut off is under way: the timeout of a request to the bucket.
+const RECHECK_DELAY: Duration = Duration::from_mins(1);
+
 impl Handler<DeleteImage> for Handlers {
     async fn run(&self, job: DeleteImage, lease: Lease) -> Result<(), JobError> {
-        delete_image(&self.0, &job, &lease).await
+        if job.recheck { recheck(&self.0, job.image).await } else { delete_image(&self.0, job.image, &lease).await }
     }
 }
 
 /// Removes everything of one image. It may run again: an object or file that is gone counts as removed. The rows go
 /// last, in the transaction that completes the job, so that an interrupted job still finds the image.
-pub async fn delete_image(app: &App, job: &DeleteImage, lease: &Lease) -> Result<(), JobError> {
-    let keys = app.bucket.list_image(job.image).await?;
-    app.bucket.delete(&keys).await?;
-    app.staging.remove(job.image).await?;
+async fn delete_image(app: &App, image: ImageId, lease: &Lease) -> Result<(), JobError> {
+    let is_rendered = cancel_attempt(app, image).await?;
+    remove_objects(app, image).await?;
+    app.staging.remove(image).await?;
+    if is_rendered {
+        return Err(JobError::Snooze(ATTEMPT_POLL));
+    }
     let mut tx = app.pool.begin().await?;
     lease.complete(&mut tx).await?;
-    catalog::delete(&mut tx, job.image).await?;
+    if catalog::has_unfinished_attempt(&mut tx, image).await? {
+        let how: Enqueue = delete_image_options(image).delay(RECHECK_DELAY);
+        darkroom_queue::enqueue(&mut tx, &DeleteImage { image, recheck: true }, &how).await?;
+    }
+    catalog::delete(&mut tx, image).await?;
     tx.commit().await?;
+    info!(%image, "deleted");
     Ok(())
+}
+
+/// Removes objects that arrived after the image was deleted.
+async fn recheck(app: &App, image: ImageId) -> Result<(), JobError> {
+    let late = remove_objects(app, image).await?;
+    if late > 0 {
+        warn!(%image, objects = late, "removed objects that were stored after the deletion");
+    }
+    Ok(())
+}
+
+/// Cancels the attempt that renders this image. `true`: there is one, and it has not ended yet. No other can begin,
+/// because the image is `deleting`.
+async fn cancel_attempt(app: &App, image: ImageId) -> Result<bool, JobError> {
+    let mut db = app.pool.acquire().await?;
+    let mut control = Control::new(&mut db);
+    let Some(id) = control.find(ProcessImage::QUEUE, &image.to_string()).await? else { return Ok(false) };
+    let is_running = control.show(id).await?.is_some_and(|job| job.summary.status == JobStatus::Running);
+    if is_running {
+        control.cancel(id).await?;
+    }
+    Ok(is_running)
+}
+
+/// Removes the objects below the image's own prefix, of whatever attempt. Returns how many.
+async fn remove_objects(app: &App, image: ImageId) -> Result<usize, JobError> {
+    let keys = app.bucket.list_image(image).await?;
+    app.bucket.delete(&keys).await?;
+    Ok(keys.len())
 }

@@ -2,5 +2,6 @@
 
 pub mod delete_image;
 pub mod process_image;
+pub mod resume_deletions;
 pub mod retry_images;
 pub mod sweep;

@@ -1,44 +1,72 @@
 //! The periodic job that requeues images which failed because the bucket or the database could not be reached for
 //! longer than all attempts of their jobs. Another attempt may succeed as long as the staged file is kept.
+//!
+//! It requeues nothing while the bucket or staging is away, so that an outage uses up no revivals (see
+//! [`catalog::MAX_REVIVALS`]).
 
-use darkroom_model::ImageId;
-use darkroom_queue::{Handler, JobError, Lease};
+use darkroom_queue::{Handler, JobError, Lease, QueueError};
 use darkroom_shared::{
     catalog,
-    jobs::{self, RetryImages},
+    jobs::{self, RetryImages, ReviveError},
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{App, Handlers};
 
 impl Handler<RetryImages> for Handlers {
-    async fn run(&self, _: RetryImages, _: Lease) -> Result<(), JobError> {
-        retry_images(&self.0).await.map(drop)
+    async fn run(&self, _: RetryImages, lease: Lease) -> Result<(), JobError> {
+        retry_images(&self.0, &lease).await
     }
 }
 
-/// Maximum images that one job requeues; the next job continues.
-const BATCH: i64 = 1000;
+/// Images per transaction.
+const BATCH: i64 = 500;
+/// Images per run. More of them continue in another run at once, so that no run holds its place for hours.
+const MAX_IMAGES: u64 = 50_000;
 
-/// Requeues such images, each with its job in one transaction. Returns how many.
-pub async fn retry_images(app: &App) -> Result<usize, JobError> {
+/// Requeues such images in batches, each with its jobs in one transaction.
+async fn retry_images(app: &App, lease: &Lease) -> Result<(), JobError> {
     let mut db = app.pool.acquire().await?;
     let since = catalog::now(&mut db).await? - app.orphan_age;
-    let images = catalog::list_failed_unavailable(&mut db, since, BATCH).await?;
+    let is_any_due = !catalog::list_failed_unavailable(&mut db, since, None, 1).await?.is_empty();
     drop(db);
-    let mut requeued = 0;
-    for image in images {
-        requeued += usize::from(retry_image(app, image).await?);
+    if !is_any_due {
+        return Ok(());
+    }
+    if let Err(error) = probe_storage(app).await {
+        warn!(%error, "images that an outage has failed wait: storage is still away");
+        return Ok(());
+    }
+    let (mut requeued, mut after) = (0, None);
+    // The next run goes on where a stopped one ended: requeued images are no longer listed.
+    while lease.stop_reason().is_none() {
+        let mut tx = app.pool.begin().await?;
+        let images = catalog::list_failed_unavailable(&mut tx, since, after, BATCH).await?;
+        match jobs::revive_unavailable(&mut tx, &images).await {
+            Ok(revived) => requeued += revived,
+            // A job was pruned meanwhile: the transaction is rolled back, and the same page gets a new job for it.
+            Err(ReviveError::Queue(QueueError::KeyReleased)) => continue,
+            Err(error) => return Err(error.into()),
+        }
+        tx.commit().await?;
+        match images.last() {
+            Some(last) => after = Some(*last),
+            None => break,
+        }
+        if requeued >= MAX_IMAGES {
+            info!(images = requeued, "requeued images that an outage has failed; more follow");
+            return Err(JobError::Snooze(std::time::Duration::ZERO));
+        }
     }
     if requeued > 0 {
         info!(images = requeued, "requeued images that failed because the bucket or the database could not be reached");
     }
-    Ok(requeued)
+    Ok(())
 }
 
-async fn retry_image(app: &App, image: ImageId) -> Result<bool, JobError> {
-    let mut tx = app.pool.begin().await?;
-    let is_requeued = jobs::retry_image(&mut tx, image).await?;
-    tx.commit().await?;
-    Ok(is_requeued)
+/// Checks that the bucket and staging answer.
+async fn probe_storage(app: &App) -> Result<(), anyhow::Error> {
+    app.bucket.probe().await?;
+    app.staging.probe().await?;
+    Ok(())
 }

@@ -241,6 +241,31 @@ pub(crate) const RETRY: &str = "
         RETURNING job_type, job
     )
     SELECT job_type AS queue, job AS payload, pg_notify('apalis_jobs', job_type)::text FROM again";
+/// [`RETRY`] for many keys. The turns go on from each lane's last one, as those of jobs that are enqueued together.
+pub(crate) const RETRY_KEYS: &str = "
+    WITH chosen AS MATERIALIZED (
+        SELECT id, priority, lane, row_number() OVER (PARTITION BY priority, lane ORDER BY id) AS position
+        FROM apalis.jobs AS job
+        WHERE job_type = $1 AND idempotency_key = ANY($2) AND status = 'Killed' AND reason <> 'quarantined'
+          AND NOT EXISTS (SELECT FROM apalis.jobs AS other WHERE other.job_type = job.job_type
+            AND other.once_key = job.once_key AND other.status IN ('Pending', 'Running'))
+    ), turns AS MATERIALIZED (
+        SELECT priority, lane, apalis.next_turn($1, priority, lane) AS first
+        FROM (SELECT DISTINCT priority, lane FROM chosen) AS lane
+    ), again AS (
+        UPDATE apalis.jobs AS job SET status = 'Pending', run_at = now(), attempts = 0, crashes = 0, lock_by = NULL,
+            lock_at = NULL, done_at = NULL, reason = NULL,
+            turn = CASE WHEN chosen.lane IS NULL THEN first ELSE first - 1 + position END
+        FROM chosen JOIN turns ON turns.priority = chosen.priority AND turns.lane IS NOT DISTINCT FROM chosen.lane
+        WHERE job.id = chosen.id AND job.status = 'Killed' AND job.reason <> 'quarantined'
+        RETURNING job.idempotency_key
+    ), woken AS MATERIALIZED (
+        SELECT pg_notify('apalis_jobs', $1::text) WHERE EXISTS (SELECT FROM again)
+    )
+    SELECT idempotency_key FROM again, (SELECT count(*) FROM woken) AS woken";
+pub(crate) const LABELS: &str = "
+    SELECT layers FROM apalis.workers
+    WHERE storage_name = 'queue' AND worker_type = $1 AND last_seen > now() - $2::interval";
 /// Errors count against `max_attempts` by `attempts - crashes`.
 pub(crate) const RELEASE: &str = "
     UPDATE apalis.jobs AS job SET status = 'Pending', hold_reason = 'suspect', run_at = now(), attempts = crashes,
@@ -342,6 +367,18 @@ impl<'c> Control<'c> {
     /// [`Control::release`]), or another unfinished job has its [`once`](crate::Enqueue::once) key.
     pub async fn retry(&mut self, id: JobId) -> Result<Option<Revived>, sqlx::Error> {
         sqlx::query_as(self.schema.sql(RETRY)).bind(id.to_string()).fetch_optional(&mut *self.db).await
+    }
+
+    /// [`Control::retry`] of the jobs of a queue that have these [keys](crate::Enqueue::key), by one statement. Returns the
+    /// keys of those that are back in the queue. A thousand keys a call is a good size.
+    pub async fn retry_keys(&mut self, queue: &str, keys: &[String]) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar(self.schema.sql(RETRY_KEYS)).bind(queue).bind(keys).fetch_all(&mut *self.db).await
+    }
+
+    /// The [label](crate::SupervisorOptions::label) of every worker of a queue whose last heartbeat is younger than `within`.
+    /// Empty for a worker without one.
+    pub async fn labels(&mut self, queue: &str, within: Duration) -> Result<Vec<String>, sqlx::Error> {
+        sqlx::query_scalar(self.schema.sql(LABELS)).bind(queue).bind(within).fetch_all(&mut *self.db).await
     }
 
     /// Puts a quarantined job back into its queue as a suspect: it runs alone, with all its attempts, and one more crash

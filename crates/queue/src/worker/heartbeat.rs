@@ -32,6 +32,8 @@ const LOST_CLAIM: Duration = Duration::from_secs(15);
 /// The thread that sends heartbeats.
 pub(crate) struct Heartbeat {
     pub(crate) schema: Schema,
+    /// See [`SupervisorOptions::label`](crate::SupervisorOptions::label).
+    pub(crate) label: String,
     pub(crate) interval: Duration,
     pub(crate) queues: Arc<QueueRegistry>,
     pub(crate) roster: Arc<Roster>,
@@ -60,7 +62,7 @@ struct RunningRow {
 pub(crate) const BEAT: &str = "
     WITH beat AS (
         INSERT INTO apalis.workers (id, worker_type, storage_name, layers, last_seen, started_at)
-        SELECT id, queue, 'queue', '', clock_timestamp(), clock_timestamp()
+        SELECT id, queue, 'queue', $3, clock_timestamp(), clock_timestamp()
         FROM unnest($1::text[], $2::text[]) AS worker (id, queue)
         ON CONFLICT (id) DO UPDATE SET last_seen = clock_timestamp()
     )
@@ -124,7 +126,7 @@ impl Heartbeat {
         let names: Vec<&str> = queues.iter().map(|queue| queue.queue()).collect();
         // Before the table is read: a lease that is added meanwhile is not missed in the rows that were read.
         let held = self.roster.all();
-        let query = sqlx::query_as(self.schema.sql(BEAT)).bind(workers).bind(names);
+        let query = sqlx::query_as(self.schema.sql(BEAT)).bind(workers).bind(names).bind(&self.label);
         let running = with_timeout(query.fetch_all(self.connection.open().await?)).await?;
         for queue in queues.iter().skip(std::mem::replace(known, queues.len())) {
             // Its worker has a row now, so it may claim.

@@ -106,6 +106,7 @@ impl Supervisor {
 
         let heartbeat_ended = Heartbeat {
             schema: schema.clone(),
+            label: options.label.clone(),
             interval: heartbeat,
             queues: Arc::clone(&queues),
             roster: Arc::clone(&roster),

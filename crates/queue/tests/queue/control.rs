@@ -14,7 +14,7 @@ use darkroom_queue::{
     control::{Control, JobFilter, JobStatus},
 };
 
-use crate::support::{LEASE, database, queue_options, supervise, work};
+use crate::support::{LEASE, database, options, queue_options, supervise, work};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -236,4 +236,44 @@ async fn stats_count_every_queue_that_has_something() {
     assert!(empty.paused_at.is_some());
     assert_eq!((note.queue.as_str(), note.ready, note.delayed, note.suspects, note.running), ("note", 1, 1, 1, 0));
     assert!(note.oldest_due.is_some_and(|age| age >= 100.0));
+}
+
+#[tokio::test]
+async fn many_killed_jobs_are_retried_by_their_keys_in_the_order_of_their_lanes() {
+    let db = database().await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    for (key, lane) in [("a1", "a"), ("a2", "a"), ("b1", "b"), ("quarantined", "a"), ("pending", "a")] {
+        db.add(key, &Enqueue::new().key(key).lane(lane)).await;
+    }
+    db.run(
+        "UPDATE apalis.jobs SET status = 'Killed', done_at = now(), attempts = 3, fence = 3,
+             reason = CASE idempotency_key WHEN 'quarantined' THEN 'quarantined' ELSE 'exhausted' END
+         WHERE idempotency_key <> 'pending'",
+    )
+    .await;
+    let keys = ["a1", "a2", "b1", "quarantined", "pending", "unknown"].map(str::to_owned);
+    let mut retried = Control::new(&mut conn).retry_keys("note", &keys).await.unwrap();
+    retried.sort();
+    assert_eq!(retried, ["a1", "a2", "b1"]);
+    let fresh = "(SELECT count(*) FROM apalis.jobs WHERE status = 'Pending' AND attempts = 0 AND reason IS NULL)";
+    assert_eq!(db.value::<i64>(fresh).await, 4);
+    let order = "(SELECT array_agg(idempotency_key ORDER BY turn, id) FROM apalis.jobs WHERE lane = 'a' AND status = 'Pending')";
+    assert_eq!(db.value::<Vec<String>>(order).await, ["pending", "a1", "a2"]);
+    let b =
+        "(SELECT turn FROM apalis.jobs WHERE lane = 'b') < (SELECT turn FROM apalis.jobs WHERE idempotency_key = 'a2')";
+    assert!(db.value::<bool>(b).await, "the lanes take turns");
+    assert!(Control::new(&mut conn).retry_keys("note", &keys).await.unwrap().is_empty(), "not twice");
+}
+
+#[tokio::test]
+async fn the_label_of_a_live_worker_can_be_read() {
+    let db = database().await;
+    let supervisor = darkroom_queue::Supervisor::start(options().label("room=5"), &db.options).unwrap();
+    work(&supervisor, queue_options(), |_, _| async { Ok(()) });
+    db.until("EXISTS (SELECT FROM apalis.workers)").await;
+    let mut conn = db.pool.acquire().await.unwrap();
+    assert_eq!(Control::new(&mut conn).labels("note", LEASE * 100).await.unwrap(), ["room=5"]);
+    assert!(Control::new(&mut conn).labels("other", LEASE * 100).await.unwrap().is_empty());
+    supervisor.drain(GRACE).await;
+    assert!(Control::new(&mut conn).labels("note", LEASE * 100).await.unwrap().is_empty(), "it has left");
 }

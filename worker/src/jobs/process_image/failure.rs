@@ -54,6 +54,10 @@ fn reason(failure: &darkroom_queue::Failure) -> (FailureCode, &'static str) {
         (FailureReason::Quarantined, _) | (_, ErrorKind::Panic | ErrorKind::Crash) => {
             (FailureCode::Crashed, "Rendering this picture crashed again and again.")
         }
+        // Not an outage: another try would only fail again.
+        (_, ErrorKind::Error) if matches!(source, Some(SandboxError::Failed { .. })) => {
+            (FailureCode::Crashed, "Rendering this picture failed again and again.")
+        }
         (_, ErrorKind::Deadline) => (FailureCode::TimedOut, TAKES_TOO_LONG),
         _ => (FailureCode::Unavailable, "The picture could not be rendered or stored; it was tried several times."),
     }

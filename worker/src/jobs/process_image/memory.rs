@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use darkroom_model::{Failure, FailureCode, ImageId, recipe::Recipe};
+use darkroom_model::{ImageId, recipe::Recipe};
 use darkroom_queue::JobError;
-use tracing::warn;
+use tracing::info;
 
-use super::{Outcome, inputs::Inputs};
+use super::{Outcome, inputs::Inputs, too_large};
 use crate::{
     App,
     sandbox::{
@@ -53,9 +53,8 @@ impl<'a> Resources<'a> {
             Ok(permit) => Ok(Ok(Self { spare_cores, memory, _core_share: core_share, _permit: permit })),
             Err(AdmissionError::Busy) => Err(JobError::Snooze(BUSY_DELAY)),
             Err(error @ AdmissionError::TooLarge { .. }) => {
-                warn!(%image, %error, "the picture is too large for this worker");
-                let detail = "Rendering this picture would take more memory than there is.".to_owned();
-                Ok(Err(Failure { code: FailureCode::TooLarge, detail }))
+                info!(%image, %error, "the picture is too large for this worker");
+                too_large::wait_for_larger_worker(app, image, memory).await
             }
         }
     }

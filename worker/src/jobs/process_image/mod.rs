@@ -6,7 +6,9 @@
 //! | `state.rs` | the transactions that change the image's status |
 //! | `inputs.rs` | the source, its header and the overlay |
 //! | `memory.rs` | cores and memory for the picture |
+//! | `too_large.rs` | a picture that needs a larger worker |
 //! | `store.rs` | renditions into the bucket |
+//! | `uncommitted.rs` | removes what an attempt stored and cannot commit |
 //! | `failure.rs` | errors as failures of the image or of the job |
 //!
 //! Every step may run again after a crash: starting an image is idempotent, object keys contain the hash of the
@@ -18,10 +20,14 @@ mod inputs;
 mod memory;
 mod state;
 mod store;
+mod too_large;
+mod uncommitted;
+
+use std::sync::atomic::AtomicBool;
 
 use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
 use darkroom_pipeline::Limits;
-use darkroom_queue::{BoxError, Handler, JobError, Lease};
+use darkroom_queue::{BoxError, Handler, JobError, Lease, StopReason};
 use darkroom_shared::jobs::ProcessImage;
 use sqlx::PgConnection;
 use tokio::sync::mpsc;
@@ -62,31 +68,60 @@ async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(
     };
 
     let recipe = processing.recipe().clone();
-    let outcome = tokio::select! {
-        outcome = render(app, image, recipe, lease) => outcome,
-        _ = lease.stopped() => return Err(JobError::Cancelled),
-    };
-    let saved = match outcome {
+    let has_stored = AtomicBool::new(false);
+    let saved = match render(app, image, recipe, lease, &has_stored).await {
         Ok(Ok((renditions, analysis))) => state::save_ready(app, &processing.ready(renditions, analysis), lease).await,
-        Ok(Err(failure)) => state::save_failed(app, &processing.failed(failure), lease).await,
+        Ok(Err(failure)) => state::save_failed(app, &processing.failed(failure), lease).await.map(|()| false),
         Err(error) => Err(error),
     };
+    let is_ready = saved.as_ref().is_ok_and(|is_ready| *is_ready);
+    let saved = saved.map(drop);
     match &saved {
         Ok(()) => remove_staged(app, image).await,
         // Without the lease, another attempt owns the image.
         Err(_) if lease.stop_reason().is_some() => {}
-        Err(_) => state::requeue(app, image, lease).await,
+        Err(error) => {
+            let is_requeued = state::requeue(app, image, lease).await;
+            // The next attempt stores the same objects again.
+            if is_requeued && !matches!(error, JobError::Crash(_)) && !lease.is_last_attempt() {
+                return saved;
+            }
+        }
+    }
+    if has_stored.into_inner() && !is_ready {
+        match lease.stop_reason() {
+            // The process has a second left, and the next attempt stores the same objects again.
+            Some(StopReason::Draining) => {}
+            Some(StopReason::LeaseLost) => uncommitted::remove(app, image, None).await,
+            _ => uncommitted::remove(app, image, Some(lease).filter(|_| saved.is_err())).await,
+        }
     }
     saved
 }
 
-/// Renders in a child process, and stores each rendition as soon as it is encoded.
-async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Outcome<RenderedImage> {
-    let inputs = match Inputs::load(app, image, &recipe).await? {
+/// A step that ends at once when the attempt should stop.
+async fn until_stopped<T>(lease: &Lease, step: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+    tokio::select! {
+        outcome = step => outcome,
+        _ = lease.stopped() => Err(JobError::Cancelled),
+    }
+}
+
+/// Renders in a child process, and stores each rendition as soon as it is encoded. An attempt that should stop kills the
+/// child, but waits for the objects that are under way to the bucket, so that they can be removed.
+async fn render(
+    app: &App,
+    image: ImageId,
+    recipe: Recipe,
+    lease: &Lease,
+    has_stored: &AtomicBool,
+) -> Outcome<RenderedImage> {
+    let inputs = match until_stopped(lease, Inputs::load(app, image, &recipe)).await? {
         Ok(inputs) => inputs,
         Err(failure) => return Ok(Err(failure)),
     };
-    let resources = match Resources::acquire(app, image, &inputs, &recipe, lease.attempt()).await? {
+    let resources = Resources::acquire(app, image, &inputs, &recipe, lease.attempt());
+    let resources = match until_stopped(lease, resources).await? {
         Ok(resources) => resources,
         Err(failure) => return Ok(Err(failure)),
     };
@@ -95,14 +130,20 @@ async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Out
     let (sender, renditions) = mpsc::channel(1);
     let limits = Limits { spare_cores: resources.spare_cores, ..app.limits };
     let request = RenderRequest { recipe, limits };
-    let rendering = async move { app.renderers.render(&request, inputs.files(), resources.memory, &sender).await };
-    let (rendered, stored) = tokio::join!(rendering, store::store_all(app, image, renditions));
+    let rendering = async move {
+        tokio::select! {
+            rendered = app.renderers.render(&request, inputs.files(), resources.memory, &sender) => Some(rendered),
+            _ = lease.stopped() => None,
+        }
+    };
+    let (rendered, stored) = tokio::join!(rendering, store::store_all(app, image, renditions, has_stored));
 
     // An error of the bucket comes first: it closes the channel, which then ends the rendering too.
     let stored = stored?;
     match rendered {
-        Ok(analysis) => Ok(Ok((stored, analysis))),
-        Err(error) => failure::of_rendering(error, app.render).map(Err),
+        Some(Ok(analysis)) => Ok(Ok((stored, analysis))),
+        Some(Err(error)) => failure::of_rendering(error, app.render).map(Err),
+        None => Err(JobError::Cancelled),
     }
 }
 

@@ -21,15 +21,15 @@ pub(super) async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Op
     Ok(processing)
 }
 
-/// Completes the job and makes the image ready, in one transaction.
-pub(super) async fn save_ready(app: &App, ready: &Ready, lease: &Lease) -> Result<(), JobError> {
+/// Completes the job and makes the image ready, in one transaction. `false`: the image was deleted while it was
+/// rendered, and the stored objects belong to nothing.
+pub(super) async fn save_ready(app: &App, ready: &Ready, lease: &Lease) -> Result<bool, JobError> {
     let mut tx = app.pool.begin().await?;
     lease.complete(&mut tx).await?;
-    // `false`: the image was deleted while it was rendered. The sweep removes the stored objects.
     let saved = catalog::save_ready(&mut tx, ready).await?;
     tx.commit().await?;
     info!(image = %ready.id(), saved, "ready");
-    Ok(())
+    Ok(saved)
 }
 
 /// Completes the job and makes the image failed, in one transaction.
@@ -42,18 +42,19 @@ pub(super) async fn save_failed(app: &App, failed: &Failed, lease: &Lease) -> Re
     Ok(())
 }
 
-/// Makes the image `queued` until the next attempt. An error is only logged, because [`start`] also takes a
-/// `processing` image.
-pub(super) async fn requeue(app: &App, image: ImageId, lease: &Lease) {
-    if let Err(error) = try_requeue(app, image, lease).await {
+/// Makes the image `queued` until the next attempt. `false`: it is not `processing` any more, for example because it
+/// was deleted. An error is only logged, because [`start`] also takes a `processing` image.
+pub(super) async fn requeue(app: &App, image: ImageId, lease: &Lease) -> bool {
+    try_requeue(app, image, lease).await.unwrap_or_else(|error| {
         warn!(%image, %error, "cannot requeue the image");
-    }
+        false
+    })
 }
 
-async fn try_requeue(app: &App, image: ImageId, lease: &Lease) -> Result<(), JobError> {
+async fn try_requeue(app: &App, image: ImageId, lease: &Lease) -> Result<bool, JobError> {
     let mut tx = app.pool.begin().await?;
     lease.lock_if_held(&mut tx).await?;
-    catalog::requeue(&mut tx, image).await?;
+    let is_requeued = catalog::requeue(&mut tx, image).await?;
     tx.commit().await?;
-    Ok(())
+    Ok(is_requeued)
 }

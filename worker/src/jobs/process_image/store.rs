@@ -1,5 +1,7 @@
 //! Renditions into the bucket.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use bytes::Bytes;
 use darkroom_model::{ImageId, Rendition};
 use darkroom_pipeline::Rendered;
@@ -14,13 +16,16 @@ use crate::App;
 /// Renditions of one image that are stored at once.
 const CONCURRENCY: usize = 4;
 
-/// Stores every rendition until the sender is dropped. An error drops the receiver.
+/// Stores every rendition until the sender is dropped. An error drops the receiver. Sets `has_stored` before the first
+/// request.
 pub(super) async fn store_all(
     app: &App,
     image: ImageId,
     renditions: mpsc::Receiver<Rendered>,
+    has_stored: &AtomicBool,
 ) -> Result<Vec<Rendition>, BucketError> {
     ReceiverStream::new(renditions)
+        .inspect(|_| has_stored.store(true, Ordering::Relaxed))
         .map(|rendered| store(app, image, rendered))
         .buffer_unordered(CONCURRENCY)
         .try_collect()
