@@ -12,6 +12,7 @@ declare_settings! {
     RENDER_SECONDS = Setting::with_default("60", "Maximum time to decode, resize and encode one image.");
     RENDER_MEMORY_BYTES = Setting::with_default("0", "Memory for all images that a worker renders at once, 268435456 or more; 0: three quarters of the memory of the machine or the container.");
     RENDER_CHILD_IMAGES = Setting::with_default("100", "Number of images after which a render process is replaced, 1 to 1000000.");
+    SANDBOX = Setting::with_default("prefer", "require: the worker stops if the system does not confine render processes by seccomp; prefer: it warns.");
     ORPHAN_SECONDS = Setting::with_default("86400", "Age at which the sweep removes a staged file or an object that belongs to no image, 3600 or more.");
 }
 
@@ -26,6 +27,8 @@ pub struct WorkerSettings {
     pub render_memory: Option<u64>,
     /// Number of images after which a render process is replaced.
     pub child_images: u32,
+    /// Refuse to render where the system does not confine render processes.
+    pub require_sandbox: bool,
     /// How long running jobs may continue after SIGTERM.
     pub drain: Duration,
     /// Age at which an orphan is removed.
@@ -47,6 +50,11 @@ impl WorkerSettings {
             _ => Err("0, or a whole number from 268435456".to_owned()),
         });
         let child_images = reader.number(&RENDER_CHILD_IMAGES, 1, 1_000_000);
+        let require_sandbox = reader.required(&SANDBOX, |text| match text {
+            "require" => Ok(true),
+            "prefer" => Ok(false),
+            _ => Err("require or prefer".to_owned()),
+        });
         // At least an hour, so that a slow upload and a long job never count as orphans.
         let orphan = reader.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
         Some(Self {
@@ -54,6 +62,7 @@ impl WorkerSettings {
             render: render?,
             render_memory: render_memory?,
             child_images: child_images?,
+            require_sandbox: require_sandbox?,
             drain: drain?,
             orphan: orphan?,
         })

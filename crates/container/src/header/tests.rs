@@ -126,7 +126,8 @@ fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
 fn valid_files() -> Vec<(Vec<u8>, Header)> {
     use SourceFormat::{Avif as AvifFile, Bmp, Gif, Jpeg, Jxl, Png, Tiff, Webp};
 
-    let header = |format, width, height, frames, scans, bits_per_pixel| Header {
+    let header = |format, width: u32, height: u32, frames, scans, bits_per_pixel| Header {
+        decoded_pixels: u64::from(width * height),
         format,
         width,
         height,
