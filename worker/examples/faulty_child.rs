@@ -1,8 +1,7 @@
 //! A render child with the fault that its first argument names, for the tests of the pool.
 
 use std::{
-    env, fs,
-    io::{self, Write as _},
+    env, fs, io,
     net::{TcpStream, UdpSocket},
     os::{fd::AsFd as _, unix::net::UnixStream},
     process::{Command, ExitCode, abort, exit},
@@ -14,8 +13,10 @@ use darkroom_model::RenditionFormat;
 use darkroom_pipeline::{RenderError, Rendered, render};
 use darkroom_worker::sandbox::{
     child::serve,
+    confinement::Confinement,
     pool::{Pool, PoolOptions},
     process::Program,
+    protocol::{self, Reply},
 };
 
 fn main() -> ExitCode {
@@ -26,10 +27,12 @@ fn main() -> ExitCode {
     if fault == "worker" {
         return worker();
     }
-    // Opened before confinement, which forbids opening files.
-    let mut socket = io::stdin().as_fd().try_clone_to_owned().map(UnixStream::from).ok();
+    if fault == "unconfined" {
+        return unconfined();
+    }
     serve(&mut |request, files, emit| {
-        let mut write_raw = |bytes: &[u8]| socket.as_mut().map(|socket| socket.write_all(bytes));
+        // The socket is standard input, in both directions.
+        let write_raw = |bytes: &[u8]| rustix::io::write(io::stdin(), bytes);
         match fault.as_str() {
             "abort" => abort(),
             "panic" => panic!("a bug"),
@@ -65,6 +68,21 @@ fn main() -> ExitCode {
                     .map_err(RenderError::Emit)?;
             }
             "escape" => return Err(RenderError::Internal(usable_resources())),
+            "threads" => return Err(RenderError::Internal(threads_until_refused().to_string())),
+            "signal" => return Err(RenderError::Internal(signal_results(files.source))),
+            "library-memory" => return Err(RenderError::OutOfMemory("no room")),
+            // More than one file may have, but each is no longer than the request's memory.
+            "many-files" => {
+                for number in 0..64 {
+                    let mut bytes = b"\x89PNG\r\n\x1A\n".to_vec();
+                    bytes.resize(8 << 20, 0);
+                    let name = format!("r{number}.png");
+                    emit(Rendered { name, format: RenditionFormat::Png, width: 1, height: 1, bytes })
+                        .map_err(RenderError::Emit)?;
+                }
+            }
+            // Address space that the allocator does not free.
+            "retain" => std::mem::forget(vec![1_u8; 100 << 20]),
             _ => {}
         }
         render(files, &request.recipe, &request.limits, emit)
@@ -75,7 +93,13 @@ fn main() -> ExitCode {
 #[tokio::main]
 async fn worker() -> ExitCode {
     let program = Program { path: env::current_exe().unwrap_or_default(), arguments: vec!["hang".to_owned()] };
-    let options = PoolOptions { program, size: 1, requests_per_child: 1, deadline: Duration::from_hours(1) };
+    let options = PoolOptions {
+        program,
+        size: 1,
+        requests_per_child: 1,
+        deadline: Duration::from_hours(1),
+        require_confinement: false,
+    };
     let Ok(pool) = Pool::start(options) else { return ExitCode::FAILURE };
     pool.warm_up();
     loop {
@@ -85,6 +109,34 @@ async fn worker() -> ExitCode {
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// A child that says that the system does not confine it.
+fn unconfined() -> ExitCode {
+    let Ok(socket) = io::stdin().as_fd().try_clone_to_owned() else { return ExitCode::FAILURE };
+    let mut socket = UnixStream::from(socket);
+    _ = protocol::write(&mut socket, &Reply::Ready(Confinement::default()), &[]);
+    // Until the worker closes it.
+    _ = io::copy(&mut socket, &mut io::sink());
+    ExitCode::SUCCESS
+}
+
+/// Whether this process can send a signal to itself and to the process with the id that `source` has as text.
+#[expect(unsafe_code, reason = "a system call that no crate offers")]
+fn signal_results(source: &[u8]) -> String {
+    let other: u32 = String::from_utf8_lossy(source).trim().parse().unwrap_or_default();
+    // SAFETY: sends no signal, as 0 is none.
+    let can_send = |pid: u32| unsafe { libc::syscall(libc::SYS_tgkill, pid, pid, 0) == 0 };
+    format!("self {}, other {}", can_send(std::process::id()), can_send(other))
+}
+
+/// The number of threads that can be started.
+fn threads_until_refused() -> usize {
+    let mut threads = 0;
+    while threads < 100_000 && thread::Builder::new().stack_size(16 << 10).spawn(|| thread::park()).is_ok() {
+        threads += 1;
+    }
+    threads
 }
 
 /// The names of the resources that this process can use, separated by spaces.

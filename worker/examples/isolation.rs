@@ -11,6 +11,7 @@ use darkroom_model::recipe::Recipe;
 use darkroom_pipeline::{Limits, render};
 use darkroom_test_pictures::{Jpeg, corners};
 use darkroom_worker::sandbox::{
+    owner::Owner,
     pool::{Pool, PoolOptions},
     process::Program,
     protocol::RenderRequest,
@@ -24,10 +25,15 @@ async fn main() -> Result<()> {
     let rounds = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(300);
     let program = Program { path: worker.into(), arguments: vec!["render-child".to_owned()] };
     // As many requests per child as by default, so that the time to replace children is included.
-    let pool =
-        Pool::start(PoolOptions { program, size: 1, requests_per_child: 100, deadline: Duration::from_mins(1) })?;
+    let pool = Pool::start(PoolOptions {
+        program,
+        size: 1,
+        requests_per_child: 100,
+        deadline: Duration::from_mins(1),
+        require_confinement: false,
+    })?;
     let source = Jpeg::new(320, 240).encode_rgb(|x, y| corners(320, 240, x, y));
-    let request = RenderRequest { recipe: Recipe::Standard, limits: Limits::default() };
+    let request = RenderRequest { recipe: Recipe::Standard, limits: Limits::default(), owner: Owner::DEFAULT };
     let (mut in_process, mut in_child) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let start = Instant::now();

@@ -7,6 +7,7 @@ mod seeds;
 use std::{env, fs, io::Cursor, path::Path};
 
 use darkroom_container::header::{self, HeaderLimits};
+use darkroom_model::ImageAnalysis;
 use darkroom_worker::sandbox::protocol::{self, Reply};
 
 fn main() -> anyhow::Result<()> {
@@ -28,6 +29,10 @@ fn main() -> anyhow::Result<()> {
             picture,
         )?;
         save("frame", number, &frame)?;
+        let placeholder = vec![0; 25];
+        let analysis = ImageAnalysis { placeholder, dominant_colour: [1, 2, 3], perceptual_hash: 4 };
+        protocol::write(&mut frame, &Reply::Done(analysis), &[])?;
+        save("conversation", number, &frame)?;
     }
     Ok(())
 }

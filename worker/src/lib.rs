@@ -21,12 +21,13 @@ use std::{sync::Arc, time::Duration};
 use darkroom_queue::{Drained, Supervisor, SupervisorOptions};
 use darkroom_shared::{bucket::Bucket, settings::Settings, signals::StopSignals, staging::Staging};
 use sandbox::{
+    SandboxError,
     admission::{Admission, available_memory},
     pool::{Pool, PoolOptions},
     process::Program,
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
-use tracing::info;
+use tracing::{info, warn};
 
 /// What the jobs work with.
 #[derive(Debug)]
@@ -64,6 +65,7 @@ impl App {
                 size: settings.worker.concurrency,
                 requests_per_child: settings.worker.child_images,
                 deadline: settings.worker.render,
+                require_confinement: settings.worker.require_sandbox,
             })?,
             render: settings.worker.render,
             admission: Admission::new(
@@ -84,6 +86,7 @@ pub struct Handlers(pub(crate) Arc<App>);
 /// a crash would: other workers notice within seconds.
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
     let mut stop = StopSignals::listen()?;
+    report_confinement(&app.renderers).await?;
     app.renderers.warm_up();
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
     let options = supervisor_options(settings).label(picture_memory::label(app.admission.max_per_picture()));
@@ -99,6 +102,19 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     };
     info!(handed_back = drained.handed_back, "stopped");
     Ok(drained)
+}
+
+/// Logs how render processes are confined. An error where they must be confined and are not; the pool logs and repeats other
+/// errors.
+async fn report_confinement(renderers: &Pool) -> Result<(), SandboxError> {
+    match renderers.check_confinement().await {
+        Err(error @ SandboxError::Unconfined(_)) => Err(error),
+        Err(error) => {
+            warn!(%error, "cannot say how render processes are confined");
+            Ok(())
+        }
+        Ok(_) => Ok(()),
+    }
 }
 
 fn supervisor_options(settings: &Settings) -> SupervisorOptions {

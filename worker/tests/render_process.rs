@@ -13,7 +13,8 @@ use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
 use darkroom_worker::sandbox::{
     SandboxError,
     admission::estimate::{estimate, overlay_bytes},
-    pool::{Pool, PoolOptions},
+    owner::Owner,
+    pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
     protocol::RenderRequest,
 };
@@ -40,7 +41,7 @@ fn faulty(fault: &str) -> Program {
 }
 
 fn pool(program: Program, size: usize, requests_per_child: u32, deadline: Duration) -> Pool {
-    Pool::start(PoolOptions { program, size, requests_per_child, deadline }).unwrap()
+    Pool::start(PoolOptions { program, size, requests_per_child, deadline, require_confinement: false }).unwrap()
 }
 
 fn picture() -> Vec<u8> {
@@ -70,7 +71,11 @@ async fn render_as<'a>(
     memory: u64,
     recipe: Recipe,
 ) -> Result<(ImageAnalysis, Vec<Rendered>), SandboxError> {
-    render_to(pool, files, memory, RenderRequest { recipe, limits: Limits::default() }).await
+    render_to(pool, files, memory, request(recipe, Limits::default())).await
+}
+
+fn request(recipe: Recipe, limits: Limits) -> RenderRequest {
+    RenderRequest { recipe, limits, owner: Owner::DEFAULT }
 }
 
 async fn render_to<'a>(
@@ -184,7 +189,7 @@ async fn a_child_encodes_on_spare_cores_within_its_memory_limit() {
         for spare_cores in [1, 3] {
             // A new child each time, so that no memory of an earlier picture is reused.
             let pool = pool(shipped(), 1, 1, LONG);
-            let request = RenderRequest { recipe: recipe.clone(), limits: Limits { spare_cores, ..Limits::default() } };
+            let request = request(recipe.clone(), Limits { spare_cores, ..Limits::default() });
             let (_, renditions) = render_to(&pool, source, estimated.bytes(spare_cores), request).await.unwrap();
             assert_eq!(renditions.len(), files);
         }
@@ -270,6 +275,7 @@ async fn a_child_that_sends_invalid_replies_is_killed() {
         ("garbage", "a frame of"),
         ("lengths", "a frame of"),
         ("rendition", "a frame of"),
+        ("many-files", "a frame of"),
         ("invalid-name", "invalid name"),
         ("not-a-picture", "not of its format"),
     ] {
@@ -279,10 +285,158 @@ async fn a_child_that_sends_invalid_replies_is_killed() {
 }
 
 #[tokio::test]
-async fn a_child_can_use_nothing_but_threads() {
+async fn a_child_can_use_nothing() {
     let pool = pool(faulty("escape"), 1, 10, LONG);
     let Err(SandboxError::Failed { cause }) = render(&pool, &picture(), MEMORY).await else { panic!() };
-    assert_eq!(cause, "rendering failed: thread");
+    assert_eq!(cause, "rendering failed: ");
+}
+
+/// The text with which a child of this fault fails to render these bytes.
+async fn failure_of(fault: &str, source: &[u8]) -> String {
+    let pool = pool(faulty(fault), 1, 10, LONG);
+    let Err(SandboxError::Failed { cause }) = render(&pool, source, MEMORY).await else { panic!("{fault}") };
+    cause.trim_start_matches("rendering failed: ").to_owned()
+}
+
+#[tokio::test]
+async fn a_child_can_start_no_thread() {
+    assert_eq!(failure_of("threads", &picture()).await, "0");
+}
+
+#[tokio::test]
+async fn a_child_can_send_signals_only_to_itself() {
+    let worker = std::process::id().to_string();
+    assert_eq!(failure_of("signal", worker.as_bytes()).await, "self true, other false");
+}
+
+#[tokio::test]
+async fn a_child_keeps_no_descriptor_of_the_worker() {
+    // Without O_CLOEXEC, as a library or a supervisor may leave one.
+    let inheritable = rustix::io::dup(std::io::stderr()).unwrap();
+    let pool = pool(shipped(), 1, 10, LONG);
+    render(&pool, &picture(), MEMORY).await.unwrap();
+    let [child] = pool.idle_pids()[..] else { panic!("one child") };
+    let open = fs::read_dir(format!("/proc/{child}/fd")).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut open: Vec<_> = open.map(|name| name.into_string().unwrap()).collect();
+    open.sort();
+    // Standard input, output and error, and the socket again.
+    assert_eq!(open, ["0", "1", "2", "3"]);
+    drop(inheritable);
+}
+
+#[tokio::test]
+async fn a_child_renders_for_one_owner_only() {
+    let of = |owner| RenderRequest { owner: Owner::new(owner), ..request(Recipe::Standard, Limits::default()) };
+    let pool = pool(shipped(), 2, 100, LONG);
+    let mut children = Vec::new();
+    for owner in [1, 2, 1, 2] {
+        render_to(&pool, &picture(), MEMORY, of(owner)).await.unwrap();
+        // The child that was used last has been idle for the shortest time.
+        children.push(*pool.idle_pids().last().unwrap());
+    }
+    assert_eq!(pool.children_started(), 2);
+    assert!(children[0] != children[1] && children[..2] == children[2..], "{children:?}");
+    for _ in 0..2 {
+        render_to(&pool, &picture(), MEMORY, of(3)).await.unwrap();
+    }
+    assert_eq!(pool.children_started(), 3, "a child of another owner is replaced, once");
+    assert!(!children.contains(pool.idle_pids().last().unwrap()));
+}
+
+#[tokio::test]
+async fn a_worker_that_requires_confinement_renders_in_no_child_without_it() {
+    let with = |program, require_confinement| {
+        let options = PoolOptions { program, size: 1, requests_per_child: 1, deadline: LONG, require_confinement };
+        Pool::start(options).unwrap()
+    };
+    let refused = with(faulty("unconfined"), true).check_confinement().await;
+    assert!(matches!(refused, Err(SandboxError::Unconfined(_))), "{refused:?}");
+    assert!(!with(faulty("unconfined"), false).check_confinement().await.unwrap().is_sufficient());
+    let confined = with(shipped(), true);
+    assert!(confined.check_confinement().await.unwrap().seccomp);
+    render(&confined, &picture(), MEMORY).await.unwrap();
+}
+
+/// Time is paused, so that it advances as soon as nothing happens.
+#[tokio::test(start_paused = true)]
+async fn a_request_fails_in_time_if_no_child_can_be_started() {
+    let pool = pool(faulty("dead"), 1, 10, LONG);
+    let error = render(&pool, &picture(), MEMORY).await.err();
+    assert!(matches!(error, Some(SandboxError::Spawn(_))), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_child_that_keeps_much_memory_is_replaced() {
+    let pool = pool(faulty("retain"), 1, 10, LONG);
+    render(&pool, &picture(), MEMORY).await.unwrap();
+    render(&pool, &picture(), MEMORY).await.unwrap();
+    assert!(pool.children_started() >= 2);
+    assert!(pool.retained_memory() <= MAX_RETAINED_MEMORY);
+}
+
+#[tokio::test]
+async fn an_idle_child_keeps_little_of_the_memory_of_large_pictures() {
+    let pool = pool(shipped(), 1, 10, LONG);
+    let source = pictures::png(2000, 1500, ColorType::Rgb, BitDepth::Eight, &noise(2000 * 1500)[..2000 * 1500 * 3]);
+    let resize = |format| Recipe::Resize(Resize { format: Some(format), ..Resize::default() });
+    for format in [RenditionFormat::Jpeg, RenditionFormat::Webp] {
+        render_as(&pool, &source, 1 << 30, resize(format)).await.unwrap();
+        let kept = pool.retained_memory() >> 20;
+        assert!(kept <= 64, "{kept} MiB after {format:?}");
+        println!("{kept} MiB are kept after {format:?}, {} children", pool.children_started());
+    }
+}
+
+#[tokio::test]
+async fn a_lack_of_memory_that_a_library_reports_is_not_a_failure_of_the_picture() {
+    assert!(matches!(error_of("library-memory", LONG).await, SandboxError::OutOfMemory { .. }));
+}
+
+/// Renders with less and less memory than estimated. Whatever allocation fails, the uploader is not told that the file is
+/// broken.
+#[tokio::test]
+async fn too_little_memory_is_never_reported_as_a_broken_picture() {
+    let pool = pool(shipped(), 1, 100, LONG);
+    let (width, height) = (1500, 1000);
+    let transparent = noise(width * height);
+    let frame = |colour| {
+        let place = [0, 0, 1500, 1000];
+        GifFrame { place, colour: Some(colour), delay: 5, dispose: gif::DisposalMethod::Keep }
+    };
+    let moving = pictures::gif(1500, 1000, gif::Repeat::Infinite, &[frame([255, 0, 0]), frame([0, 99, 0])]);
+    let sources = [
+        pictures::webp(width, height, &transparent),
+        pictures::webp(width, height, &vec![0xFF; transparent.len()]),
+        Jpeg::new(1500, 1000).encode_rgb(|x, y| pictures::corners(1500, 1000, x, y)),
+        pictures::png(width, height, ColorType::Rgba, BitDepth::Eight, &transparent),
+        moving,
+    ];
+    let small =
+        Resize { width: std::num::NonZeroU32::new(64), format: Some(RenditionFormat::Webp), ..Resize::default() };
+    let recipe = Recipe::Resize(small);
+    for source in &sources {
+        let enough = estimate(&header_of(source), source, &recipe).bytes(0) >> 20;
+        for memory in (1..enough).rev().step_by(5) {
+            match render_as(&pool, source, memory << 20, recipe.clone()).await {
+                Ok(_) | Err(SandboxError::OutOfMemory { .. }) => {}
+                other => panic!("{:?} with {memory} of {enough} MiB: {other:?}", header_of(source)),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_frame_larger_than_its_screen_is_rendered_within_its_estimate() {
+    let pool = pool(shipped(), 1, 10, LONG);
+    let frame = GifFrame {
+        place: [0, 0, 5000, 3000],
+        colour: Some([9, 99, 199]),
+        delay: 1,
+        dispose: gif::DisposalMethod::Keep,
+    };
+    let source = pictures::gif(10, 10, gif::Repeat::Infinite, &[frame]);
+    assert_eq!(header_of(&source).decoded_pixels, 15_000_000);
+    assert!(render_or_refuse(&pool, &source).await.is_ok());
 }
 
 #[tokio::test]

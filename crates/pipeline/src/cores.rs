@@ -1,46 +1,82 @@
 //! Work on other threads where cores would idle.
+//!
+//! The threads are started once per process and kept: a render process starts them before it confines itself, and cannot start
+//! any afterwards.
 
 use std::{
-    cell::RefCell,
-    panic::resume_unwind,
+    collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
     },
-    thread::{self, Builder, Scope, ScopedJoinHandle},
+    thread::available_parallelism,
 };
+
+use rayon_core::{Scope, ThreadPool, ThreadPoolBuilder};
+
+/// The most threads besides the calling one that can have work: the standard set has eight renditions.
+const MAX_THREADS: u32 = 7;
+
+/// The threads of this process; `None` where it has none.
+static THREADS: OnceLock<Option<ThreadPool>> = OnceLock::new();
+
+/// Starts the threads on which spare cores work, `count` but seven at most, and waits until all of them run. Returns their
+/// number: 0 where the system refuses them; then all work is done on the calling thread. A second call changes nothing.
+///
+/// Without this call, the first picture with a spare core starts them. Call it before the process gives up the right to start
+/// threads.
+pub fn start_threads(count: u32) -> u32 {
+    let start = || {
+        let count = usize::try_from(count.min(MAX_THREADS)).ok().filter(|count| *count > 0)?;
+        let threads = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "render".to_owned()).build().ok()?;
+        threads.broadcast(|_| ());
+        Some(threads)
+    };
+    let threads = THREADS.get_or_init(start).as_ref();
+    threads.map_or(0, |threads| u32::try_from(threads.current_num_threads()).unwrap_or(u32::MAX))
+}
+
+/// One thread for each core besides the first, and at least one.
+fn default_threads() -> u32 {
+    available_parallelism().map_or(1, |cores| u32::try_from(cores.get() - 1).unwrap_or(u32::MAX).max(1))
+}
 
 /// Cores besides the one that renders the picture.
 #[derive(Debug)]
 pub(crate) struct SpareCores(AtomicU32);
 
 /// Starts tasks within [`SpareCores::scope`].
-pub(crate) struct Tasks<'scope, 'env, E> {
-    cores: &'env SpareCores,
-    scope: &'scope Scope<'scope, 'env>,
-    threads: RefCell<Vec<ScopedJoinHandle<'scope, Result<(), E>>>>,
+pub(crate) struct Tasks<'scope, 'a, E> {
+    cores: &'scope SpareCores,
+    /// `None` where the process has no threads for spare cores.
+    scope: Option<&'a Scope<'scope>>,
+    /// Number of tasks that were started on other threads.
+    started: AtomicUsize,
+    /// Errors of tasks on other threads, by the order in which the tasks were started.
+    errors: Arc<Mutex<BTreeMap<usize, E>>>,
 }
 
 impl SpareCores {
+    /// At most as many as this process has threads for them.
     pub(crate) fn new(count: u32) -> Self {
-        Self(AtomicU32::new(count))
+        Self(AtomicU32::new(if count == 0 { 0 } else { count.min(start_threads(default_threads())) }))
     }
 
     /// Calls `work`, which may start tasks, and waits for all of them. Returns the error of the first task that failed, else
     /// what `work` returns.
-    pub(crate) fn scope<'env, T, E: Send>(
-        &'env self,
-        work: impl for<'scope> FnOnce(&Tasks<'scope, 'env, E>) -> Result<T, E>,
+    pub(crate) fn scope<'scope, T, E: Send + 'scope>(
+        &'scope self,
+        work: impl FnOnce(&Tasks<'scope, '_, E>) -> Result<T, E>,
     ) -> Result<T, E> {
-        thread::scope(|scope| {
-            let tasks = Tasks { cores: self, scope, threads: RefCell::default() };
-            let result = work(&tasks);
-            let join = |thread: ScopedJoinHandle<'_, _>| thread.join().unwrap_or_else(|panic| resume_unwind(panic));
-            // All are joined, so that a later panic is not lost behind an earlier error.
-            let results: Vec<Result<(), E>> = tasks.threads.into_inner().into_iter().map(join).collect();
-            results.into_iter().collect::<Result<(), E>>()?;
-            result
-        })
+        let errors = Arc::new(Mutex::new(BTreeMap::new()));
+        let (started, theirs) = (AtomicUsize::new(0), Arc::clone(&errors));
+        let result = match THREADS.get() {
+            Some(Some(threads)) => threads
+                .in_place_scope(|scope| work(&Tasks { cores: self, scope: Some(scope), started, errors: theirs })),
+            _ => work(&Tasks { cores: self, scope: None, started, errors: theirs }),
+        };
+        let first = errors.lock().unwrap_or_else(PoisonError::into_inner).pop_first();
+        first.map_or(result, |(_, error)| Err(error))
     }
 
     /// Calls `first` on a spare core while it calls `second`, and waits for both. Without a spare core it calls one after the
@@ -65,30 +101,21 @@ impl SpareCores {
 
 impl<'scope, E: Send + 'scope> Tasks<'scope, '_, E> {
     /// Runs a task on a spare core, or at once on this thread where there is none; then its error is returned here.
-    pub(crate) fn run(&self, task: impl FnOnce() -> Result<(), E> + Send + 'scope) -> Result<(), E>
-    where
-        E: 'scope,
-    {
+    pub(crate) fn run(&self, task: impl FnOnce() -> Result<(), E> + Send + 'scope) -> Result<(), E> {
         let cores = self.cores;
+        let Some(scope) = self.scope else { return task() };
         if cores.0.fetch_update(Relaxed, Relaxed, |spare| spare.checked_sub(1)).is_err() {
             return task();
         }
-        // Shared, so that it is still here where the system cannot start a thread.
-        let task = Arc::new(Mutex::new(Some(task)));
-        let take = |task: &Mutex<Option<_>>| task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let theirs = Arc::clone(&task);
-        let thread = Builder::new().spawn_scoped(self.scope, move || {
-            let result = take(&theirs).map_or(Ok(()), |task| task());
+        let (index, errors) = (self.started.fetch_add(1, Relaxed), Arc::clone(&self.errors));
+        scope.spawn(move |_| {
+            let result = task();
             cores.0.fetch_add(1, Relaxed);
-            result
+            if let Err(error) = result {
+                errors.lock().unwrap_or_else(PoisonError::into_inner).insert(index, error);
+            }
         });
-        if let Ok(thread) = thread {
-            self.threads.borrow_mut().push(thread);
-            return Ok(());
-        }
-        let result = take(&task).map_or(Ok(()), |task| task());
-        cores.0.fetch_add(1, Relaxed);
-        result
+        Ok(())
     }
 }
 

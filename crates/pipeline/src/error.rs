@@ -29,7 +29,10 @@ pub enum RenderError {
     /// The receiver of renditions returned an error.
     #[error("a rendition could not be taken: {0}")]
     Emit(#[source] EmitError),
-    /// A bug, or a resource that ran out. Not the file's fault.
+    /// An allocation failed in a library that reports it. Another attempt with more memory may succeed.
+    #[error("out of memory: {0}")]
+    OutOfMemory(&'static str),
+    /// A bug, or another resource that ran out. Not the file's fault.
     #[error("rendering failed: {0}")]
     Internal(String),
 }
@@ -54,7 +57,7 @@ impl RenderError {
         match self {
             Self::Refused(error) => error.failure(),
             Self::Faulty { failure, .. } => Some(failure.clone()),
-            Self::Emit(_) | Self::Internal(_) => None,
+            Self::Emit(_) | Self::OutOfMemory(_) | Self::Internal(_) => None,
         }
     }
 

@@ -36,6 +36,7 @@
 //! | [`rendition_pixels`] | the sizes of the renditions, before anything is decoded |
 //! | [`Files`], [`Limits`], [`Emit`] | what [`render`] takes: files, limits, the receiver of renditions |
 //! | [`Rendered`] | what it hands over |
+//! | [`start_threads`] | starts the threads of spare cores before a process is confined |
 //! | [`RenderError`], [`EmitError`] | why it failed |
 //! | [`output_features`], [`OutputFeatures`], [`ColourSignal`] | what each output format can hold |
 //!
@@ -87,6 +88,7 @@ mod source;
 mod steps;
 
 pub use codecs::{ColourSignal, OutputFeatures};
+pub use cores::start_threads;
 pub use error::{EmitError, RenderError};
 
 use darkroom_container::header::{Header, HeaderLimits};
@@ -100,6 +102,7 @@ pub struct Limits {
     /// accepted under other limits.
     pub header: HeaderLimits,
     /// Cores to use besides the calling thread's. Renditions are then encoded in parallel; their bytes do not change.
+    /// No more are used than this process has threads for them ([`start_threads`]).
     pub spare_cores: u32,
 }
 

@@ -13,6 +13,7 @@ declare_settings! {
     RENDER_MEMORY_BYTES = Setting::with_default("0", "Memory for all images that a worker renders at once, 268435456 or more; 0: three quarters of the memory of the machine or the container.");
     RENDER_CHILD_IMAGES = Setting::with_default("100", "Number of images after which a render process is replaced, 1 to 1000000.");
     TOO_LARGE_SECONDS = Setting::with_default("120", "How long a picture that needs more memory than any live worker has waits for a larger worker, before it fails as too_large, 0 to 86400.");
+    SANDBOX = Setting::with_default("prefer", "require: the worker stops if the system does not confine render processes by seccomp; prefer: it warns.");
     ORPHAN_SECONDS = Setting::with_default("86400", "Age at which the sweep removes a staged file or an object that belongs to no image, 3600 or more.");
 }
 
@@ -27,6 +28,8 @@ pub struct WorkerSettings {
     pub render_memory: Option<u64>,
     /// Number of images after which a render process is replaced.
     pub child_images: u32,
+    /// Refuse to render where the system does not confine render processes.
+    pub require_sandbox: bool,
     /// How long running jobs may continue after SIGTERM.
     pub drain: Duration,
     /// How long a picture waits for a worker with more memory.
@@ -51,6 +54,11 @@ impl WorkerSettings {
         });
         let child_images = reader.number(&RENDER_CHILD_IMAGES, 1, 1_000_000);
         let too_large = reader.seconds(&TOO_LARGE_SECONDS, 0, 86_400);
+        let require_sandbox = reader.required(&SANDBOX, |text| match text {
+            "require" => Ok(true),
+            "prefer" => Ok(false),
+            _ => Err("require or prefer".to_owned()),
+        });
         // At least an hour, so that a slow upload and a long job never count as orphans.
         let orphan = reader.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
         Some(Self {
@@ -58,6 +66,7 @@ impl WorkerSettings {
             render: render?,
             render_memory: render_memory?,
             child_images: child_images?,
+            require_sandbox: require_sandbox?,
             drain: drain?,
             too_large: too_large?,
             orphan: orphan?,

@@ -4,19 +4,24 @@ use std::{
     io::{self, Write as _},
     os::fd::AsFd as _,
     process::{ExitCode, abort},
+    thread,
 };
 
 use darkroom_model::ImageAnalysis;
 
 use super::{
-    confinement::confine,
+    confinement::{close_inherited_descriptors, confine},
     protocol::{self, Frame, ProtocolError, RenderRequest, Reply},
 };
 
-use darkroom_pipeline::{Emit, Files, RenderError, Rendered, render};
+use darkroom_pipeline::{Emit, Files, RenderError, Rendered, render, start_threads};
 
 /// The socket to the worker is its stdin, in both directions.
 type Socket = std::os::unix::net::UnixStream;
+
+/// Free memory that the allocator may keep between requests, in bytes: small pictures then need no page from the kernel.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const MAX_FREE_MEMORY: usize = 32 << 20;
 
 /// Renders a request: emits renditions, and returns the analysis or an error.
 pub type Render<'a> = dyn FnMut(&RenderRequest, Files<'_>, Emit<'_>) -> Result<ImageAnalysis, RenderError> + 'a;
@@ -39,6 +44,7 @@ pub fn serve(render: &mut Render<'_>) -> ExitCode {
 }
 
 fn run(render: &mut Render<'_>) -> Result<(), ProtocolError> {
+    close_inherited_descriptors()?;
     // A panic ends the child, and its message is the evidence of the crash. The hook is not called when libjpeg
     // unwinds.
     std::panic::set_hook(Box::new(|panic| {
@@ -51,7 +57,7 @@ fn run(render: &mut Render<'_>) -> Result<(), ProtocolError> {
     // files.
     _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     let mut socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let confinement = confine()?;
+    let confinement = confine(|| _ = start_threads(spare_cores()))?;
     protocol::write(&mut socket, &Reply::Ready(confinement), &[])?;
     loop {
         // The worker is trusted, and the child's memory is limited, so the body needs no limit.
@@ -68,14 +74,38 @@ fn run(render: &mut Render<'_>) -> Result<(), ProtocolError> {
         });
         drop((body, overlay));
         protocol::write(&mut socket, &reply(result), &[])?;
+        return_free_memory();
     }
 }
+
+/// Cores besides the first.
+fn spare_cores() -> u32 {
+    thread::available_parallelism().map_or(0, |cores| u32::try_from(cores.get() - 1).unwrap_or(u32::MAX))
+}
+
+/// Returns the memory that the allocator keeps free to the kernel if it is more than [`MAX_FREE_MEMORY`].
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[expect(unsafe_code, reason = "FFI")]
+fn return_free_memory() {
+    // SAFETY: both functions only use the allocator's own state, under its lock.
+    unsafe {
+        let info = libc::mallinfo2();
+        if info.fordblks > MAX_FREE_MEMORY {
+            libc::malloc_trim(0);
+        }
+    }
+}
+
+/// Only glibc can be asked to; elsewhere the worker replaces a child that keeps much.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn return_free_memory() {}
 
 fn reply(result: Result<ImageAnalysis, RenderError>) -> Reply {
     // The errors of decoders may quote the file.
     let short = |error: &RenderError| error.to_string().chars().take(1000).collect();
     match result {
         Ok(analysis) => Reply::Done(analysis),
+        Err(error @ RenderError::OutOfMemory(_)) => Reply::OutOfMemory { cause: short(&error) },
         Err(error) => match error.failure() {
             Some(failure) => Reply::Refused { failure, cause: short(&error) },
             None => Reply::Failed { cause: short(&error) },

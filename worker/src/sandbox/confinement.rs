@@ -2,8 +2,11 @@
 //!
 //! | what | by | on a kernel without it |
 //! |---|---|---|
+//! | descriptors that the worker or its supervisor left open | `close_range` (Linux 5.9 and later) | closed one by one |
 //! | files, TCP, abstract sockets and signals to others | Landlock (Linux 5.13 and later, by the kernel's version) | seccomp and the limits remain |
-//! | every system call except those for memory, threads, time and the open socket | seccomp with an allow-list; all others return EPERM | Landlock and the limits remain |
+//! | every system call except those for memory, time and the open socket | seccomp with an allow-list; all others return EPERM | Landlock and the limits remain |
+//! | signals to other processes | seccomp: `tgkill` only with the own process id | Landlock |
+//! | new threads and processes | seccomp; `RLIMIT_NPROC` of 0. The threads that the pipeline uses are started before | `RLIMIT_NPROC`, which does not bind root |
 //! | new privileges | `no_new_privs` | |
 //! | open files, written bytes, core dumps | `RLIMIT_NOFILE`, `RLIMIT_FSIZE`, `RLIMIT_CORE` | |
 //! | outliving the worker | `PR_SET_PDEATHSIG`; the end of the socket | the end of the socket |
@@ -16,7 +19,7 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
 /// Which parts of the confinement the kernel supports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Confinement {
     /// No file can be opened.
     pub landlock: bool,
@@ -24,19 +27,39 @@ pub struct Confinement {
     pub seccomp: bool,
 }
 
-/// Confines this process. Call it while there is one thread. The result says which of Landlock and seccomp the kernel
-/// lacks.
+impl Confinement {
+    /// Whether seccomp is in force. It alone keeps a child from files, sockets, processes and signals; Landlock repeats a part
+    /// of that.
+    #[must_use]
+    pub fn is_sufficient(self) -> bool {
+        self.seccomp
+    }
+}
+
+/// Closes every descriptor except standard input, output and error.
+///
+/// The worker opens its own with `O_CLOEXEC`; this closes those that it inherited and those of libraries.
+///
+/// # Errors
+/// The open descriptors cannot be listed on a kernel without `close_range`.
+pub(super) fn close_inherited_descriptors() -> io::Result<()> {
+    kernel::close_inherited_descriptors()
+}
+
+/// Confines this process. Call it while there is one thread. `start_threads` starts those that the process needs later: they
+/// are confined too, and no other can be started afterwards. The result says which of Landlock and seccomp the kernel lacks.
 ///
 /// # Errors
 /// The kernel refused one of the measures that every kernel has. The process must exit.
-pub(super) fn confine() -> io::Result<Confinement> {
+pub(super) fn confine(start_threads: impl FnOnce()) -> io::Result<Confinement> {
     limit(Resource::Fsize, 0)?;
     limit(Resource::Core, 0)?;
-    kernel::confine()
+    kernel::confine(start_threads)
 }
 
-/// Open files stay open; no other can be opened.
-fn forbid_opening_files() -> io::Result<()> {
+/// Open files stay open, and threads go on; no other can be opened or started.
+fn forbid_files_and_threads() -> io::Result<()> {
+    limit(Resource::Nproc, 0)?;
     limit(Resource::Nofile, 0)
 }
 
@@ -48,15 +71,21 @@ fn limit(resource: Resource, to: u64) -> io::Result<()> {
 mod kernel {
     use super::{Confinement, io};
 
-    pub(super) fn confine() -> io::Result<Confinement> {
-        super::forbid_opening_files()?;
-        Ok(Confinement { landlock: false, seccomp: false })
+    #[expect(clippy::unnecessary_wraps, reason = "same signature as on Linux")]
+    pub(super) fn close_inherited_descriptors() -> io::Result<()> {
+        Ok(())
+    }
+
+    pub(super) fn confine(start_threads: impl FnOnce()) -> io::Result<Confinement> {
+        start_threads();
+        super::forbid_files_and_threads()?;
+        Ok(Confinement::default())
     }
 }
 
 #[cfg(target_os = "linux")]
 mod kernel {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, fs};
 
     use landlock::{
         ABI, Access as _, AccessFs, AccessNet, Ruleset, RulesetAttr as _, RulesetError, RulesetStatus, Scope,
@@ -75,12 +104,34 @@ mod kernel {
     /// The newest version of Landlock whose access rights are requested; older kernels restrict those they know.
     const NEWEST: ABI = ABI::V6;
 
-    pub(super) fn confine() -> io::Result<Confinement> {
+    /// The first descriptor after standard input, output and error.
+    const FIRST_INHERITED: libc::c_uint = 3;
+
+    #[expect(unsafe_code, reason = "closes descriptors by number")]
+    pub(super) fn close_inherited_descriptors() -> io::Result<()> {
+        // SAFETY: no value of this process owns a descriptor above standard error: this is the first that it does.
+        let result = unsafe { libc::syscall(libc::SYS_close_range, FIRST_INHERITED, libc::c_uint::MAX, 0) };
+        if result == 0 {
+            return Ok(());
+        }
+        let number = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<libc::c_int>().ok();
+        // Collected first, because the directory has a descriptor too; it is closed by then.
+        let open: Vec<_> = fs::read_dir("/proc/self/fd")?.flatten().filter_map(number).collect();
+        for descriptor in open.into_iter().filter(|descriptor| descriptor.cast_unsigned() >= FIRST_INHERITED) {
+            // SAFETY: as above.
+            unsafe { libc::close(descriptor) };
+        }
+        Ok(())
+    }
+
+    pub(super) fn confine(start_threads: impl FnOnce()) -> io::Result<Confinement> {
         // If the worker has exited already, reading from the socket returns end of file, and the child exits.
         set_parent_process_death_signal(Some(Signal::KILL))?;
         set_no_new_privs(true)?;
+        // Before the threads: they inherit Landlock, which the kernel applies to one thread.
         let landlock = landlock().unwrap_or(false);
-        super::forbid_opening_files()?;
+        start_threads();
+        super::forbid_files_and_threads()?;
         Ok(Confinement { landlock, seccomp: seccomp().is_ok() })
     }
 
@@ -93,8 +144,8 @@ mod kernel {
         Ok(ruleset.create()?.restrict_self()?.ruleset != RulesetStatus::NotEnforced)
     }
 
-    /// The system calls of a decoder: memory, threads, time, the open socket. Opening files, sockets, new processes,
-    /// other processes and limits are not among them. 64-bit x86 and ARM have all of them.
+    /// The system calls of a decoder: memory, time, the open socket, and waiting between threads. Opening files, sockets, new
+    /// threads and processes, other processes and limits are not among them. 64-bit x86 and ARM have all of them.
     const ALLOWED: &[i64] = &[
         libc::SYS_read,
         libc::SYS_readv,
@@ -111,16 +162,10 @@ mod kernel {
         libc::SYS_mprotect,
         libc::SYS_madvise,
         libc::SYS_futex,
-        // Only to start threads: see `allow_list`.
-        libc::SYS_clone,
-        libc::SYS_clone3,
-        libc::SYS_set_robust_list,
-        libc::SYS_rseq,
         libc::SYS_sched_yield,
         libc::SYS_sched_getaffinity,
         libc::SYS_gettid,
         libc::SYS_getpid,
-        libc::SYS_tgkill,
         libc::SYS_rt_sigaction,
         libc::SYS_rt_sigprocmask,
         libc::SYS_rt_sigreturn,
@@ -136,38 +181,28 @@ mod kernel {
         libc::SYS_exit_group,
     ];
 
+    /// Applies to all threads of the process.
     fn seccomp() -> Result<(), seccompiler::Error> {
-        // The kernel applies the stricter result of the two filters (seccomp(2)).
-        seccompiler::apply_filter(&no_clone3()?)?;
-        seccompiler::apply_filter(&allow_list()?)
-    }
-
-    /// ENOSYS for clone3, so that glibc falls back to clone: a filter cannot read the flags of clone3, which are in
-    /// memory.
-    fn no_clone3() -> Result<BpfProgram, BackendError> {
-        let unknown = SeccompAction::Errno(libc::ENOSYS.cast_unsigned());
-        let rules = BTreeMap::from([(libc::SYS_clone3, Vec::new())]);
-        compile(rules, SeccompAction::Allow, unknown)
+        seccompiler::apply_filter_all_threads(&allow_list()?)
     }
 
     fn allow_list() -> Result<BpfProgram, BackendError> {
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> = ALLOWED.iter().map(|call| (*call, Vec::new())).collect();
-        let only = |argument, wanted, operator| {
-            SeccompRule::new(vec![SeccompCondition::new(argument, SeccompCmpArgLen::Qword, operator, wanted)?])
+        let only = |argument, wanted, length| {
+            SeccompRule::new(vec![SeccompCondition::new(argument, length, SeccompCmpOp::Eq, wanted)?])
         };
-        let thread = libc::CLONE_THREAD.unsigned_abs().into();
-        rules.insert(libc::SYS_clone, vec![only(0, thread, SeccompCmpOp::MaskedEq(thread))?]);
-        // Thread names, and the names that the allocator gives its mappings.
-        let [name, memory] = [libc::PR_SET_NAME, libc::PR_SET_VMA].map(|option| option.unsigned_abs().into());
-        rules.insert(libc::SYS_prctl, vec![only(0, name, SeccompCmpOp::Eq)?, only(0, memory, SeccompCmpOp::Eq)?]);
-        compile(rules, SeccompAction::Errno(libc::EPERM.cast_unsigned()), SeccompAction::Allow)
-    }
-
-    fn compile(
-        rules: BTreeMap<i64, Vec<SeccompRule>>,
-        others: SeccompAction,
-        listed: SeccompAction,
-    ) -> Result<BpfProgram, BackendError> {
-        SeccompFilter::new(rules, others, listed, std::env::consts::ARCH.try_into()?)?.try_into()
+        // To abort. A thread group is named by the process id, an int.
+        let own = std::process::id().into();
+        rules.insert(libc::SYS_tgkill, vec![only(0, own, SeccompCmpArgLen::Dword)?]);
+        // The names that the allocator gives its mappings.
+        let memory = libc::PR_SET_VMA.unsigned_abs().into();
+        rules.insert(libc::SYS_prctl, vec![only(0, memory, SeccompCmpArgLen::Qword)?]);
+        let filter = SeccompFilter::new(
+            rules,
+            SeccompAction::Errno(libc::EPERM.cast_unsigned()),
+            SeccompAction::Allow,
+            std::env::consts::ARCH.try_into()?,
+        )?;
+        filter.try_into()
     }
 }

@@ -4,6 +4,8 @@ use std::{io, time::Duration};
 
 use darkroom_model::Failure;
 
+use super::confinement::Confinement;
+
 /// Why a picture was not rendered. Causes and evidence are for the log.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
@@ -32,7 +34,7 @@ pub enum SandboxError {
     /// The child needed more memory than its limit.
     #[error("the render process ran out of memory: {evidence}")]
     OutOfMemory {
-        /// Exit status and standard error.
+        /// Exit status and standard error, or the pipeline's error.
         evidence: String,
     },
     /// The child died, or broke the protocol and was killed.
@@ -44,9 +46,16 @@ pub enum SandboxError {
     /// The receiver of the renditions was dropped.
     #[error("the receiver of the renditions is closed")]
     ReceiverClosed,
-    /// A child could not be started.
+    /// A child could not be started, or none became idle in time.
     #[error("cannot start a render process: {0}")]
     Spawn(#[source] io::Error),
+    /// Confinement is required, and the system supports too little of it.
+    #[error(
+        "the system does not confine render processes (seccomp: {}, Landlock: {}), and SANDBOX=require forbids to render \
+         without it",
+        .0.seccomp, .0.landlock
+    )]
+    Unconfined(Confinement),
 }
 
 impl SandboxError {

@@ -1,8 +1,8 @@
 //! The pool: idle children, as many as pictures are rendered at once.
 //!
-//! A child is replaced when it has exceeded a limit, crashed, been killed, or handled its number of requests; and after
-//! a request with much memory, so that the memory its allocator keeps is freed. The next child is spawned at once, so
-//! that a job finds it idle.
+//! A child is replaced when it has exceeded a limit, crashed, been killed, or handled its number of requests; when it keeps
+//! more memory than [`MAX_RETAINED_MEMORY`]; and before it would render for another owner. The next child is spawned at once,
+//! so that a job finds it idle.
 
 use std::{
     collections::VecDeque,
@@ -18,7 +18,8 @@ use darkroom_model::ImageAnalysis;
 use darkroom_pipeline::{Files, Rendered};
 use tokio::{
     runtime::Handle,
-    sync::{Semaphore, mpsc},
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    time::timeout,
 };
 use tracing::{debug, error, info, warn};
 
@@ -26,14 +27,21 @@ use super::{
     SandboxError,
     confinement::Confinement,
     core_share::{CoreShare, Cores},
-    process::{Child, Program},
+    owner::Owner,
+    process::{Child, Program, START_TIMEOUT},
     protocol::RenderRequest,
     resource_limits::ResourceLimits,
     spawner::Spawner,
 };
 
-/// A child is replaced after a request with more memory than this, in bytes.
-const MAX_REUSED_MEMORY: u64 = 512 << 20;
+/// A child that keeps more memory than this after a request is replaced, in bytes. So a child uses at most this much besides
+/// the memory of its request.
+pub const MAX_RETAINED_MEMORY: u64 = 64 << 20;
+/// The files of all renditions together have at most this part of the request's memory. The estimate of a picture has several
+/// times the length of the files that its noise makes.
+const RENDITIONS_SHARE: u64 = 2;
+/// How much longer than a request's deadline a request waits for an idle child.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// The delay after a child could not be started.
 const FIRST_RETRY_DELAY: Duration = Duration::from_millis(100);
 /// The delay doubles up to this.
@@ -50,6 +58,8 @@ pub struct PoolOptions {
     pub requests_per_child: u32,
     /// Wall-clock deadline of one request.
     pub deadline: Duration,
+    /// Render in no child that the system does not confine.
+    pub require_confinement: bool,
 }
 
 /// A pool of idle children. Dropping it kills them.
@@ -98,7 +108,7 @@ impl Pool {
         self.0.warmed_up.call_once(|| (0..self.0.options.size).for_each(|_| add_child(&self.0)));
     }
 
-    /// Renders in the next idle child, with at most `memory` bytes. Sends each rendition as soon as it is encoded;
+    /// Renders in an idle child that has rendered for no other owner, with at most `memory` bytes. Sends each rendition as soon as it is encoded;
     /// those sent before an error are to be discarded. Dropping the future kills the child.
     pub async fn render<'a>(
         &self,
@@ -108,13 +118,15 @@ impl Pool {
         renditions: &mpsc::Sender<Rendered>,
     ) -> Result<ImageAnalysis, SandboxError> {
         let files = files.into();
-        let mut child = self.take_idle().await;
+        let mut child = self.take_idle(request.owner).await?;
         let replacement = ReplaceOnDrop(&self.0);
         let options = &self.0.options;
-        let limits = ResourceLimits { memory, cpu_time: options.deadline * (1 + request.limits.spare_cores) };
+        let cpu_time = options.deadline * (1 + request.limits.spare_cores);
+        let limits = ResourceLimits { memory, renditions: memory / RENDITIONS_SHARE, cpu_time };
         let result = child.render(request, files, limits, options.deadline, renditions).await;
         let is_usable = result.as_ref().err().is_none_or(SandboxError::leaves_child_usable);
-        if is_usable && child.requests < options.requests_per_child && memory <= MAX_REUSED_MEMORY {
+        let keeps_little = || child.retained_memory() <= MAX_RETAINED_MEMORY;
+        if is_usable && child.requests < options.requests_per_child && keeps_little() {
             replacement.cancel();
             self.0.put_idle(child);
         }
@@ -131,25 +143,59 @@ impl Pool {
         self.0.started.load(Ordering::Relaxed)
     }
 
+    /// Memory that the idle children keep besides what they had at their start, in bytes; at most [`MAX_RETAINED_MEMORY`] each.
+    pub fn retained_memory(&self) -> u64 {
+        self.0.lock_idle().iter().map(Child::retained_memory).sum()
+    }
+
+    /// Starts a child, and ends it once it has said how it is confined.
+    ///
+    /// # Errors
+    /// [`SandboxError::Unconfined`] where confinement is required and missing; another error where no child can be started.
+    pub async fn check_confinement(&self) -> Result<Confinement, SandboxError> {
+        let options = &self.0.options;
+        let (_, confinement) = start_child(self.0.spawner.clone(), options.require_confinement).await?;
+        self.0.log_confinement(confinement);
+        Ok(confinement)
+    }
+
     /// The process ids of the idle children.
     pub fn idle_pids(&self) -> Vec<u32> {
         self.0.lock_idle().iter().map(Child::pid).collect()
     }
 
-    /// Waits for an idle child that is alive. One that died while it was idle costs no attempt.
-    async fn take_idle(&self) -> Child {
+    /// Waits for an idle child that is alive and has rendered for no other owner. One that died while it was idle costs no
+    /// attempt.
+    ///
+    /// # Errors
+    /// [`SandboxError::Spawn`] where none becomes idle within the time in which each child ends a request or is replaced;
+    /// another error where a child of another owner cannot be replaced.
+    async fn take_idle(&self, owner: Owner) -> Result<Child, SandboxError> {
         self.warm_up();
         loop {
-            if let Ok(permit) = self.0.idle_count.acquire().await {
-                permit.forget();
+            let deadline = self.0.options.deadline + IDLE_TIMEOUT;
+            match timeout(deadline, self.0.idle_count.acquire()).await {
+                Ok(permit) => permit.map(SemaphorePermit::forget).unwrap_or_default(),
+                Err(_) => {
+                    let none = format!("none was idle within {deadline:?}");
+                    return Err(SandboxError::Spawn(io::Error::new(io::ErrorKind::TimedOut, none)));
+                }
             }
-            let Some(mut child) = self.0.lock_idle().pop_front() else { continue };
+            let Some(mut child) = self.0.pop_idle(owner) else { continue };
             if child.has_exited() {
                 warn!("an idle render process died");
                 add_child(&self.0);
                 continue;
             }
-            return child;
+            if child.owner.is_none_or(|before| before == owner) {
+                return Ok(child);
+            }
+            debug!("a render process of another owner is replaced");
+            drop(child);
+            let replacement = ReplaceOnDrop(&self.0);
+            let child = self.0.start_child().await?;
+            replacement.cancel();
+            return Ok(child);
         }
     }
 }
@@ -157,6 +203,28 @@ impl Pool {
 impl Shared {
     fn lock_idle(&self) -> MutexGuard<'_, VecDeque<Child>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The idle child that suits this owner best: one that has rendered for it, else one that has rendered for nobody, else
+    /// the one that has been idle for longest.
+    fn pop_idle(&self, owner: Owner) -> Option<Child> {
+        let mut idle = self.lock_idle();
+        let find = |wanted| idle.iter().position(|child: &Child| child.owner == wanted);
+        let index = find(Some(owner)).or_else(|| find(None)).unwrap_or(0);
+        idle.remove(index)
+    }
+
+    /// Starts a child that is confined as required.
+    async fn start_child(&self) -> Result<Child, SandboxError> {
+        let (child, confinement) = start_child(self.spawner.clone(), self.options.require_confinement).await?;
+        self.count_started(confinement);
+        Ok(child)
+    }
+
+    fn count_started(&self, confinement: Confinement) {
+        debug!("a render process is ready");
+        self.started.fetch_add(1, Ordering::Relaxed);
+        self.log_confinement(confinement);
     }
 
     fn put_idle(&self, child: Child) {
@@ -205,15 +273,28 @@ fn add_child(shared: &Arc<Shared>) {
 
 async fn try_add_child(pool: &Weak<Shared>) -> Result<(), SandboxError> {
     // Holds the spawner and not the pool, so that dropping the pool is not delayed.
-    let Some(spawner) = pool.upgrade().map(|shared| shared.spawner.clone()) else { return Ok(()) };
-    let mut child = spawner.spawn_child().await.map_err(SandboxError::Spawn)?;
-    drop(spawner);
-    let confinement = child.wait_until_ready().await?;
+    let Some((spawner, required)) =
+        pool.upgrade().map(|shared| (shared.spawner.clone(), shared.options.require_confinement))
+    else {
+        return Ok(());
+    };
+    let (child, confinement) = start_child(spawner, required).await?;
     if let Some(shared) = pool.upgrade() {
-        debug!("a render process is ready");
-        shared.started.fetch_add(1, Ordering::Relaxed);
-        shared.log_confinement(confinement);
+        shared.count_started(confinement);
         shared.put_idle(child);
     }
     Ok(())
+}
+
+/// Starts a child and waits until it is ready.
+async fn start_child(spawner: Spawner, require_confinement: bool) -> Result<(Child, Confinement), SandboxError> {
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("it was not spawned within {START_TIMEOUT:?}"));
+    let spawned = timeout(START_TIMEOUT, spawner.spawn_child()).await.map_err(late).and_then(|spawned| spawned);
+    drop(spawner);
+    let mut child = spawned.map_err(SandboxError::Spawn)?;
+    let confinement = child.wait_until_ready().await?;
+    if require_confinement && !confinement.is_sufficient() {
+        return Err(SandboxError::Unconfined(confinement));
+    }
+    Ok((child, confinement))
 }

@@ -1,15 +1,14 @@
 //! One render child as seen by the worker: spawn, request, deadline, reap.
 
 use std::{
-    collections::HashSet,
     io,
     os::{fd::OwnedFd, unix::process::ExitStatusExt as _},
     path::PathBuf,
     process::{ExitStatus, Stdio},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use darkroom_model::{Failure, ImageAnalysis};
+use darkroom_model::ImageAnalysis;
 use darkroom_pipeline::{Files, Rendered};
 use tokio::{
     io::AsyncReadExt as _,
@@ -22,13 +21,14 @@ use tokio::{
 use super::{
     SandboxError,
     confinement::Confinement,
+    conversation::{Ended, RemainingTime, receive_renditions},
+    owner::Owner,
     protocol::{self, Frame, ProtocolError, RenderRequest, Reply},
     resource_limits::{self, ResourceLimits},
-    validate::validate_rendition,
 };
 
-/// How long a child may take to become ready.
-const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a child may take to be spawned, and then to become ready.
+pub(super) const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a child that has closed its socket may take to exit before it is killed, so that its exit status is known.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Free memory that a child's allocator may keep, in bytes.
@@ -64,8 +64,12 @@ pub(super) struct Child {
     socket: UnixStream,
     /// Number of requests so far.
     pub(super) requests: u32,
+    /// Who the pictures belong to that it has rendered; `None` before the first.
+    pub(super) owner: Option<Owner>,
     /// CPU time used before the latest request.
     cpu_time_before: Duration,
+    /// Address space when it became ready, in bytes.
+    first_address_space: u64,
 }
 
 impl Child {
@@ -94,7 +98,15 @@ impl Child {
             .kill_on_drop(true)
             .spawn()?;
         let pid = process.id().ok_or_else(|| io::Error::other("the child has no process id"))?;
-        Ok(Self { process, pid, socket: UnixStream::from_std(ours)?, requests: 0, cpu_time_before: Duration::ZERO })
+        Ok(Self {
+            process,
+            pid,
+            socket: UnixStream::from_std(ours)?,
+            requests: 0,
+            owner: None,
+            cpu_time_before: Duration::ZERO,
+            first_address_space: u64::MAX,
+        })
     }
 
     /// Its process id.
@@ -105,7 +117,10 @@ impl Child {
     /// Waits until the child is confined and ready for requests.
     pub(super) async fn wait_until_ready(&mut self) -> Result<Confinement, SandboxError> {
         match timeout(START_TIMEOUT, protocol::receive(&mut self.socket, 0)).await {
-            Ok(Ok(Frame { head: Reply::Ready(confinement), .. })) => Ok(confinement),
+            Ok(Ok(Frame { head: Reply::Ready(confinement), .. })) => {
+                self.first_address_space = resource_limits::address_space(self.pid).unwrap_or(u64::MAX);
+                Ok(confinement)
+            }
             Ok(Ok(_)) => Err(SandboxError::Crashed { evidence: "its first reply is not that it is ready".to_owned() }),
             Ok(Err(error)) => Err(self.reap(&error).await),
             Err(_) => Err(SandboxError::Crashed { evidence: format!("it was not ready within {START_TIMEOUT:?}") }),
@@ -131,38 +146,29 @@ impl Child {
         renditions: &mpsc::Sender<Rendered>,
     ) -> Result<ImageAnalysis, SandboxError> {
         self.requests += 1;
+        self.owner = Some(request.owner);
         self.cpu_time_before = resource_limits::cpu_time(self.pid).unwrap_or_default();
         if let Err(error) = resource_limits::apply(self.pid, limits) {
             return Err(self.reap(&ProtocolError::Io(error)).await);
         }
-        let mut remaining = RemainingTime(deadline);
-        let mut names = HashSet::new();
+        let mut remaining = RemainingTime::new(deadline);
         match remaining.run(send_request(&mut self.socket, request, files)).await {
             Some(Ok(())) => {}
             Some(Err(error)) => return Err(self.reap(&error).await),
             None => return Err(self.kill_late(deadline)),
         }
-        loop {
-            // A file is no longer than the memory in which it was encoded.
-            match remaining.run(protocol::receive(&mut self.socket, limits.memory)).await {
-                Some(Ok(Frame { head: Reply::Rendition { name, format, width, height }, body: bytes })) => {
-                    let rendered = Rendered { name, format, width, height, bytes };
-                    validate_rendition(&rendered, &mut names)
-                        .map_err(|invalid| SandboxError::Crashed { evidence: format!("it returned {invalid}") })?;
-                    renditions.send(rendered).await.map_err(|_| SandboxError::ReceiverClosed)?;
-                }
-                Some(Ok(Frame { head: Reply::Done(analysis), .. })) => return Ok(analysis),
-                Some(Ok(Frame { head: Reply::Refused { failure, cause }, .. })) => {
-                    return Err(SandboxError::Refused { failure: sanitized(failure), cause });
-                }
-                Some(Ok(Frame { head: Reply::Failed { cause }, .. })) => return Err(SandboxError::Failed { cause }),
-                Some(Ok(Frame { head: Reply::Ready(_), .. })) => {
-                    return Err(SandboxError::Crashed { evidence: "it sent a reply out of order".to_owned() });
-                }
-                Some(Err(error)) => return Err(self.reap(&error).await),
-                None => return Err(self.kill_late(deadline)),
-            }
+        match receive_renditions(&mut self.socket, limits.renditions, &mut remaining, renditions).await {
+            Ok(analysis) => Ok(analysis),
+            Err(Ended::Error(error)) => Err(error),
+            Err(Ended::Broken(error)) => Err(self.reap(&error).await),
+            Err(Ended::Late) => Err(self.kill_late(deadline)),
         }
+    }
+
+    /// Address space that it has besides what it had when it became ready, in bytes: free memory that its allocator keeps, and
+    /// which its next request uses besides its own memory. 0 where the system does not say.
+    pub(super) fn retained_memory(&self) -> u64 {
+        resource_limits::address_space(self.pid).unwrap_or_default().saturating_sub(self.first_address_space)
     }
 
     /// Kills the child at its deadline.
@@ -220,23 +226,4 @@ fn exit_error(status: ExitStatus, stderr: &str) -> SandboxError {
     } else {
         SandboxError::Crashed { evidence }
     }
-}
-
-/// The time that remains until the deadline.
-struct RemainingTime(Duration);
-
-impl RemainingTime {
-    /// Runs a future and subtracts the time that it takes. `None`: no time remains.
-    async fn run<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
-        let start = Instant::now();
-        let output = timeout(self.0, future).await.ok();
-        self.0 = self.0.saturating_sub(start.elapsed());
-        output
-    }
-}
-
-/// A failure without control characters and with at most 300 characters, whatever the child sent.
-fn sanitized(mut failure: Failure) -> Failure {
-    failure.detail = failure.detail.chars().filter(|c| !c.is_control()).take(300).collect();
-    failure
 }

@@ -22,7 +22,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use darkroom_pipeline::Limits;
 
-use super::confinement::Confinement;
+use super::{confinement::Confinement, owner::Owner};
 
 /// Maximum length of a head, in bytes.
 const MAX_HEAD: u32 = 64 << 10;
@@ -36,6 +36,9 @@ pub struct RenderRequest {
     pub recipe: Recipe,
     /// Limits on the source, and the cores to use.
     pub limits: Limits,
+    /// Who the image belongs to. Not sent to the child.
+    #[serde(skip)]
+    pub owner: Owner,
 }
 
 /// A message of a child.
@@ -66,6 +69,11 @@ pub enum Reply {
     },
     /// The pipeline failed for a reason that does not lie in the picture.
     Failed {
+        /// For the log.
+        cause: String,
+    },
+    /// An allocation failed that a library reports.
+    OutOfMemory {
         /// For the log.
         cause: String,
     },

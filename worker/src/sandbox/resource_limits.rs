@@ -8,14 +8,16 @@ use std::{io, time::Duration};
 pub struct ResourceLimits {
     /// Address space (`RLIMIT_AS`) besides what the child has already, in bytes.
     pub memory: u64,
+    /// Length of the files of all renditions together, in bytes.
+    pub renditions: u64,
     /// CPU time of all its threads together (`RLIMIT_CPU`).
     pub cpu_time: Duration,
 }
 
 #[cfg(target_os = "linux")]
-pub(super) use linux::{apply, cpu_time};
+pub(super) use linux::{address_space, apply, cpu_time};
 #[cfg(not(target_os = "linux"))]
-pub(super) use other::{apply, cpu_time};
+pub(super) use other::{address_space, apply, cpu_time};
 
 #[cfg(target_os = "linux")]
 mod linux {
@@ -57,7 +59,8 @@ mod linux {
         Ok(Duration::from_millis(ticks * 1000 / clock_ticks_per_second()))
     }
 
-    fn address_space(pid: u32) -> io::Result<u64> {
+    /// Size of a child's address space, in bytes.
+    pub(in super::super) fn address_space(pid: u32) -> io::Result<u64> {
         let statm = fs::read_to_string(format!("/proc/{pid}/statm"))?;
         let pages = statm.split_ascii_whitespace().next().and_then(|pages| pages.parse::<u64>().ok());
         let pages = pages.ok_or_else(|| io::Error::other("statm has no size"))?;
@@ -83,5 +86,10 @@ mod other {
     #[expect(clippy::unnecessary_wraps, reason = "same signature as on Linux")]
     pub(in super::super) fn cpu_time(_: u32) -> io::Result<Duration> {
         Ok(Duration::MAX)
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "same signature as on Linux")]
+    pub(in super::super) fn address_space(_: u32) -> io::Result<u64> {
+        Ok(0)
     }
 }

@@ -2,11 +2,13 @@
 
 use std::collections::HashSet;
 
-use darkroom_model::RenditionFormat;
+use darkroom_model::{ImageAnalysis, RenditionFormat};
 use darkroom_pipeline::Rendered;
 
 /// More renditions than any recipe makes.
 const MAX_RENDITIONS: usize = 64;
+/// Maximum length of a `ThumbHash`, in bytes.
+const MAX_PLACEHOLDER: usize = 25;
 /// Maximum width and height of a rendition, in pixels.
 const MAX_SIDE: u32 = 65_535;
 
@@ -32,6 +34,14 @@ pub(super) fn validate_rendition(rendered: &Rendered, names: &mut HashSet<String
         return Err("too many renditions, or one of them twice");
     }
     Ok(())
+}
+
+/// Checks that the pipeline can have made this analysis.
+///
+/// # Errors
+/// Why it cannot, for the log.
+pub(super) fn validate_analysis(analysis: &ImageAnalysis) -> Result<(), &'static str> {
+    if analysis.placeholder.len() > MAX_PLACEHOLDER { Err("a placeholder that is too long") } else { Ok(()) }
 }
 
 /// Whether a file begins with the magic bytes of its format.

@@ -39,5 +39,5 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, _: &HeaderL
         (_, 4 | 5) => return unsupported("a BMP that holds a JPEG or a PNG"),
         _ => return broken("its bit depth and its compression do not match"),
     }
-    Ok(Header { format: SourceFormat::Bmp, width, height, frames: 1, scans: 1, bits_per_pixel: 32 })
+    Ok(Header { format: SourceFormat::Bmp, width, height, frames: 1, scans: 1, bits_per_pixel: 32, decoded_pixels: 0 })
 }

@@ -26,7 +26,7 @@ pub(super) fn read<R: BufRead + Seek>(
     let [flags, _, _] = input.array()?;
     input.skip_exact(color_table_size(flags))?;
     let mut frames: u32 = 0;
-    let mut decoded: u64 = 0;
+    let (mut decoded, mut largest): (u64, u64) = (0, 0);
     loop {
         match input.next_u8()? {
             Some(EXTENSION_INTRODUCER) => {
@@ -38,7 +38,8 @@ pub(super) fn read<R: BufRead + Seek>(
                 limits.check(Limit::Frames, frames.into())?;
                 input.skip_exact(4)?;
                 let frame = (input.le16()?, input.le16()?);
-                decoded += u64::from(frame.0) * u64::from(frame.1);
+                let pixels = u64::from(frame.0) * u64::from(frame.1);
+                (decoded, largest) = (decoded + pixels, largest.max(pixels));
                 limits.check(Limit::Pixels, decoded)?;
                 if frames == 1 && (width == 0 || height == 0) {
                     // Browsers give a screen without size that of the first frame.
@@ -65,6 +66,7 @@ pub(super) fn read<R: BufRead + Seek>(
         frames,
         scans: 1,
         bits_per_pixel: 32,
+        decoded_pixels: largest,
     })
 }
 

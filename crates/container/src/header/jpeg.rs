@@ -104,6 +104,7 @@ fn frame_header<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<Head
             frames: 1,
             scans: 0,
             bits_per_pixel: 8 * u32::from(components),
+            decoded_pixels: 0,
         }),
     }
 }

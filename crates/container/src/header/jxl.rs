@@ -34,7 +34,7 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, _: &HeaderL
         return Err(HeaderError::Truncated { format: SourceFormat::Jxl.name() });
     };
     // The decoder makes four `f32` a pixel.
-    Ok(Header { format: SourceFormat::Jxl, width, height, frames: 1, scans: 1, bits_per_pixel: 128 })
+    Ok(Header { format: SourceFormat::Jxl, width, height, frames: 1, scans: 1, bits_per_pixel: 128, decoded_pixels: 0 })
 }
 
 /// Skips to the codestream in the first box that has a part of it, and past its signature (18181-2, section 4).

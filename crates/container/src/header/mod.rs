@@ -44,6 +44,9 @@ pub struct Header {
     pub scans: u32,
     /// Bits of a decoded pixel, all channels together.
     pub bits_per_pixel: u32,
+    /// Pixels that a decoder holds at once for the largest frame, tile or strip of the file; at least width × height. More than
+    /// that for a GIF with a frame larger than its screen, and for a TIFF with a tile larger than its picture.
+    pub decoded_pixels: u64,
 }
 
 impl Header {
@@ -59,13 +62,15 @@ impl Header {
         self.frames > 1
     }
 
+    /// This header if it is within the limits. Raises `decoded_pixels` to the pixels of one frame.
     fn within(self, limits: &HeaderLimits) -> Result<Self, HeaderError> {
         limits.check(Limit::Width, self.width.into())?;
         limits.check(Limit::Height, self.height.into())?;
         limits.check(Limit::Frames, self.frames.into())?;
         limits.check(Limit::Scans, self.scans.into())?;
-        limits.check(Limit::Pixels, self.pixels())?;
-        Ok(self)
+        let decoded_pixels = self.decoded_pixels.max(u64::from(self.width) * u64::from(self.height));
+        limits.check(Limit::Pixels, self.pixels().max(decoded_pixels))?;
+        Ok(Self { decoded_pixels, ..self })
     }
 }
 
@@ -74,7 +79,7 @@ struct HeaderParser<R> {
     format: SourceFormat,
     /// Compares the first [`SIGNATURE_LENGTH`] bytes of the file, or all of a shorter file.
     has_signature: fn(&[u8]) -> bool,
-    /// Reads from the first byte of the file.
+    /// Reads from the first byte of the file. `decoded_pixels` may be 0 where it is not more than the pixels of one frame.
     read: fn(&mut ByteReader<'_, R>, &HeaderLimits) -> Result<Header, HeaderError>,
 }
 

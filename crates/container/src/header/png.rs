@@ -89,7 +89,10 @@ fn image_header<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<(Hea
     if width == 0 || height == 0 || width > i32::MAX.unsigned_abs() || height > i32::MAX.unsigned_abs() {
         return broken("its width or height is out of range");
     }
-    Ok((Header { format: SourceFormat::Png, width, height, frames: 1, scans: 1, bits_per_pixel }, alpha_bits))
+    Ok((
+        Header { format: SourceFormat::Png, width, height, frames: 1, scans: 1, bits_per_pixel, decoded_pixels: 0 },
+        alpha_bits,
+    ))
 }
 
 /// Reads the first 20 bytes of an fcTL chunk, and checks that the frame lies within the canvas (section 11.3.6.2).

@@ -126,7 +126,8 @@ fn tiff(fields: &[(u16, u16)]) -> Vec<u8> {
 fn valid_files() -> Vec<(Vec<u8>, Header)> {
     use SourceFormat::{Avif as AvifFile, Bmp, Gif, Jpeg, Jxl, Png, Tiff, Webp};
 
-    let header = |format, width, height, frames, scans, bits_per_pixel| Header {
+    let header = |format, width: u32, height: u32, frames, scans, bits_per_pixel| Header {
+        decoded_pixels: u64::from(width * height),
         format,
         width,
         height,
@@ -272,6 +273,19 @@ fn raw_files_and_unsupported_tiffs_are_named() {
             other => panic!("{what}: {other:?}"),
         }
     }
+}
+
+#[test]
+fn a_frame_or_a_tile_larger_than_the_picture_counts_as_decoded_pixels() {
+    let header = read_bytes(&gif_with(10, 10, &[(300, 200), (400, 300)])).unwrap();
+    assert_eq!((header.pixels(), header.decoded_pixels), (200, 120_000));
+    let tiled = |width, length| tiff(&[(322, width), (323, length)]);
+    assert_eq!(read_bytes(&tiled(512, 256)).unwrap().decoded_pixels, 512 * 256);
+    assert_eq!(read_bytes(&tiled(2, 2)).unwrap().decoded_pixels, 4 * 2, "the picture is larger than its tiles");
+    assert!(matches!(
+        read_bytes(&tiled(60_000, 60_000)),
+        Err(HeaderError::TooLarge { limit: Limit::Pixels, found: 3_600_000_000, .. })
+    ));
 }
 
 #[test]

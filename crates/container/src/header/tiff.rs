@@ -20,6 +20,8 @@ const IMAGE_LENGTH: u16 = 257;
 const BITS_PER_SAMPLE: u16 = 258;
 const COMPRESSION: u16 = 259;
 const SAMPLES_PER_PIXEL: u16 = 277;
+const TILE_WIDTH: u16 = 322;
+const TILE_LENGTH: u16 = 323;
 const DNG_VERSION: u16 = 50_706;
 
 pub(super) fn has_signature(start: &[u8]) -> bool {
@@ -44,6 +46,7 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, _: &HeaderL
         return broken("its directory has an invalid number of entries");
     }
     let (mut width, mut height, mut bits, mut samples, mut bits_offset) = (0, 0, 1, 1, None);
+    let (mut tile_width, mut tile_length) = (0_u32, 0_u32);
     for _ in 0..count {
         let (tag, field_type) = (short(input, big_endian)?, short(input, big_endian)?);
         let values = long(input, big_endian)?;
@@ -70,6 +73,8 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, _: &HeaderL
             // The `image` crate decodes some of these wrongly.
             COMPRESSION if matches!(value, 6 | 7) => return unsupported("a TIFF that holds a JPEG"),
             SAMPLES_PER_PIXEL => samples = value,
+            TILE_WIDTH => tile_width = value,
+            TILE_LENGTH => tile_length = value,
             DNG_VERSION => return unsupported("a camera's raw file"),
             _ => {}
         }
@@ -85,7 +90,9 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, _: &HeaderL
         return unsupported("a TIFF of an unusual depth");
     }
     let bits_per_pixel = samples * bits.max(8);
-    Ok(Header { format: SourceFormat::Tiff, width, height, frames: 1, scans: 1, bits_per_pixel })
+    // A tile is decoded as a whole, also where it reaches beyond the picture (section 15). A strip never does.
+    let decoded_pixels = u64::from(tile_width) * u64::from(tile_length);
+    Ok(Header { format: SourceFormat::Tiff, width, height, frames: 1, scans: 1, bits_per_pixel, decoded_pixels })
 }
 
 fn short<R: BufRead + Seek>(input: &mut ByteReader<'_, R>, big_endian: bool) -> Result<u16, HeaderError> {

@@ -45,7 +45,7 @@ fn header(width: u32, height: u32, frames: u32, alpha: bool) -> Result<Header, H
         return broken("its width or height is 0");
     }
     let bits_per_pixel = if alpha { 32 } else { 24 };
-    Ok(Header { format: SourceFormat::Webp, width, height, frames, scans: 1, bits_per_pixel })
+    Ok(Header { format: SourceFormat::Webp, width, height, frames, scans: 1, bits_per_pixel, decoded_pixels: 0 })
 }
 
 /// The size in the frame header of a key frame (RFC 6386, section 9.1): 10 bytes.

@@ -42,6 +42,7 @@ impl Codec for GifCodec {
 
 fn decode_error(error: DecodingError) -> RenderError {
     match error {
+        DecodingError::OutOfMemory => RenderError::OutOfMemory("the GIF decoder failed"),
         DecodingError::Io(io) => RenderError::truncated("GIF", io),
         error => RenderError::damaged("GIF", error),
     }

@@ -27,7 +27,8 @@ pub(super) fn of_rendering(error: SandboxError, deadline: Duration) -> Result<Fa
         SandboxError::TimedOut { .. }
         | SandboxError::Failed { .. }
         | SandboxError::ReceiverClosed
-        | SandboxError::Spawn(_) => Err(JobError::retry(error)),
+        | SandboxError::Spawn(_)
+        | SandboxError::Unconfined(_) => Err(JobError::retry(error)),
     }
 }
 

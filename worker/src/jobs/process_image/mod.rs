@@ -34,7 +34,10 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use self::{inputs::Inputs, memory::Resources};
-use crate::{App, Handlers, sandbox::protocol::RenderRequest};
+use crate::{
+    App, Handlers,
+    sandbox::{owner::Owner, protocol::RenderRequest},
+};
 
 /// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
 /// help.
@@ -129,7 +132,7 @@ async fn render(
     // One rendition waits besides those that are being stored; then the child waits, so that memory is bounded.
     let (sender, renditions) = mpsc::channel(1);
     let limits = Limits { spare_cores: resources.spare_cores, ..app.limits };
-    let request = RenderRequest { recipe, limits };
+    let request = RenderRequest { recipe, limits, owner: Owner::DEFAULT };
     let rendering = async move {
         tokio::select! {
             rendered = app.renderers.render(&request, inputs.files(), resources.memory, &sender) => Some(rendered),

@@ -43,15 +43,20 @@ pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe) -> MemoryEstima
     let coefficients = if header.format == SourceFormat::Jpeg && header.scans > 1 { 2 * decoded } else { 0 };
     let decoder = match header.format {
         SourceFormat::Jpeg => area,
-        SourceFormat::Png | SourceFormat::Webp | SourceFormat::Gif | SourceFormat::Tiff | SourceFormat::Bmp => 8 * area,
+        SourceFormat::Png | SourceFormat::Webp | SourceFormat::Gif | SourceFormat::Tiff | SourceFormat::Bmp => {
+            // A frame or a tile that is larger than the picture is decoded as a whole.
+            let sample_bytes = u64::from(header.bits_per_pixel).div_ceil(8).max(8);
+            8 * area + sample_bytes * header.decoded_pixels.saturating_sub(area)
+        }
         // Their decoders keep planes besides the picture: AVIF in 16 bits, JPEG XL in floating point.
         SourceFormat::Avif => 16 * area,
         SourceFormat::Jxl => 32 * area,
     };
     let animation = if header.is_animated() { 32 * area + 2 * header.pixels() } else { 0 };
+    let renditions = RENDITION * outputs.iter().sum::<u64>();
     let per_pixel = BytesPerPixel::of(header, recipe);
     MemoryEstimate {
-        throughout: BASE + 2 * source.len() as u64 + animation,
+        throughout: BASE + 2 * source.len() as u64 + animation + renditions,
         decoding: coefficients + decoded + decoder + LINEAR * output,
         encoding: per_pixel.encoded * output,
         // Spare cores encode WebP, the largest first.
@@ -102,6 +107,9 @@ pub fn overlay_bytes(header: &Header, file: &[u8]) -> u64 {
     estimate(header, file, &Recipe::Resize(one_pixel)).bytes(0) - BASE + 12 * area
 }
 
+/// Bytes per pixel of each size of a rendition's files, which the worker holds until they are stored: of a pair, two files of
+/// noise.
+const RENDITION: u64 = 4;
 /// Memory of any picture, in bytes: tables, profiles, the allocator's own.
 const BASE: u64 = 32 << 20;
 /// Stack of a thread, in bytes.

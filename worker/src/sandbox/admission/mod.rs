@@ -5,6 +5,7 @@
 //! | `mod.rs` | the permits |
 //! | [`estimate`] | how much memory a picture needs, from its header |
 //! | [`available_memory`] | the memory of the machine or the container |
+//! | `cgroup.rs` | the memory limit of the control group |
 //!
 //! Every picture has its estimate as a hard limit. A *small* picture is admitted at once: a quarter of the budget is
 //! reserved for as many small pictures as are rendered at once. A *large* picture waits until its memory is free in the
@@ -12,6 +13,7 @@
 //! always find a place. So the pictures never take more than the budget.
 
 pub mod available_memory;
+mod cgroup;
 pub mod estimate;
 
 use tokio::sync::{Semaphore, SemaphorePermit};

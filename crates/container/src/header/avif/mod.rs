@@ -136,6 +136,7 @@ pub(in crate::header) fn read<R: BufRead + Seek>(
         frames: 1,
         scans: 1,
         bits_per_pixel: channels * if layout.depth > 8 { 16 } else { 8 },
+        decoded_pixels: 0,
     })
 }
 

@@ -80,7 +80,7 @@ const MAX_POLLS: usize = 1_000;
 
 fn decode_error(error: Error) -> RenderError {
     match error {
-        Error::NotEnoughMemory => RenderError::internal("out of memory while decoding an AVIF"),
+        Error::NotEnoughMemory => RenderError::OutOfMemory("the AV1 decoder failed"),
         error => RenderError::damaged("AVIF", error),
     }
 }

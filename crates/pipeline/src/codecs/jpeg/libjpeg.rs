@@ -39,7 +39,7 @@ pub(super) fn decode(
         Err(LibjpegError::Error(cause)) if errors.premature_end => return Err(RenderError::truncated("JPEG", cause)),
         // JERR_OUT_OF_MEMORY: not the file's fault.
         Err(LibjpegError::Error(cause)) if cause.contains("Insufficient memory") => {
-            return Err(RenderError::internal(cause));
+            return Err(RenderError::OutOfMemory("libjpeg cannot decode the picture"));
         }
         Err(LibjpegError::Error(cause)) => return Err(RenderError::damaged("JPEG", cause)),
         Err(LibjpegError::Scans) => return Err(RenderError::limit_exceeded(Limit::Scans, max_scans.into())),

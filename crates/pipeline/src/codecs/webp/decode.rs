@@ -9,7 +9,7 @@ use darkroom_raster::{Channels, Orientation, Raster, Samples};
 use libwebp_sys::{
     VP8StatusCode, WEBP_CSP_MODE, WebPAnimDecoder, WebPAnimDecoderDelete, WebPAnimDecoderGetInfo,
     WebPAnimDecoderGetNext, WebPAnimDecoderNew, WebPAnimDecoderOptions, WebPAnimDecoderOptionsInit, WebPAnimInfo,
-    WebPData, WebPDecodeRGBAInto, WebPDecodeRGBInto, WebPGetFeatures,
+    WebPData, WebPDecode, WebPDecoderConfig, WebPGetFeatures, WebPRGBABuffer,
 };
 
 use crate::{
@@ -44,14 +44,28 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     let channels = if features.has_alpha == 0 { Channels::Rgb } else { Channels::Rgba };
     let mut raster = Raster::new(header.width, header.height, channels);
     let stride = i32::try_from(raster.row_length()).map_err(RenderError::internal)?;
-    let into = if channels == Channels::Rgb { WebPDecodeRGBInto } else { WebPDecodeRGBAInto };
-    let (target, length) = (raster.samples.as_mut_ptr(), raster.samples.len());
-    // SAFETY: the target has `length` bytes: a stride for each row of the checked size.
-    let decoded = unsafe { into(bytes.as_ptr(), bytes.len(), target, length, stride) };
-    if decoded.is_null() {
-        return Err(RenderError::damaged("WebP", "cannot be decoded"));
+    // The interface with a configuration, because its status distinguishes a lack of memory from a damaged file.
+    let mut config = WebPDecoderConfig::new().map_err(|()| RenderError::internal("libwebp has another version"))?;
+    config.output.colorspace =
+        if channels == Channels::Rgb { WEBP_CSP_MODE::MODE_RGB } else { WEBP_CSP_MODE::MODE_RGBA };
+    config.output.is_external_memory = 1;
+    let (rgba, size) = (raster.samples.as_mut_ptr(), raster.samples.len());
+    config.output.u.RGBA = WebPRGBABuffer { rgba, stride, size };
+    // SAFETY: the target has `size` bytes: a stride for each row of the checked size.
+    match unsafe { WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config) } {
+        VP8StatusCode::VP8_STATUS_OK => Ok(Samples::Eight(raster)),
+        VP8StatusCode::VP8_STATUS_OUT_OF_MEMORY => Err(RenderError::OutOfMemory("libwebp cannot decode the picture")),
+        status => Err(damaged_or_out_of_memory(header, &format!("{status:?}"))),
     }
-    Ok(Samples::Eight(raster))
+}
+
+/// The error after a failure for which libwebp gives no reason, or one that includes a failed allocation. It is a lack of
+/// memory where the decoder's own cannot be allocated now.
+fn damaged_or_out_of_memory(header: &Header, cause: &str) -> RenderError {
+    // The picture as the decoder holds it, and its canvas: four bytes a pixel each.
+    let needed = 8 * u64::from(header.width) * u64::from(header.height);
+    let is_available = usize::try_from(needed).is_ok_and(|needed| Vec::<u8>::new().try_reserve_exact(needed).is_ok());
+    if is_available { RenderError::damaged("WebP", cause) } else { RenderError::OutOfMemory("libwebp failed") }
 }
 
 pub(super) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
@@ -64,7 +78,7 @@ pub(super) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animatio
 /// libwebp's animation decoder, which composites the frames.
 struct Decoder<'a> {
     raw: *mut WebPAnimDecoder,
-    size: (u32, u32),
+    header: Header,
     plays: u32,
     /// When the last frame ended, in milliseconds.
     elapsed: i32,
@@ -85,9 +99,9 @@ impl<'a> Decoder<'a> {
         // SAFETY: `data` is copied; the bytes it points to outlive the decoder.
         let raw = unsafe { WebPAnimDecoderNew(&raw const data, &raw const options) };
         if raw.is_null() {
-            return Err(RenderError::damaged("WebP", "no animation"));
+            return Err(damaged_or_out_of_memory(header, "no animation"));
         }
-        let mut decoder = Self { raw, size: (header.width, header.height), plays: 0, elapsed: 0, _bytes: bytes };
+        let mut decoder = Self { raw, header: *header, plays: 0, elapsed: 0, _bytes: bytes };
         let mut info = WebPAnimInfo::default();
         // SAFETY: valid pointers.
         if unsafe { WebPAnimDecoderGetInfo(raw, &raw mut info) } == 0 {
@@ -102,9 +116,9 @@ impl<'a> Decoder<'a> {
         let (mut pixels, mut end) = (ptr::null_mut(), 0);
         // SAFETY: valid pointers; the decoder writes the address of its own canvas.
         if unsafe { WebPAnimDecoderGetNext(self.raw, &raw mut pixels, &raw mut end) } == 0 || pixels.is_null() {
-            return Err(RenderError::damaged("WebP", "a frame cannot be decoded"));
+            return Err(damaged_or_out_of_memory(&self.header, "a frame cannot be decoded"));
         }
-        let (width, height) = self.size;
+        let Header { width, height, .. } = self.header;
         let length = width as usize * height as usize * 4;
         // SAFETY: the canvas has four bytes a pixel of the checked size, and stays until the next call.
         let samples = unsafe { slice::from_raw_parts(pixels, length) }.to_vec();

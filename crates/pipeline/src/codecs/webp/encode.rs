@@ -7,8 +7,8 @@ use darkroom_model::recipe::{Effort, Quality};
 use libwebp_sys::{
     WEBP_MUX_ABI_VERSION, WebPAnimEncoder, WebPAnimEncoderAdd, WebPAnimEncoderAssemble, WebPAnimEncoderDelete,
     WebPAnimEncoderNewInternal, WebPAnimEncoderOptions, WebPAnimEncoderOptionsInitInternal, WebPConfig, WebPData,
-    WebPDataClear, WebPEncode, WebPMemoryWrite, WebPMemoryWriter, WebPMemoryWriterClear, WebPMemoryWriterInit,
-    WebPPicture, WebPPictureFree, WebPPictureImportRGB, WebPPictureImportRGBA,
+    WebPDataClear, WebPEncode, WebPEncodingError, WebPMemoryWrite, WebPMemoryWriter, WebPMemoryWriterClear,
+    WebPMemoryWriterInit, WebPPicture, WebPPictureFree, WebPPictureImportRGB, WebPPictureImportRGBA,
 };
 
 use darkroom_raster::{Channels, Raster};
@@ -91,7 +91,7 @@ impl<'a> Picture<'a> {
         let stride = c_int::try_from(samples.len() / raster.height as usize).map_err(RenderError::internal)?;
         // SAFETY: the samples are a stride for each row, with the bytes a pixel that the function reads.
         if unsafe { import(&raw mut picture.raw, samples.as_ptr(), stride) } == 0 {
-            return Err(RenderError::internal("libwebp has no memory"));
+            return Err(RenderError::OutOfMemory("libwebp cannot import a picture"));
         }
         Ok(picture)
     }
@@ -131,7 +131,7 @@ fn write(mut picture: Picture<'_>, config: &WebPConfig) -> Result<Vec<u8>, Rende
     // SAFETY: the writer lives on the stack until after the call.
     let encoded = unsafe { WebPEncode(&raw const *config, &raw mut picture.raw) };
     let result = if encoded == 0 {
-        Err(RenderError::internal(format!("libwebp: {:?}", picture.raw.error_code)))
+        Err(encode_error(picture.raw.error_code))
     } else {
         // SAFETY: libwebp has written `size` bytes there.
         Ok(unsafe { slice::from_raw_parts(writer.mem, writer.size) }.to_vec())
@@ -139,6 +139,15 @@ fn write(mut picture: Picture<'_>, config: &WebPConfig) -> Result<Vec<u8>, Rende
     // SAFETY: frees what the writer allocated.
     unsafe { WebPMemoryWriterClear(&raw mut writer) };
     result
+}
+
+fn encode_error(code: WebPEncodingError) -> RenderError {
+    match code {
+        WebPEncodingError::VP8_ENC_ERROR_OUT_OF_MEMORY | WebPEncodingError::VP8_ENC_ERROR_BITSTREAM_OUT_OF_MEMORY => {
+            RenderError::OutOfMemory("libwebp cannot encode the picture")
+        }
+        code => RenderError::internal(format!("libwebp: {code:?}")),
+    }
 }
 
 /// libwebp's animation encoder.
@@ -176,7 +185,7 @@ impl WebpAnimation {
         // SAFETY: valid pointers.
         let raw = unsafe { WebPAnimEncoderNewInternal(width, height, &raw const options, version) };
         if raw.is_null() {
-            return Err(RenderError::internal("libwebp has no memory"));
+            return Err(RenderError::OutOfMemory("libwebp cannot start an animation"));
         }
         Ok(Self { raw, config: config(quality, effort)?, elapsed: 0 })
     }
@@ -189,7 +198,7 @@ impl AnimationEncoder for WebpAnimation {
         // SAFETY: valid pointers; the picture is copied.
         let added = unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.raw, self.elapsed, &raw const self.config) };
         if added == 0 {
-            return Err(RenderError::internal("libwebp refuses a frame"));
+            return Err(encode_error(picture.raw.error_code));
         }
         self.elapsed = self.elapsed.saturating_add_unsigned(milliseconds.min(MAX_FRAME_MILLISECONDS));
         Ok(())
