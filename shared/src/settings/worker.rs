@@ -13,6 +13,8 @@ declare_settings! {
     RENDER_MEMORY_BYTES = Setting::with_default("0", "Memory for all images that a worker renders at once, 268435456 or more; 0: three quarters of the memory of the machine or the container.");
     RENDER_CHILD_IMAGES = Setting::with_default("100", "Number of images after which a render process is replaced, 1 to 1000000.");
     ORPHAN_SECONDS = Setting::with_default("86400", "Age at which the sweep removes a staged file or an object that belongs to no image, 3600 or more.");
+    SWEEP_MAX_PERCENT = Setting::with_default("5", "Maximum share of the files or objects it looked at that a sweep removes, 1 to 100. With more orphans it removes none and fails.");
+    SWEEP_MAX_ORPHANS = Setting::with_default("1000", "Number of orphans that a sweep removes whatever their share.");
 }
 
 /// How the worker runs.
@@ -30,6 +32,17 @@ pub struct WorkerSettings {
     pub drain: Duration,
     /// Age at which an orphan is removed.
     pub orphan: Duration,
+    /// What a sweep may remove.
+    pub sweep: SweepLimits,
+}
+
+/// What one sweep may remove: the greater of the two.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepLimits {
+    /// In percent of what it looked at.
+    pub percent: u64,
+    /// Number of files or objects.
+    pub orphans: u64,
 }
 
 impl WorkerSettings {
@@ -49,6 +62,8 @@ impl WorkerSettings {
         let child_images = reader.number(&RENDER_CHILD_IMAGES, 1, 1_000_000);
         // At least an hour, so that a slow upload and a long job never count as orphans.
         let orphan = reader.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
+        let percent = reader.number(&SWEEP_MAX_PERCENT, 1, 100);
+        let orphans = reader.number(&SWEEP_MAX_ORPHANS, 0, 1_000_000_000);
         Some(Self {
             concurrency: concurrency?,
             render: render?,
@@ -56,6 +71,7 @@ impl WorkerSettings {
             child_images: child_images?,
             drain: drain?,
             orphan: orphan?,
+            sweep: SweepLimits { percent: percent?, orphans: orphans? },
         })
     }
 }
