@@ -17,7 +17,13 @@ pub mod sandbox;
 use std::{sync::Arc, time::Duration};
 
 use darkroom_queue::{Drained, Supervisor, SupervisorOptions};
-use darkroom_shared::{bucket::Bucket, settings::Settings, signals::StopSignals, staging::Staging};
+use darkroom_shared::{
+    bucket::Bucket,
+    installation::Installation,
+    settings::{Settings, SweepLimits},
+    signals::StopSignals,
+    staging::Staging,
+};
 use sandbox::{
     admission::{Admission, available_memory},
     pool::{Pool, PoolOptions},
@@ -26,11 +32,16 @@ use sandbox::{
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tracing::info;
 
+/// Time until a worker without the right bucket and staging compares them again, and a job that met them is tried again.
+pub(crate) const WRONG_STORE_DELAY: Duration = Duration::from_secs(5);
+
 /// What the jobs work with.
 #[derive(Debug)]
 pub struct App {
     /// The catalog.
     pub pool: PgPool,
+    /// Whether the database, the bucket and staging belong together.
+    pub installation: Installation,
     /// Where renditions go.
     pub bucket: Bucket,
     /// Where uploads wait.
@@ -45,15 +56,20 @@ pub struct App {
     pub render: Duration,
     /// Age from which an orphan is removed.
     pub orphan_age: Duration,
+    /// What a sweep may remove.
+    pub sweep: SweepLimits,
 }
 
 impl App {
     /// Opens the bucket and staging by these settings.
     pub async fn open(settings: &Settings, pool: PgPool) -> anyhow::Result<Arc<Self>> {
+        let bucket = Bucket::new(&settings.bucket)?;
+        let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
         Ok(Arc::new(Self {
+            installation: Installation::new(pool.clone(), bucket.clone(), staging.clone()),
             pool,
-            bucket: Bucket::new(&settings.bucket)?,
-            staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
+            bucket,
+            staging,
             limits: darkroom_pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },
             renderers: Pool::start(PoolOptions {
                 program: Program::own()?,
@@ -67,6 +83,7 @@ impl App {
                 settings.worker.concurrency,
             ),
             orphan_age: settings.worker.orphan,
+            sweep: settings.worker.sweep,
         }))
     }
 }
@@ -79,6 +96,15 @@ pub struct Handlers(pub(crate) Arc<App>);
 /// a crash would: other workers notice within seconds.
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
     let mut stop = StopSignals::listen()?;
+    info!("uploads wait in {}", settings.staging);
+    let is_right_store = tokio::select! {
+        () = wait_for_right_stores(&app.installation) => true,
+        () = stop.received() => false,
+    };
+    if !is_right_store {
+        return Ok(Drained::default());
+    }
+    tokio::spawn(app.installation.clone().watch(true));
     app.renderers.warm_up();
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
     let supervisor = Supervisor::start(supervisor_options(settings), &database)?;
@@ -93,6 +119,16 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     };
     info!(handed_back = drained.handed_back, "stopped");
     Ok(drained)
+}
+
+/// Waits while the bucket or staging is not that of the database: this worker would take jobs from others that see the
+/// uploads. What cannot be compared is compared again before it matters.
+async fn wait_for_right_stores(installation: &Installation) {
+    installation.check_and_log().await;
+    while installation.wrong_store().is_some() {
+        tokio::time::sleep(WRONG_STORE_DELAY).await;
+        installation.check_and_log().await;
+    }
 }
 
 fn supervisor_options(settings: &Settings) -> SupervisorOptions {

@@ -104,6 +104,8 @@ pub(crate) enum Dependency {
     Bucket,
     /// Uploads can be written.
     Staging,
+    /// The database, the bucket and staging belong together.
+    Installation,
 }
 
 impl Dependency {
@@ -114,6 +116,7 @@ impl Dependency {
             Self::Migrations => "migrations",
             Self::Bucket => "bucket",
             Self::Staging => "staging",
+            Self::Installation => "installation",
         }
     }
 }

@@ -44,6 +44,7 @@ struct File {
 
 /// Reads a form into staging. Refuses it as early as possible, before the rest is received.
 pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiError> {
+    app.installation.check_uploads().await?;
     let limit = app.limits.bytes;
     if form.content_length().is_some_and(|length| length > limit + FORM_OVERHEAD) {
         return Err(ApiError::UploadTooLarge { limit });
@@ -129,6 +130,12 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     let image = NewImage { id, title, recipe, source };
 
     app.staging.keep(received, id).await?;
+    // A volume may have been unmounted or replaced meanwhile; then no worker would find the file.
+    if let Err(error) = app.installation.check_kept().await {
+        // The upload is refused, so that nothing is lost if this fails.
+        let _ = app.staging.remove(id).await;
+        return Err(error.into());
+    }
     let mut transaction = app.db.begin().await?;
     let created_at = catalog::insert(&mut transaction, &image).await?;
     darkroom_queue::enqueue(&mut transaction, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;

@@ -7,6 +7,7 @@ mod errors;
 mod harness;
 mod health;
 mod images;
+mod installation;
 mod list;
 mod server;
 mod spec;

@@ -13,6 +13,7 @@ mod connections;
 mod database;
 mod drain;
 mod harness;
+mod identity;
 mod kill;
 mod outage;
 mod pause;

@@ -23,7 +23,7 @@ mod search;
 mod write;
 
 pub use image::{Image, NewImage};
-pub use maintenance::{list_failed_unavailable, lock_status, now, unfinished};
+pub use maintenance::{list_failed_unavailable, lock_statuses, now, renditions_of_all, statuses, unfinished};
 pub use read::{Filter, get, list, renditions};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 

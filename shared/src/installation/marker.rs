@@ -103,7 +103,8 @@ mod tests {
         assert_eq!(compare(Marker { id: Uuid::now_v7(), ..marker.clone() }), Mismatch::OtherStore { store });
         let earlier = compare(Marker { epoch: 1, generation: 9, ..marker.clone() });
         assert_eq!(earlier, Mismatch::StoreBehind { store, marker: 1, database: 2 });
-        for ahead in [Marker { generation: 8, ..marker.clone() }, Marker { epoch: 3, generation: 1, ..marker.clone() }] {
+        for ahead in [Marker { generation: 8, ..marker.clone() }, Marker { epoch: 3, generation: 1, ..marker.clone() }]
+        {
             let ahead = compare(ahead);
             assert!(matches!(ahead, Mismatch::DatabaseBehind { .. }) && ahead.is_restored_database());
         }

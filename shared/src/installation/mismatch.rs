@@ -8,7 +8,9 @@ use super::Store;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// The store was marked, and its marker is gone.
-    #[error("{store} has lost the marker of this installation: it is not mounted, was replaced, or denies its own files")]
+    #[error(
+        "{store} has lost the marker of this installation: it is not mounted, was replaced, or denies its own files"
+    )]
     MarkerGone {
         /// Which store.
         store: Store,

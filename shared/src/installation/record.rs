@@ -3,7 +3,8 @@
 use sqlx::{PgPool, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::Store;
+use super::{Installation, Store};
+use crate::bucket::ObjectKey;
 
 /// The identity of the installation, by its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,12 +79,7 @@ pub(super) async fn advance(db: &PgPool, seconds: f64) -> Result<Option<Record>,
 }
 
 /// Begins an epoch, above these of the markers, with these markers.
-pub(super) async fn adopt(
-    db: &PgPool,
-    above: (i32, i64),
-    bucket: Uuid,
-    staging: Uuid,
-) -> Result<Record, sqlx::Error> {
+pub(super) async fn adopt(db: &PgPool, above: (i32, i64), bucket: Uuid, staging: Uuid) -> Result<Record, sqlx::Error> {
     let sql = "UPDATE installation SET epoch = greatest(epoch, $1) + 1, generation = greatest(generation, $2) + 1,
                       stamp = gen_random_uuid(), advanced_at = now(), bucket_marker = $3, staging_marker = $4,
                       sweep_cursor = NULL
@@ -104,4 +100,26 @@ async fn commit(
     let row = statement.fetch_optional(&mut *tx).await?;
     tx.commit().await?;
     Ok(row)
+}
+
+impl Installation {
+    /// The key after which the next sweep lists the bucket; `None`: from the first.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn sweep_cursor(&self) -> Result<Option<ObjectKey>, sqlx::Error> {
+        let cursor: Option<String> =
+            sqlx::query_scalar("SELECT sweep_cursor FROM installation").fetch_one(&self.db).await?;
+        Ok(cursor.as_deref().and_then(ObjectKey::parse))
+    }
+
+    /// Saves the key after which the next sweep lists the bucket; `None`: from the first.
+    ///
+    /// # Errors
+    /// The database cannot be written.
+    pub async fn set_sweep_cursor(&self, after: Option<&ObjectKey>) -> Result<(), sqlx::Error> {
+        let after = after.map(ObjectKey::to_string);
+        sqlx::query("UPDATE installation SET sweep_cursor = $1").bind(after).execute(&self.db).await?;
+        Ok(())
+    }
 }

@@ -14,6 +14,8 @@ impl Handler<DeleteImage> for Handlers {
 /// Removes everything of one image. It may run again: an object or file that is gone counts as removed. The rows go
 /// last, in the transaction that completes the job, so that an interrupted job still finds the image.
 pub async fn delete_image(app: &App, job: &DeleteImage, lease: &Lease) -> Result<(), JobError> {
+    // In another bucket, nothing would be found, and the row would be removed before the objects are.
+    app.installation.check_stores().await?;
     let keys = app.bucket.list_image(job.image).await?;
     app.bucket.delete(&keys).await?;
     app.staging.remove(job.image).await?;

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use self::{inputs::Inputs, memory::Resources};
-use crate::{App, Handlers, sandbox::protocol::RenderRequest};
+use crate::{App, Handlers, WRONG_STORE_DELAY, sandbox::protocol::RenderRequest};
 
 /// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
 /// help.
@@ -56,6 +56,10 @@ impl Handler<ProcessImage> for Handlers {
 /// bucket, the disk or the database the queue tries the job again.
 async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
     let image = job.image;
+    if let Some(mismatch) = app.installation.wrong_store() {
+        warn!(%image, "not rendered: {mismatch}");
+        return Err(JobError::Snooze(WRONG_STORE_DELAY));
+    }
     let Some(processing) = state::start(app, image, lease).await? else {
         info!(%image, "finished or deleted already, nothing to do");
         return Ok(());
