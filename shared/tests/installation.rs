@@ -1,6 +1,7 @@
 //! The identity of the installation: a database, a bucket and two kinds of staging.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+#[expect(dead_code, reason = "other tests use the rest")]
 mod support;
 
 use std::{collections::HashMap, fs, path::PathBuf};
