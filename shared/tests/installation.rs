@@ -152,7 +152,7 @@ async fn a_restored_database_is_noticed_until_it_adopts() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_denies_its_objects_is_a_mismatch() {
+async fn a_bucket_that_denies_its_objects_or_was_replaced_is_a_mismatch() {
     let (db, stores) = (Database::migrated().await, Stores::new().await);
     let installation = stores.open(&db, None).await;
     installation.check_all().await.unwrap();
@@ -160,4 +160,11 @@ async fn a_bucket_that_denies_its_objects_is_a_mismatch() {
     assert_eq!(mismatch(installation.check(Store::Bucket).await), Mismatch::MarkerGone { store: Store::Bucket });
     stores.bucket.server.inject(None);
     installation.check_all().await.unwrap();
+
+    // Replaced by an empty one.
+    let (bucket, away) = (stores.object(""), stores.bucket.dir.path().join("away"));
+    fs::rename(&bucket, &away).unwrap();
+    fs::create_dir(&bucket).unwrap();
+    assert_eq!(mismatch(installation.check_all().await), Mismatch::MarkerGone { store: Store::Bucket });
+    assert!(installation.check_stores().await.is_err());
 }

@@ -16,10 +16,10 @@ pub mod sandbox;
 
 use std::{sync::Arc, time::Duration};
 
-use darkroom_queue::{Drained, Supervisor, SupervisorOptions};
+use darkroom_queue::{Drained, JobError, Supervisor, SupervisorOptions};
 use darkroom_shared::{
     bucket::Bucket,
-    installation::Installation,
+    installation::{Installation, InstallationError},
     settings::{Settings, SweepLimits},
     signals::StopSignals,
     staging::Staging,
@@ -30,10 +30,10 @@ use sandbox::{
     process::Program,
 };
 use sqlx::{PgPool, postgres::PgConnectOptions};
-use tracing::info;
+use tracing::{info, warn};
 
 /// Time until a worker without the right bucket and staging compares them again, and a job that met them is tried again.
-pub(crate) const WRONG_STORE_DELAY: Duration = Duration::from_secs(5);
+const WRONG_STORE_DELAY: Duration = Duration::from_secs(5);
 
 /// What the jobs work with.
 #[derive(Debug)]
@@ -129,6 +129,17 @@ async fn wait_for_right_stores(installation: &Installation) {
         tokio::time::sleep(WRONG_STORE_DELAY).await;
         installation.check_and_log().await;
     }
+}
+
+/// What a job does that met this error. After a mismatch it waits and no attempt is counted. It waits here first, so
+/// that a worker with the wrong store claims few jobs.
+pub(crate) async fn after_installation_error(error: InstallationError) -> JobError {
+    if error.mismatch().is_none() {
+        return error.into();
+    }
+    warn!("a job waits: {error}");
+    tokio::time::sleep(WRONG_STORE_DELAY).await;
+    JobError::Snooze(WRONG_STORE_DELAY)
 }
 
 fn supervisor_options(settings: &Settings) -> SupervisorOptions {

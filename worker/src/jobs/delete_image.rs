@@ -3,7 +3,7 @@
 use darkroom_queue::{Handler, JobError, Lease};
 use darkroom_shared::{catalog, jobs::DeleteImage};
 
-use crate::{App, Handlers};
+use crate::{App, Handlers, after_installation_error};
 
 impl Handler<DeleteImage> for Handlers {
     async fn run(&self, job: DeleteImage, lease: Lease) -> Result<(), JobError> {
@@ -15,7 +15,9 @@ impl Handler<DeleteImage> for Handlers {
 /// last, in the transaction that completes the job, so that an interrupted job still finds the image.
 pub async fn delete_image(app: &App, job: &DeleteImage, lease: &Lease) -> Result<(), JobError> {
     // In another bucket, nothing would be found, and the row would be removed before the objects are.
-    app.installation.check_stores().await?;
+    if let Err(error) = app.installation.check_stores().await {
+        return Err(after_installation_error(error).await);
+    }
     let keys = app.bucket.list_image(job.image).await?;
     app.bucket.delete(&keys).await?;
     app.staging.remove(job.image).await?;

@@ -8,10 +8,9 @@ use darkroom_model::{Failure, FailureCode, ImageId, Rendition, RenditionFormat, 
 use darkroom_pipeline::{Files, RenderError};
 use darkroom_queue::JobError;
 use darkroom_shared::{catalog, installation::Store, staging::StagingError};
-use tracing::warn;
 
 use super::Outcome;
-use crate::{App, WRONG_STORE_DELAY};
+use crate::{App, after_installation_error};
 
 /// Maximum length of an overlay's file, in bytes: more than any logo has, and little compared with a large picture.
 const MAX_OVERLAY: u64 = 32 << 20;
@@ -49,7 +48,7 @@ impl Inputs {
 async fn load_source(app: &App, image: ImageId) -> Outcome<Input> {
     let file = match app.staging.read(image).await {
         Ok(file) => file,
-        Err(StagingError::Missing) => return Err(doubt_missing(app, image).await),
+        Err(StagingError::Missing) => return Err(doubt_missing(app).await),
         Err(error) => return Err(error.into()),
     };
     match header::read(&mut Cursor::new(&file), &app.limits.header) {
@@ -66,14 +65,10 @@ pub(super) struct SourceMissing;
 /// What a missing file means. In a staging that is not this installation's, or beside a restored database, it means
 /// nothing: the job waits and no attempt is counted. Otherwise it is tried again, since the file may come back; the
 /// image fails with the job's last attempt.
-async fn doubt_missing(app: &App, image: ImageId) -> JobError {
+async fn doubt_missing(app: &App) -> JobError {
     match app.installation.check(Store::Staging).await {
         Ok(()) => JobError::retry(SourceMissing),
-        Err(error) if error.mismatch().is_some() => {
-            warn!(%image, "its file is missing, but {error}");
-            JobError::Snooze(WRONG_STORE_DELAY)
-        }
-        Err(error) => error.into(),
+        Err(error) => after_installation_error(error).await,
     }
 }
 

@@ -28,7 +28,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use self::{inputs::Inputs, memory::Resources};
-use crate::{App, Handlers, WRONG_STORE_DELAY, sandbox::protocol::RenderRequest};
+use crate::{App, Handlers, after_installation_error, sandbox::protocol::RenderRequest};
 
 /// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
 /// help.
@@ -57,8 +57,10 @@ impl Handler<ProcessImage> for Handlers {
 async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
     let image = job.image;
     if let Some(mismatch) = app.installation.wrong_store() {
-        warn!(%image, "not rendered: {mismatch}");
-        return Err(JobError::Snooze(WRONG_STORE_DELAY));
+        return tokio::select! {
+            error = after_installation_error(mismatch.into()) => Err(error),
+            _ = lease.stopped() => Err(JobError::Cancelled),
+        };
     }
     let Some(processing) = state::start(app, image, lease).await? else {
         info!(%image, "finished or deleted already, nothing to do");
