@@ -8,8 +8,8 @@ use super::{Installation, InstallationError, Marker, Mismatch, Store, record};
 
 /// Time between two comparisons. Each is a query, and a request to the bucket and to staging.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Maximum time of one comparison.
-const TIMEOUT: Duration = Duration::from_secs(20);
+/// Maximum time of one comparison. A worker starts without it where the bucket is silent: it is repeated before it matters.
+const TIMEOUT: Duration = Duration::from_secs(5);
 /// Time between two generations. A database that was restored to a point before the latest one is noticed.
 const GENERATION: Duration = Duration::from_mins(5);
 
@@ -28,7 +28,7 @@ impl Installation {
         }
     }
 
-    /// Compares once, within 20 s, and logs what has changed since the latest comparison.
+    /// Compares once, within 5 s, and logs what has changed since the latest comparison.
     pub async fn check_and_log(&self) {
         let before = self.mismatches();
         match tokio::time::timeout(TIMEOUT, self.check_all()).await {
