@@ -9,7 +9,8 @@ use darkroom_container::header::{HeaderError, Limit};
 use darkroom_model::{SourceFormat, recipe::InvalidField};
 use darkroom_queue::QueueError;
 use darkroom_shared::{
-    bucket::BucketError, catalog::CatalogError, database::is_passing, staging::StagingError, telemetry::error_chain,
+    bucket::BucketError, catalog::CatalogError, database::is_passing, installation::InstallationError,
+    staging::StagingError, telemetry::error_chain,
 };
 use poem::{
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
@@ -236,6 +237,12 @@ impl From<StagingError> for ApiError {
             tracing::error!("{error}");
             return Self::StorageFull;
         }
+        Self::Unavailable(error.into())
+    }
+}
+
+impl From<InstallationError> for ApiError {
+    fn from(error: InstallationError) -> Self {
         Self::Unavailable(error.into())
     }
 }

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use darkroom_shared::database;
+use darkroom_shared::{
+    database,
+    installation::{Installation, Mismatch},
+};
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 use tokio::{sync::Mutex, time::timeout};
 
@@ -75,8 +78,8 @@ impl Health {
 
     /// Readiness
     ///
-    /// Checks Postgres, its migrations, the bucket and staging. For readiness probes: while the status is 503, requests
-    /// should be routed to another replica.
+    /// Checks Postgres, its migrations, the bucket, staging, and whether these belong to one installation. For readiness
+    /// probes: while the status is 503, requests should be routed to another replica.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self) -> Result<ReadyResponse, ReadinessProblems> {
         let checks = self.checks().await;
@@ -99,17 +102,24 @@ impl Health {
         {
             return checks.clone();
         }
-        let App { db, bucket, staging, .. } = &self.app;
-        let (postgres, migrations, bucket, staging) = tokio::join!(
+        let App { db, bucket, staging, installation, .. } = &self.app;
+        let (postgres, migrations, bucket, staging, installation) = tokio::join!(
             check(Dependency::Postgres, async { sqlx::query("SELECT 1").execute(db).await }),
             check(Dependency::Migrations, async { database::verify(&mut *db.acquire().await?).await }),
             check(Dependency::Bucket, bucket.probe()),
             check(Dependency::Staging, staging.probe()),
+            check(Dependency::Installation, belong_together(installation)),
         );
-        let checks = vec![postgres, migrations, bucket, staging];
+        let checks = vec![postgres, migrations, bucket, staging, installation];
         *cached = Some((Instant::now(), checks.clone()));
         checks
     }
+}
+
+/// Fails on a mismatch. Where the identities cannot be compared, another check says why.
+async fn belong_together(installation: &Installation) -> std::result::Result<(), Mismatch> {
+    let _ = timeout(CHECK_TIMEOUT / 2, installation.check_all()).await;
+    installation.mismatches().into_iter().next().map_or(Ok(()), Err)
 }
 
 async fn check<T, E: std::fmt::Display>(

@@ -27,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
+    installation::Installation,
     settings::{ApiLimits, Settings, UploadLimits},
     staging::{Staging, StagingError, StagingRoom},
 };
@@ -59,6 +60,8 @@ pub struct App {
     pub bucket: Bucket,
     /// The directory or bucket where uploads wait for a worker.
     pub staging: Staging,
+    /// Whether the database, the bucket and staging belong together.
+    pub installation: Installation,
     /// The limits of uploads.
     pub limits: UploadLimits,
     /// The lifetime of presigned URLs.
@@ -85,15 +88,18 @@ pub enum AppError {
 }
 
 impl App {
-    /// Opens the bucket and staging of these settings. `db` is connected already.
+    /// Opens the bucket and staging of these settings. `db` is connected already. Call
+    /// [`Installation::check_and_log`] before requests are served.
     pub async fn open(db: PgPool, settings: &Settings) -> Result<Self, AppError> {
+        let bucket = Bucket::new(&settings.bucket)?;
         let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
         Ok(Self {
+            installation: Installation::new(db.clone(), bucket.clone(), staging.clone()),
             room: StagingRoom::new(staging.clone(), settings.api.limits.staging),
             backlog: Backlog::new(db.clone(), settings.api.limits.pending_images),
             api: settings.api.limits.clone(),
             db,
-            bucket: Bucket::new(&settings.bucket)?,
+            bucket,
             staging,
             limits: settings.limits,
             presigned: settings.bucket.presigned,

@@ -1,5 +1,7 @@
 //! The binary `darkroom-api`: reads the settings, connects, serves.
 
+mod operators;
+
 use std::{io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
 
 use anyhow::Context as _;
@@ -36,6 +38,14 @@ enum Command {
     Serve,
     /// Migrates the database to this version's schema.
     Migrate,
+    /// Checks Postgres, the bucket and staging, and whether they belong together. Fails if anything is wrong.
+    Doctor,
+    /// Takes over the bucket and staging for this database, after a restore or a move. Says what it would do.
+    Adopt {
+        /// Does it.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Prints the effective settings without secrets.
     Config,
     /// Prints the `OpenAPI` document.
@@ -51,6 +61,8 @@ fn main() -> ExitCode {
         Command::Openapi { json } => print(&if json { spec_json() } else { spec_yaml() }),
         Command::Config => print_config(),
         Command::Migrate => with_settings(migrate),
+        Command::Doctor => with_settings(operators::doctor),
+        Command::Adopt { yes } => with_settings(move |settings| operators::adopt(settings, yes)),
         Command::Serve => with_settings(run),
     };
     match done {
@@ -63,7 +75,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn with_settings<F: Future<Output = anyhow::Result<()>>>(work: fn(Settings) -> F) -> anyhow::Result<()> {
+fn with_settings<F: Future<Output = anyhow::Result<()>>>(work: impl FnOnce(Settings) -> F) -> anyhow::Result<()> {
     let settings = Settings::from_env()?;
     telemetry::start(&settings.log);
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(FILE_IO_THREADS).build()?;
@@ -89,6 +101,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         () = &mut stop => return Ok(()),
     };
     let app = App::open(db, &settings).await?;
+    tracing::info!("uploads wait in {}", settings.staging);
+    tokio::spawn(app.installation.clone().watch(false));
     let limits = limits::connections(&settings.api.limits, limits::raise_open_files());
     let options = ServerOptions {
         limits,

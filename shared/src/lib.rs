@@ -6,6 +6,7 @@
 //! | [`catalog`] | every SQL statement about images |
 //! | [`bucket`] | the S3 bucket of the renditions: object keys, presigned URLs |
 //! | [`staging`] | where an upload waits until it is rendered |
+//! | [`installation`] | whether the database, the bucket and staging belong together |
 //! | [`jobs`] | every job: its payload, its queue, its attempts |
 //! | [`database`] | the connection pool and the migrations |
 //! | [`settings`] | every setting, from the environment, checked at start |
@@ -16,6 +17,7 @@
 pub mod bucket;
 pub mod catalog;
 pub mod database;
+pub mod installation;
 pub mod jobs;
 mod s3;
 pub mod settings;

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::StreamExt as _;
 use object_store::{
-    ClientOptions, ObjectStore, Result, RetryConfig,
+    ClientOptions, Error, ObjectStore, ObjectStoreExt as _, PutMode, Result, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder},
     path::Path,
 };
@@ -64,4 +65,30 @@ fn with_machine_credentials(builder: AmazonS3Builder) -> AmazonS3Builder {
 /// Checks that the bucket exists and may be listed, by listing at most one object below `prefix`.
 pub(crate) async fn probe(store: &dyn ObjectStore, prefix: &Path) -> Result<()> {
     store.list(Some(prefix)).next().await.transpose().map(drop)
+}
+
+/// Maximum length of a marker that is read, in bytes.
+const MAX_MARKER: u64 = 4096;
+
+/// The content of a small object; `None` if there is none, and empty if it is too long to be a marker.
+pub(crate) async fn read_marker(store: &dyn ObjectStore, path: &Path) -> Result<Option<Bytes>> {
+    match store.get(path).await {
+        Ok(object) if object.meta.size > MAX_MARKER => Ok(Some(Bytes::new())),
+        Ok(object) => object.bytes().await.map(Some),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a small object. Unless it `overwrites`, an object that exists is kept.
+pub(crate) async fn write_marker(store: &dyn ObjectStore, path: &Path, bytes: Bytes, overwrites: bool) -> Result<()> {
+    if !overwrites {
+        match store.put_opts(path, bytes.clone().into(), PutMode::Create.into()).await {
+            Ok(_) | Err(Error::AlreadyExists { .. }) => return Ok(()),
+            // This S3 server has no conditional writes; the caller reads what it has written.
+            Err(Error::NotImplemented { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    store.put(path, bytes.into()).await.map(drop)
 }

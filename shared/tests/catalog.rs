@@ -125,7 +125,7 @@ async fn a_deleted_image_is_hidden_at_once_and_then_gone() {
     assert!(!catalog::save_ready(&mut db, &ready).await.unwrap(), "the attempt that was running comes too late");
 
     catalog::delete(&mut db, id).await.unwrap();
-    assert_eq!(catalog::lock_status(&mut db, id).await.unwrap(), None);
+    assert!(catalog::lock_statuses(&mut db, &[id]).await.unwrap().is_empty());
 }
 
 #[tokio::test]

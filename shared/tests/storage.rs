@@ -148,7 +148,7 @@ async fn the_objects_of_an_image_are_listed_and_deleted_below_a_prefix() {
     assert!(keys.iter().all(|key| key.image() == one));
     bucket.delete(&keys).await.unwrap();
     bucket.delete(&keys).await.unwrap();
-    let left: Vec<_> = bucket.list_all().try_collect().await.unwrap();
+    let left: Vec<_> = bucket.list_all(None).try_collect().await.unwrap();
     assert_eq!(left.iter().map(|object| object.key.image()).collect::<Vec<_>>(), [other]);
 }
 

@@ -18,8 +18,14 @@ pub mod sandbox;
 
 use std::{sync::Arc, time::Duration};
 
-use darkroom_queue::{Drained, Supervisor, SupervisorOptions};
-use darkroom_shared::{bucket::Bucket, settings::Settings, signals::StopSignals, staging::Staging};
+use darkroom_queue::{Drained, JobError, Supervisor, SupervisorOptions};
+use darkroom_shared::{
+    bucket::Bucket,
+    installation::{Installation, InstallationError},
+    settings::{Settings, SweepLimits},
+    signals::StopSignals,
+    staging::Staging,
+};
 use sandbox::{
     SandboxError,
     admission::{Admission, available_memory},
@@ -29,11 +35,16 @@ use sandbox::{
 use sqlx::{PgPool, postgres::PgConnectOptions};
 use tracing::{info, warn};
 
+/// Time until a worker without the right bucket and staging compares them again, and a job that met them is tried again.
+const WRONG_STORE_DELAY: Duration = Duration::from_secs(5);
+
 /// What the jobs work with.
 #[derive(Debug)]
 pub struct App {
     /// The catalog.
     pub pool: PgPool,
+    /// Whether the database, the bucket and staging belong together.
+    pub installation: Installation,
     /// Where renditions go.
     pub bucket: Bucket,
     /// Where uploads wait.
@@ -50,15 +61,20 @@ pub struct App {
     pub orphan_age: Duration,
     /// How long a picture waits for a worker with more memory.
     pub too_large: Duration,
+    /// What a sweep may remove.
+    pub sweep: SweepLimits,
 }
 
 impl App {
     /// Opens the bucket and staging by these settings.
     pub async fn open(settings: &Settings, pool: PgPool) -> anyhow::Result<Arc<Self>> {
+        let bucket = Bucket::new(&settings.bucket)?;
+        let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
         Ok(Arc::new(Self {
+            installation: Installation::new(pool.clone(), bucket.clone(), staging.clone()),
             pool,
-            bucket: Bucket::new(&settings.bucket)?,
-            staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
+            bucket,
+            staging,
             limits: darkroom_pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },
             renderers: Pool::start(PoolOptions {
                 program: Program::own()?,
@@ -74,6 +90,7 @@ impl App {
             ),
             orphan_age: settings.worker.orphan,
             too_large: settings.worker.too_large,
+            sweep: settings.worker.sweep,
         }))
     }
 }
@@ -87,6 +104,15 @@ pub struct Handlers(pub(crate) Arc<App>);
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
     let mut stop = StopSignals::listen()?;
     report_confinement(&app.renderers).await?;
+    info!("uploads wait in {}", settings.staging);
+    let is_right_store = tokio::select! {
+        () = wait_for_right_stores(&app.installation) => true,
+        () = stop.received() => false,
+    };
+    if !is_right_store {
+        return Ok(Drained::default());
+    }
+    tokio::spawn(app.installation.clone().watch(true));
     app.renderers.warm_up();
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
     let options = supervisor_options(settings).label(picture_memory::label(app.admission.max_per_picture()));
@@ -115,6 +141,27 @@ async fn report_confinement(renderers: &Pool) -> Result<(), SandboxError> {
         }
         Ok(_) => Ok(()),
     }
+}
+
+/// Waits while the bucket or staging is not that of the database: this worker would take jobs from others that see the
+/// uploads. What cannot be compared is compared again before it matters.
+async fn wait_for_right_stores(installation: &Installation) {
+    installation.check_and_log().await;
+    while installation.wrong_store().is_some() {
+        tokio::time::sleep(WRONG_STORE_DELAY).await;
+        installation.check_and_log().await;
+    }
+}
+
+/// What a job does that met this error. After a mismatch it waits and no attempt is counted. It waits here first, so
+/// that a worker with the wrong store claims few jobs.
+pub(crate) async fn after_installation_error(error: InstallationError) -> JobError {
+    if error.mismatch().is_none() {
+        return error.into();
+    }
+    warn!("a job waits: {error}");
+    tokio::time::sleep(WRONG_STORE_DELAY).await;
+    JobError::Snooze(WRONG_STORE_DELAY)
 }
 
 fn supervisor_options(settings: &Settings) -> SupervisorOptions {

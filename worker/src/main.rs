@@ -11,7 +11,7 @@ use darkroom_shared::{
 };
 use darkroom_worker::{
     App,
-    jobs::sweep::sweep,
+    jobs::sweep::sweep_all,
     queue_command::{self, QueueCommand},
     run, sandbox,
 };
@@ -76,7 +76,7 @@ async fn work(settings: Settings) -> anyhow::Result<ExitCode> {
 
 async fn sweep_once(settings: Settings) -> anyhow::Result<ExitCode> {
     let pool = database::open(&settings.database).await?;
-    let swept = sweep(&*App::open(&settings, pool).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let swept = sweep_all(&*App::open(&settings, pool).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     println!("removed {} staged files and {} objects", swept.staged, swept.objects);
     Ok(ExitCode::SUCCESS)
 }

@@ -108,6 +108,8 @@ pub(crate) enum Dependency {
     Bucket,
     /// Uploads can be written.
     Staging,
+    /// The database, the bucket and staging belong together.
+    Installation,
 }
 
 impl Dependency {
@@ -118,6 +120,7 @@ impl Dependency {
             Self::Migrations => "migrations",
             Self::Bucket => "bucket",
             Self::Staging => "staging",
+            Self::Installation => "installation",
         }
     }
 }

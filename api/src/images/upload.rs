@@ -51,6 +51,7 @@ struct File {
 
 /// Reads a form into staging. Refuses it as early as possible, before the rest is received.
 pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiError> {
+    app.installation.check_uploads().await?;
     let limit = app.limits.bytes;
     if form.content_length().is_some_and(|length| length > limit + FORM_OVERHEAD) {
         return Err(ApiError::UploadTooLarge { limit });
@@ -169,6 +170,11 @@ async fn accept_file(
     drop(app.db.acquire().await?);
     if let Err(error) = app.staging.keep(received, image.id).await {
         // It may be there all the same, for example after a lost answer of the bucket.
+        remove_staged(app, image.id).await;
+        return Err(error.into());
+    }
+    // A volume may have been unmounted or replaced meanwhile; then no worker would find the file.
+    if let Err(error) = app.installation.check_kept().await {
         remove_staged(app, image.id).await;
         return Err(error.into());
     }

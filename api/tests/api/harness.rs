@@ -55,6 +55,7 @@ impl Api {
         database::migrate(&db).await.unwrap();
         let mut app = App::open(db, &settings).await.unwrap();
         change(&mut app);
+        app.installation.check_and_log().await;
 
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -148,7 +149,8 @@ pub(crate) async fn until(mut condition: impl FnMut() -> bool) {
 fn files(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap().map(Result::unwrap);
     let files = entries.filter(|entry| entry.file_type().unwrap().is_file());
-    files.map(|entry| entry.file_name().into_string().unwrap()).collect()
+    // The installation's marker is hidden.
+    files.map(|entry| entry.file_name().into_string().unwrap()).filter(|name| !name.starts_with('.')).collect()
 }
 
 fn staging_directory(bucket: &testing::Bucket) -> PathBuf {

@@ -11,7 +11,7 @@ async fn a_healthy_api_is_alive_and_ready() {
     let ready = api.get("/readyz").await;
     assert_eq!(ready.status, 200);
     let ok = |name| json!({ "name": name, "ok": true });
-    assert_eq!(ready.json()["checks"], json!([ok("postgres"), ok("migrations"), ok("bucket"), ok("staging")]));
+    assert_eq!(ready.json()["checks"], json!(["postgres", "migrations", "bucket", "staging", "installation"].map(ok)));
 }
 
 #[tokio::test]
@@ -21,10 +21,10 @@ async fn failed_checks_are_named() {
     std::fs::remove_dir_all(api.bucket.dir.path().join(".staging")).unwrap();
     let response = api.get("/readyz").await;
     let problem = response.problem(503, "/problems/unavailable");
-    assert_eq!(problem["detail"], "Not ready: migrations, staging.");
+    assert_eq!(problem["detail"], "Not ready: migrations, staging, installation.");
     let checks = problem["checks"].as_array().unwrap();
     let failed: Vec<_> = checks.iter().filter(|check| check["ok"] == false).map(|check| &check["name"]).collect();
-    assert_eq!(failed, ["migrations", "staging"]);
+    assert_eq!(failed, ["migrations", "staging", "installation"]);
     assert_eq!(api.get("/healthz").await.status, 200, "liveness does not depend on the checks");
 }
 

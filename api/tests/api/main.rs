@@ -8,6 +8,7 @@ mod harness;
 mod health;
 mod hostile;
 mod images;
+mod installation;
 mod limits;
 mod list;
 mod server;

@@ -145,6 +145,15 @@ impl Stack {
         spawn("darkroom-worker", arguments, &self.env).process.wait().await.unwrap()
     }
 
+    /// Runs a command of `darkroom-api` with these additional environment variables. Returns whether it succeeded, and
+    /// its stdout.
+    pub async fn api_command(&self, arguments: &[&str], more: &[(&'static str, String)]) -> (bool, String) {
+        let mut command = Command::new(binary("darkroom-api"));
+        command.args(arguments).env_clear().envs(self.env.iter().cloned()).envs(more.iter().cloned());
+        let output = command.output().await.unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     /// Runs a command of `darkroom-worker` that must fail, with these additional environment variables. Returns its
     /// stderr.
     pub async fn failing_worker_command(&self, arguments: &[&str], more: &[(&'static str, String)]) -> String {

@@ -60,6 +60,11 @@ impl Database {
         Self { pool }
     }
 
+    /// Connects again to a database that logs ends already.
+    pub(crate) async fn reopen(url: &str) -> Self {
+        Self { pool: PgPoolOptions::new().max_connections(4).connect(url).await.unwrap() }
+    }
+
     /// Logs every claim of a job from now on.
     pub(crate) async fn log_claims(&self) {
         sqlx::raw_sql(LOG_CLAIMS).execute(&self.pool).await.unwrap();

@@ -15,6 +15,7 @@ mod deletion;
 mod drain;
 mod harness;
 mod hostile;
+mod identity;
 mod kill;
 mod memory;
 mod outage;

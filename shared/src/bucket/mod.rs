@@ -8,7 +8,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{
-    Attribute, Attributes, ObjectStore as _, ObjectStoreExt as _, PutOptions, aws::AmazonS3, path::Path,
+    Attribute, Attributes, ObjectMeta, ObjectStore as _, ObjectStoreExt as _, PutOptions, aws::AmazonS3, path::Path,
     signer::Signer as _,
 };
 use url::Url;
@@ -24,6 +24,9 @@ use crate::{
 
 /// Browsers and CDNs may keep a rendition for ever, because its key contains the hash of its content.
 const CACHE_CONTROL: &str = "public, max-age=31536000, immutable";
+
+/// The key of the installation's marker, below the prefix. Hidden, so that it is not taken for an object of an image.
+const MARKER: &str = ".darkroom-bucket.json";
 
 /// Why the bucket did not do what was asked. Its text is for logs: it may contain host names and keys.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +86,26 @@ impl Bucket {
         s3::probe(&*self.store, &self.prefix).await.map_err(cannot("be listed"))
     }
 
+    /// The installation's marker; `None` if there is none.
+    pub(crate) async fn read_marker(&self) -> Result<Option<Bytes>, BucketError> {
+        let path = self.below_prefix(MARKER);
+        s3::read_marker(&*self.store, &path).await.map_err(cannot("read the installation's marker"))
+    }
+
+    /// Writes the installation's marker. Unless it `overwrites`, a marker that exists is kept.
+    pub(crate) async fn write_marker(&self, bytes: Bytes, overwrites: bool) -> Result<(), BucketError> {
+        let path = self.below_prefix(MARKER);
+        let written = s3::write_marker(&*self.store, &path, bytes, overwrites).await;
+        written.map_err(cannot("write the installation's marker"))
+    }
+
+    /// Whether the bucket has no object of an image.
+    pub(crate) async fn is_empty(&self) -> Result<bool, BucketError> {
+        let folder = self.below_prefix(key::IMAGES);
+        let first = self.store.list(Some(&folder)).next().await.transpose();
+        first.map(|object| object.is_none()).map_err(cannot("list objects"))
+    }
+
     /// Stores a rendition. Storing the same rendition again changes nothing.
     pub async fn put(&self, image: ImageId, rendition: &Rendition, bytes: Bytes) -> Result<(), BucketError> {
         let attributes = Attributes::from_iter([
@@ -116,16 +139,26 @@ impl Bucket {
         self.list(&ObjectKey::folder(image)).map_ok(|object| object.key).try_collect().await
     }
 
-    /// The objects of every image, in the order of their keys. Objects that belong to no image by their key are left
-    /// out.
-    pub fn list_all(&self) -> BoxStream<'_, Result<ListedObject, BucketError>> {
-        self.list(key::IMAGES)
+    /// The objects of every image after this key, in the order of their keys. Objects that belong to no image by their
+    /// key are left out.
+    pub fn list_all(&self, after: Option<&ObjectKey>) -> BoxStream<'_, Result<ListedObject, BucketError>> {
+        let folder = self.below_prefix(key::IMAGES);
+        let listed = match after {
+            None => self.store.list(Some(&folder)),
+            Some(after) => self.store.list_with_offset(Some(&folder), &self.path(after)),
+        };
+        self.objects(listed)
     }
 
     fn list(&self, folder: &str) -> BoxStream<'_, Result<ListedObject, BucketError>> {
-        let folder = self.below_prefix(folder);
-        self.store
-            .list(Some(&folder))
+        self.objects(self.store.list(Some(&self.below_prefix(folder))))
+    }
+
+    fn objects<'a>(
+        &'a self,
+        listed: BoxStream<'a, object_store::Result<ObjectMeta>>,
+    ) -> BoxStream<'a, Result<ListedObject, BucketError>> {
+        listed
             .map_err(cannot("list objects"))
             .try_filter_map(|meta| {
                 let object = self.key(&meta.location).map(|key| ListedObject { key, modified: meta.last_modified });

@@ -1,15 +1,18 @@
 //! What the worker asks beside the lifecycle: which images an outage has failed, which are still to be deleted, which
 //! need a larger worker, and which objects and staged files are orphans.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use darkroom_model::{ImageId, Status};
+use darkroom_model::{ImageId, Rendition, Status};
 
-use super::{CatalogError, columns::string_enum};
+use super::{
+    CatalogError,
+    columns::{from_bigint, from_integer, sha256, string_enum},
+};
 
 /// The time by the database's clock, which all replicas share.
 pub async fn now(db: &mut PgConnection) -> Result<DateTime<Utc>, CatalogError> {
@@ -119,9 +122,45 @@ pub async fn unfinished(db: &mut PgConnection, ids: &[ImageId]) -> Result<Vec<Im
     Ok(unfinished.fetch_all(db).await?.into_iter().map(ImageId::from_uuid).collect())
 }
 
-/// The status of an image, locked until the transaction ends, so that no attempt begins or ends in the meantime.
-/// `None`: there is no such image.
-pub async fn lock_status(db: &mut PgConnection, id: ImageId) -> Result<Option<Status>, CatalogError> {
-    let status = sqlx::query_scalar!("SELECT status FROM images WHERE id = $1 FOR UPDATE", id.as_uuid());
-    status.fetch_optional(db).await?.as_deref().map(string_enum).transpose()
+/// The status of each of these images that exists.
+pub async fn statuses(db: &mut PgConnection, ids: &[ImageId]) -> Result<HashMap<ImageId, Status>, CatalogError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let rows = sqlx::query!("SELECT id, status FROM images WHERE id = ANY($1)", &ids).fetch_all(db).await?;
+    rows.into_iter().map(|row| Ok((ImageId::from_uuid(row.id), string_enum(&row.status)?))).collect()
+}
+
+/// The status of each of these images that exists, locked until the transaction ends, so that no attempt begins or ends
+/// in the meantime.
+pub async fn lock_statuses(db: &mut PgConnection, ids: &[ImageId]) -> Result<HashMap<ImageId, Status>, CatalogError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let locked = sqlx::query!("SELECT id, status FROM images WHERE id = ANY($1) ORDER BY id FOR UPDATE", &ids);
+    let rows = locked.fetch_all(db).await?;
+    rows.into_iter().map(|row| Ok((ImageId::from_uuid(row.id), string_enum(&row.status)?))).collect()
+}
+
+/// The renditions of these images.
+pub async fn renditions_of_all(
+    db: &mut PgConnection,
+    ids: &[ImageId],
+) -> Result<Vec<(ImageId, Rendition)>, CatalogError> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.as_uuid()).collect();
+    let rows = sqlx::query!(
+        "SELECT image_id, name, format, width, height, bytes, sha256 FROM renditions WHERE image_id = ANY($1)",
+        &ids
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let rendition = Rendition {
+                name: row.name,
+                format: string_enum(&row.format)?,
+                width: from_integer(row.width)?,
+                height: from_integer(row.height)?,
+                bytes: from_bigint(row.bytes)?,
+                sha256: sha256(row.sha256)?,
+            };
+            Ok((ImageId::from_uuid(row.image_id), rendition))
+        })
+        .collect()
 }

@@ -24,8 +24,8 @@ mod write;
 
 pub use image::{Image, NewImage};
 pub use maintenance::{
-    MAX_REVIVALS, has_unfinished_attempt, list_deleting, list_failed_unavailable, lock_status, mark_too_large, now,
-    requeue_unavailable, unfinished, unmark_too_large,
+    MAX_REVIVALS, has_unfinished_attempt, list_deleting, list_failed_unavailable, lock_statuses, mark_too_large, now,
+    renditions_of_all, requeue_unavailable, statuses, unfinished, unmark_too_large,
 };
 pub use read::{Filter, count_queued, get, list, renditions};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};

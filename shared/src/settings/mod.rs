@@ -39,7 +39,7 @@ pub use secret::Secret;
 pub use setting::Setting;
 pub use staging::StagingUrl;
 pub use upload_limits::UploadLimits;
-pub use worker::WorkerSettings;
+pub use worker::{SweepLimits, WorkerSettings};
 
 use reader::Reader;
 
@@ -116,6 +116,7 @@ impl Settings {
         let database = DatabaseSettings::read(reader);
         let bucket = BucketSettings::read(reader);
         let staging = StagingUrl::read(reader);
+        check_staging_is_private(reader, bucket.as_ref(), staging.as_ref());
         let limits = UploadLimits::read(reader);
         let drain = process::read_drain(reader);
         let api = ApiSettings::read(reader, drain);
@@ -132,6 +133,15 @@ impl Settings {
             queue: queue?,
             log: log?,
         })
+    }
+}
+
+/// Refuses staging in a public bucket: originals have metadata that renditions have not, such as GPS coordinates.
+fn check_staging_is_private(reader: &mut Reader<'_>, bucket: Option<&BucketSettings>, staging: Option<&StagingUrl>) {
+    let Some((bucket, StagingUrl::Bucket(staging))) = bucket.zip(staging) else { return };
+    // The public base URL is that of the whole bucket, whatever the prefix of the renditions.
+    if bucket.public.is_some() && bucket.url.bucket == staging.bucket {
+        reader.error("STAGING_URL must name another bucket: PUBLIC_BUCKET_URL would publish the originals in this one");
     }
 }
 
@@ -158,7 +168,7 @@ mod tests {
     fn two_settings_are_enough() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.bucket.url, S3Url { bucket: "pictures".into(), prefix: "site-a".into() });
-        assert_eq!(settings.staging, StagingUrl::Directory("data/staging".into()));
+        assert_eq!(settings.staging, StagingUrl::Directory(std::path::absolute("data/staging").unwrap()));
         assert_eq!(settings.limits, UploadLimits { bytes: 32 << 20, pixels: 100_000_000, frames: 1000 });
         assert!(settings.worker.concurrency >= 1);
         assert_eq!(settings.queue.retention, Retention::default());
@@ -216,6 +226,24 @@ mod tests {
             Some(StagingUrl::Bucket(S3Url { bucket: "other".into(), prefix: "in".into() }))
         );
         assert_eq!(staging("/var/spool/x"), None);
+    }
+
+    #[test]
+    fn staging_in_a_public_bucket_is_refused() {
+        let public = ("PUBLIC_BUCKET_URL", "https://cdn.example");
+        for staging in ["s3://pictures/site-a", "s3://pictures/site-a/in", "s3://pictures/elsewhere"] {
+            let error = read(&[public, ("STAGING_URL", staging)]).unwrap_err().to_string();
+            assert!(error.contains("STAGING_URL must name another bucket"), "{error}");
+            read(&[("STAGING_URL", staging)]).unwrap();
+        }
+        read(&[public, ("STAGING_URL", "s3://private/in")]).unwrap();
+        read(&[public]).unwrap();
+    }
+
+    #[test]
+    fn a_relative_staging_directory_becomes_absolute() {
+        let StagingUrl::Directory(directory) = read(&[("STAGING_URL", "file:in")]).unwrap().staging else { panic!() };
+        assert!(directory.is_absolute() && directory.ends_with("in"), "{directory:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Setting of staging.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use super::{
     parse::{S3Url, s3_url},
@@ -27,10 +27,21 @@ impl StagingUrl {
             if let Some(path) = text.strip_prefix("file:") {
                 let path = path.strip_prefix("//").unwrap_or(path);
                 if !path.is_empty() {
-                    return Ok(Self::Directory(PathBuf::from(path)));
+                    // Absolute, so that the log says which directory it is.
+                    let absolute = std::path::absolute(path).map_err(|_| "an absolute path".to_owned())?;
+                    return Ok(Self::Directory(absolute));
                 }
             }
             s3_url(text).map(Self::Bucket).map_err(|_| "file:///directory or s3://bucket/prefix".to_owned())
         })
+    }
+}
+
+impl fmt::Display for StagingUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Directory(directory) => write!(f, "file://{}", directory.display()),
+            Self::Bucket(url) => write!(f, "s3://{}/{}", url.bucket, url.prefix),
+        }
     }
 }

@@ -15,6 +15,8 @@ declare_settings! {
     TOO_LARGE_SECONDS = Setting::with_default("120", "How long a picture that needs more memory than any live worker has waits for a larger worker, before it fails as too_large, 0 to 86400.");
     SANDBOX = Setting::with_default("prefer", "require: the worker stops if the system does not confine render processes by seccomp; prefer: it warns.");
     ORPHAN_SECONDS = Setting::with_default("86400", "Age at which the sweep removes a staged file or an object that belongs to no image, 3600 or more.");
+    SWEEP_MAX_PERCENT = Setting::with_default("5", "Maximum share of the files or objects it looked at that a sweep removes, 1 to 100. With more orphans it removes none and fails.");
+    SWEEP_MAX_ORPHANS = Setting::with_default("1000", "Number of orphans that a sweep removes whatever their share.");
 }
 
 /// How the worker runs.
@@ -36,6 +38,17 @@ pub struct WorkerSettings {
     pub too_large: Duration,
     /// Age at which an orphan is removed.
     pub orphan: Duration,
+    /// What a sweep may remove.
+    pub sweep: SweepLimits,
+}
+
+/// What one sweep may remove: the greater of the two.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepLimits {
+    /// In percent of what it looked at.
+    pub percent: u64,
+    /// Number of files or objects.
+    pub orphans: u64,
 }
 
 impl WorkerSettings {
@@ -61,6 +74,8 @@ impl WorkerSettings {
         });
         // At least an hour, so that a slow upload and a long job never count as orphans.
         let orphan = reader.seconds(&ORPHAN_SECONDS, 3600, 31_536_000);
+        let percent = reader.number(&SWEEP_MAX_PERCENT, 1, 100);
+        let orphans = reader.number(&SWEEP_MAX_ORPHANS, 0, 1_000_000_000);
         Some(Self {
             concurrency: concurrency?,
             render: render?,
@@ -70,6 +85,7 @@ impl WorkerSettings {
             drain: drain?,
             too_large: too_large?,
             orphan: orphan?,
+            sweep: SweepLimits { percent: percent?, orphans: orphans? },
         })
     }
 }

@@ -9,7 +9,7 @@ use object_store::{ObjectStore as _, ObjectStoreExt as _, aws::AmazonS3, path::P
 use darkroom_model::ImageId;
 
 use super::{
-    StagedFile, StagingError,
+    MARKER, StagedFile, StagingError,
     draft::Received,
     name::{file_name, image_of},
     object::store_object,
@@ -34,6 +34,17 @@ impl BucketStore {
 
     fn key(&self, image: ImageId) -> Path {
         self.prefix.clone().join(file_name(image))
+    }
+
+    pub(super) async fn read_marker(&self) -> Result<Option<Bytes>, StagingError> {
+        let marker = s3::read_marker(&*self.store, &self.prefix.clone().join(MARKER)).await;
+        marker.map_err(|source| StagingError::Bucket { action: "read the installation's marker", source })
+    }
+
+    pub(super) async fn write_marker(&self, bytes: Bytes, overwrites: bool) -> Result<(), StagingError> {
+        let path = self.prefix.clone().join(MARKER);
+        let written = s3::write_marker(&*self.store, &path, bytes, overwrites).await;
+        written.map_err(|source| StagingError::Bucket { action: "write the installation's marker", source })
     }
 
     pub(super) async fn probe(&self) -> Result<(), StagingError> {

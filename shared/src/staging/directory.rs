@@ -1,6 +1,11 @@
 //! Uploads kept in a directory.
 
-use std::{io, path::PathBuf, sync::Arc};
+use std::{
+    io::{self, Write as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures::{StreamExt as _, stream::BoxStream};
@@ -9,7 +14,7 @@ use tokio::fs;
 use darkroom_model::ImageId;
 
 use super::{
-    StagedFile, StagingError,
+    MARKER, StagedFile, StagingError,
     draft::Received,
     name::{file_name, image_of},
 };
@@ -36,6 +41,21 @@ impl DirectoryStore {
             std::fs::File::open(&*directory)?.sync_all()
         };
         run_blocking(rename).await.map_err(StagingError::disk("keep an upload"))
+    }
+
+    pub(super) async fn read_marker(&self) -> Result<Option<Bytes>, StagingError> {
+        match fs::read(self.0.join(MARKER)).await {
+            Ok(bytes) => Ok(Some(bytes.into())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StagingError::Disk { action: "read the installation's marker", source }),
+        }
+    }
+
+    pub(super) async fn write_marker(&self, bytes: Bytes, overwrites: bool) -> Result<(), StagingError> {
+        let directory = Arc::clone(&self.0);
+        let write = move || write_durably(&directory, MARKER, &bytes, overwrites);
+        let cannot_write = |source| StagingError::Disk { action: "write the installation's marker", source };
+        run_blocking(write).await.map_err(cannot_write)
     }
 
     pub(super) async fn read(&self, image: ImageId) -> Result<Bytes, StagingError> {
@@ -68,6 +88,22 @@ pub(super) async fn list_directory(
         Ok(None)
     });
     Ok(files.boxed())
+}
+
+/// Writes a whole file, so that it is never seen in part and survives a power cut. Unless it `overwrites`, a file that
+/// exists is kept.
+fn write_durably(directory: &Path, name: &str, bytes: &[u8], overwrites: bool) -> io::Result<()> {
+    // The api and the workers may have different users.
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(permissions).tempfile_in(directory)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    let to = directory.join(name);
+    match if overwrites { file.persist(to) } else { file.persist_noclobber(to) } {
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => return Err(error.error),
+        _ => {}
+    }
+    std::fs::File::open(directory)?.sync_all()
 }
 
 /// Runs file operations that block in a thread for them.

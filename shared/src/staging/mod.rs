@@ -37,6 +37,9 @@ use crate::settings::{S3Access, StagingUrl};
 /// The directory of the drafts, below a staging directory.
 const INCOMING: &str = "incoming";
 
+/// The name of the installation's marker. No UUID, so that it is not taken for a staged file.
+const MARKER: &str = ".darkroom-staging.json";
+
 /// Why staging did not do what was asked. Its text is for logs: it may contain paths.
 #[derive(Debug, thiserror::Error)]
 pub enum StagingError {
@@ -147,6 +150,36 @@ impl Staging {
             Store::Directory(_) => Ok(()),
             Store::Bucket(bucket) => bucket.probe().await,
         }
+    }
+
+    /// Whether it is a directory, which may be unmounted.
+    pub(crate) fn is_directory(&self) -> bool {
+        matches!(self.store, Store::Directory(_))
+    }
+
+    /// The installation's marker; `None` if there is none.
+    pub(crate) async fn read_marker(&self) -> Result<Option<Bytes>, StagingError> {
+        match &self.store {
+            Store::Directory(directory) => directory.read_marker().await,
+            Store::Bucket(bucket) => bucket.read_marker().await,
+        }
+    }
+
+    /// Writes the installation's marker. Unless it `overwrites`, a marker that exists is kept.
+    pub(crate) async fn write_marker(&self, bytes: Bytes, overwrites: bool) -> Result<(), StagingError> {
+        match &self.store {
+            Store::Directory(directory) => directory.write_marker(bytes, overwrites).await,
+            Store::Bucket(bucket) => bucket.write_marker(bytes, overwrites).await,
+        }
+    }
+
+    /// Whether no file is staged for an image.
+    pub(crate) async fn is_empty(&self) -> Result<bool, StagingError> {
+        let mut kept = match &self.store {
+            Store::Directory(directory) => directory.list().await?,
+            Store::Bucket(bucket) => bucket.list(),
+        };
+        Ok(kept.next().await.transpose()?.is_none())
     }
 
     /// Begins an upload.

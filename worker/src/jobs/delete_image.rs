@@ -18,7 +18,7 @@ use darkroom_shared::{
 };
 use tracing::{info, warn};
 
-use crate::{App, Handlers};
+use crate::{App, Handlers, after_installation_error};
 
 /// Time until the job looks again whether a cancelled attempt has ended.
 const ATTEMPT_POLL: Duration = Duration::from_secs(1);
@@ -34,6 +34,10 @@ impl Handler<DeleteImage> for Handlers {
 /// Removes everything of one image. It may run again: an object or file that is gone counts as removed. The rows go
 /// last, in the transaction that completes the job, so that an interrupted job still finds the image.
 async fn delete_image(app: &App, image: ImageId, lease: &Lease) -> Result<(), JobError> {
+    // In another bucket, nothing would be found, and the row would be removed before the objects are.
+    if let Err(error) = app.installation.check_stores().await {
+        return Err(after_installation_error(error).await);
+    }
     let is_rendered = cancel_attempt(app, image).await?;
     remove_objects(app, image).await?;
     app.staging.remove(image).await?;

@@ -8,8 +8,10 @@ use darkroom_shared::{catalog, jobs::ProcessImage, lifecycle::Failed};
 use sqlx::PgConnection;
 use tracing::info;
 
+use super::inputs::SourceMissing;
 use crate::sandbox::SandboxError;
 
+const SOURCE_MISSING: &str = "The uploaded file is no longer there; please upload it again.";
 const TAKES_TOO_LONG: &str = "Rendering this picture takes too long.";
 
 /// The failure of the image after an error of its rendering. `Err`: the job is tried again.
@@ -46,8 +48,10 @@ pub(super) async fn give_up(
 }
 
 fn reason(failure: &darkroom_queue::Failure) -> (FailureCode, &'static str) {
+    let is_missing = failure.source.as_deref().is_some_and(|source| source.is::<SourceMissing>());
     let source = failure.source.as_deref().and_then(|source| source.downcast_ref::<SandboxError>());
     match (failure.reason, failure.kind) {
+        (FailureReason::Exhausted, _) if is_missing => (FailureCode::SourceMissing, SOURCE_MISSING),
         (_, ErrorKind::Error) if matches!(source, Some(SandboxError::TimedOut { .. })) => {
             (FailureCode::TimedOut, TAKES_TOO_LONG)
         }

@@ -7,10 +7,10 @@ use darkroom_container::header::{self, Header};
 use darkroom_model::{Failure, FailureCode, ImageId, Rendition, RenditionFormat, Status, recipe::Recipe};
 use darkroom_pipeline::{Files, RenderError};
 use darkroom_queue::JobError;
-use darkroom_shared::{catalog, staging::StagingError};
+use darkroom_shared::{catalog, installation::Store, staging::StagingError};
 
 use super::Outcome;
-use crate::App;
+use crate::{App, after_installation_error};
 
 /// Maximum length of an overlay's file, in bytes: more than any logo has, and little compared with a large picture.
 const MAX_OVERLAY: u64 = 32 << 20;
@@ -48,15 +48,27 @@ impl Inputs {
 async fn load_source(app: &App, image: ImageId) -> Outcome<Input> {
     let file = match app.staging.read(image).await {
         Ok(file) => file,
-        Err(StagingError::Missing) => {
-            let detail = "The uploaded file is no longer there; please upload it again.".to_owned();
-            return Ok(Err(Failure { code: FailureCode::SourceMissing, detail }));
-        }
+        Err(StagingError::Missing) => return Err(doubt_missing(app).await),
         Err(error) => return Err(error.into()),
     };
     match header::read(&mut Cursor::new(&file), &app.limits.header) {
         Ok(header) => Ok(Ok(Input { header, file })),
         Err(error) => error.failure().map(Err).ok_or_else(|| JobError::retry(error)),
+    }
+}
+
+/// No file is staged for the image, in the staging of this installation.
+#[derive(Debug, thiserror::Error)]
+#[error("no file is staged for this image")]
+pub(super) struct SourceMissing;
+
+/// What a missing file means. In a staging that is not this installation's, or beside a restored database, it means
+/// nothing: the job waits and no attempt is counted. Otherwise it is tried again, since the file may come back; the
+/// image fails with the job's last attempt.
+async fn doubt_missing(app: &App) -> JobError {
+    match app.installation.check(Store::Staging).await {
+        Ok(()) => JobError::retry(SourceMissing),
+        Err(error) => after_installation_error(error).await,
     }
 }
 

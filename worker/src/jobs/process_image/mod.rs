@@ -35,7 +35,7 @@ use tracing::{info, warn};
 
 use self::{inputs::Inputs, memory::Resources};
 use crate::{
-    App, Handlers,
+    App, Handlers, after_installation_error,
     sandbox::{owner::Owner, protocol::RenderRequest},
 };
 
@@ -65,6 +65,12 @@ impl Handler<ProcessImage> for Handlers {
 /// bucket, the disk or the database the queue tries the job again.
 async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
     let image = job.image;
+    if let Some(mismatch) = app.installation.wrong_store() {
+        return tokio::select! {
+            error = after_installation_error(mismatch.into()) => Err(error),
+            _ = lease.stopped() => Err(JobError::Cancelled),
+        };
+    }
     let Some(processing) = state::start(app, image, lease).await? else {
         info!(%image, "finished or deleted already, nothing to do");
         return Ok(());

@@ -37,7 +37,7 @@ async fn try_remove(app: &App, image: ImageId, lease: Option<&Lease>) -> Result<
             Err(error) => return Err(error.into()),
         },
     };
-    match catalog::lock_status(&mut tx, image).await? {
+    match catalog::lock_statuses(&mut tx, &[image]).await?.remove(&image) {
         Some(Status::Queued | Status::Processing) if !is_held => return Ok(0),
         _ => {}
     }

@@ -1,0 +1,106 @@
+//! Orphans in the bucket: objects that are no image's renditions.
+//!
+//! A sweep lists a bounded part of the bucket and asks for its images in batches, without locks. Only the images of
+//! orphans are then locked while their orphans are removed, so that no attempt can store the same object and commit it
+//! in the meantime.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, Utc};
+use darkroom_model::{ImageId, Status};
+use darkroom_queue::JobError;
+use darkroom_shared::{bucket::ObjectKey, catalog};
+use futures::TryStreamExt as _;
+use sqlx::PgConnection;
+
+use super::Found;
+use crate::App;
+
+/// Objects that one sweep lists: 100 requests.
+const PART: u64 = 100_000;
+/// Objects whose images are asked for in one statement.
+const BATCH: usize = 1000;
+/// Orphans that are removed in one transaction, and in one request.
+const REMOVED_AT_ONCE: usize = 500;
+
+/// Finds the orphans written before this time, in the part of the bucket after this key. Returns them, and the key
+/// after which the next part begins; `None`: this was the last part.
+pub(super) async fn find(
+    app: &App,
+    before: DateTime<Utc>,
+    after: Option<&ObjectKey>,
+) -> Result<(Found<ObjectKey>, Option<ObjectKey>), JobError> {
+    let mut listed = app.bucket.list_all(after);
+    let mut found = Found { orphans: Vec::new(), looked_at: 0 };
+    let mut old = Vec::new();
+    let mut next = None;
+    while let Some(object) = listed.try_next().await? {
+        found.looked_at += 1;
+        let is_last = found.looked_at >= PART;
+        if is_last {
+            next = Some(object.key.clone());
+        }
+        if object.modified < before {
+            old.push(object.key);
+        }
+        if old.len() >= BATCH {
+            found.orphans.extend(orphans(app, std::mem::take(&mut old)).await?);
+        }
+        if is_last {
+            break;
+        }
+    }
+    found.orphans.extend(orphans(app, old).await?);
+    Ok((found, next))
+}
+
+/// Removes these objects, except those that were committed meanwhile. Returns how many were removed.
+pub(super) async fn remove(app: &App, orphans: &[ObjectKey]) -> Result<usize, JobError> {
+    let mut removed = 0;
+    for batch in orphans.chunks(REMOVED_AT_ONCE) {
+        let images = images(batch);
+        let mut tx = app.pool.begin().await?;
+        let statuses = catalog::lock_statuses(&mut tx, &images).await?;
+        let orphans = unclaimed(&mut tx, batch.to_vec(), &images, &statuses).await?;
+        app.bucket.delete(&orphans).await?;
+        removed += orphans.len();
+        // The locks are held until the objects are deleted.
+        tx.rollback().await?;
+    }
+    Ok(removed)
+}
+
+async fn orphans(app: &App, keys: Vec<ObjectKey>) -> Result<Vec<ObjectKey>, JobError> {
+    if keys.is_empty() {
+        return Ok(keys);
+    }
+    let images = images(&keys);
+    let mut db = app.pool.acquire().await?;
+    let statuses = catalog::statuses(&mut db, &images).await?;
+    unclaimed(&mut db, keys, &images, &statuses).await
+}
+
+/// The images of these objects, each once: keys are listed in order, so the objects of one image follow each other.
+fn images(keys: &[ObjectKey]) -> Vec<ImageId> {
+    let mut images: Vec<ImageId> = keys.iter().map(ObjectKey::image).collect();
+    images.dedup();
+    images
+}
+
+/// Those objects that are no renditions, and whose images no attempt is rendering.
+async fn unclaimed(
+    db: &mut PgConnection,
+    mut keys: Vec<ObjectKey>,
+    images: &[ImageId],
+    statuses: &HashMap<ImageId, Status>,
+) -> Result<Vec<ObjectKey>, JobError> {
+    let renditions = catalog::renditions_of_all(db, images).await?;
+    let claimed: HashSet<ObjectKey> =
+        renditions.iter().map(|(image, rendition)| ObjectKey::rendition(*image, rendition)).collect();
+    keys.retain(|key| {
+        // An attempt may be about to commit its objects.
+        let is_unfinished = matches!(statuses.get(&key.image()), Some(Status::Queued | Status::Processing));
+        !is_unfinished && !claimed.contains(key)
+    });
+    Ok(keys)
+}
