@@ -24,7 +24,7 @@ mod write;
 
 pub use image::{Image, NewImage};
 pub use maintenance::{list_failed_unavailable, lock_status, now, unfinished};
-pub use read::{Filter, get, list, renditions};
+pub use read::{Filter, UnrenderedImage, get, list, renditions, unrendered};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 
 /// Why the catalog did not answer.

@@ -9,6 +9,9 @@
 //! | `store.rs` | renditions into the bucket |
 //! | `failure.rs` | errors as failures of the image or of the job |
 //!
+//! The order: what the catalog knows, memory for it, `processing`, the files, a render slot, the renditions, the commit.
+//! Several pictures are between two of these steps at once; only rendering takes a slot.
+//!
 //! Every step may run again after a crash: starting an image is idempotent, object keys contain the hash of the
 //! content, and the transaction that makes the image ready also completes the job, guarded by the lease. The staged
 //! file is removed last.
@@ -27,7 +30,7 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use self::{inputs::Inputs, memory::Resources};
+use self::memory::Resources;
 use crate::{App, Handlers, sandbox::protocol::RenderRequest};
 
 /// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
@@ -56,16 +59,26 @@ impl Handler<ProcessImage> for Handlers {
 /// bucket, the disk or the database the queue tries the job again.
 async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
     let image = job.image;
-    let Some(processing) = state::start(app, image, lease).await? else {
+    // An image that waits for memory is still `queued`: no attempt counts, and its file is not read.
+    let Some(facts) = state::unrendered(app, image).await? else {
         info!(%image, "finished or deleted already, nothing to do");
+        return Ok(());
+    };
+    let mut resources = tokio::select! {
+        resources = Resources::admit(app, lease, image, &facts) => resources?,
+        _ = lease.stopped() => return Err(JobError::Cancelled),
+    };
+    let Some(processing) = state::start(app, image, lease).await? else {
+        info!(%image, "finished or deleted meanwhile, nothing to do");
         return Ok(());
     };
 
     let recipe = processing.recipe().clone();
     let outcome = tokio::select! {
-        outcome = render(app, image, recipe, lease) => outcome,
+        outcome = render(app, image, recipe, &mut resources) => outcome,
         _ = lease.stopped() => return Err(JobError::Cancelled),
     };
+    resources.stored();
     let saved = match outcome {
         Ok(Ok((renditions, analysis))) => state::save_ready(app, &processing.ready(renditions, analysis), lease).await,
         Ok(Err(failure)) => state::save_failed(app, &processing.failed(failure), lease).await,
@@ -81,21 +94,23 @@ async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(
 }
 
 /// Renders in a child process, and stores each rendition as soon as it is encoded.
-async fn render(app: &App, image: ImageId, recipe: Recipe, lease: &Lease) -> Outcome<RenderedImage> {
-    let inputs = match Inputs::load(app, image, &recipe).await? {
-        Ok(inputs) => inputs,
+async fn render(app: &App, image: ImageId, recipe: Recipe, resources: &mut Resources<'_>) -> Outcome<RenderedImage> {
+    let (inputs, memory) = match resources.load(&recipe).await? {
+        Ok(loaded) => loaded,
         Err(failure) => return Ok(Err(failure)),
     };
-    let resources = match Resources::acquire(app, image, &inputs, &recipe, lease.attempt()).await? {
-        Ok(resources) => resources,
-        Err(failure) => return Ok(Err(failure)),
-    };
+    let slot = resources.render_slot(&memory).await;
 
     // One rendition waits besides those that are being stored; then the child waits, so that memory is bounded.
     let (sender, renditions) = mpsc::channel(1);
-    let limits = Limits { spare_cores: resources.spare_cores, ..app.limits };
+    let limits = Limits { spare_cores: slot.spare_cores, ..app.limits };
     let request = RenderRequest { recipe, limits };
-    let rendering = async move { app.renderers.render(&request, inputs.files(), resources.memory, &sender).await };
+    let rendering = async move {
+        let rendered = app.renderers.render(&request, inputs.files(), slot.memory, &sender).await;
+        drop((slot, inputs));
+        resources.rendered();
+        rendered
+    };
     let (rendered, stored) = tokio::join!(rendering, store::store_all(app, image, renditions));
 
     // An error of the bucket comes first: it closes the channel, which then ends the rendering too.
