@@ -14,6 +14,7 @@ mod database;
 mod drain;
 mod harness;
 mod kill;
+mod memory;
 mod outage;
 mod pause;
 mod poison;

@@ -91,7 +91,8 @@ impl<'a> Resources<'a> {
         let slot = self.app.admission.render_slot().await;
         let core_share = self.app.renderers.core_share();
         let (spare_cores, needed) = self.memory.as_ref().map_or((0, memory.bytes(0)), |permit| {
-            let spare_cores = self.app.admission.spare_cores(core_share.spare_cores, permit, |cores| memory.bytes(cores));
+            let spare_cores =
+                self.app.admission.spare_cores(core_share.spare_cores, permit, |cores| memory.bytes(cores));
             // After a crash a picture may have more than it should need.
             (spare_cores, self.with_reserve(memory.bytes(spare_cores)).min(permit.bytes()))
         });
@@ -172,7 +173,6 @@ impl PictureMemory {
         self.estimate.bytes(spare_cores) + self.overlay
     }
 }
-
 
 fn file_bytes(inputs: &Inputs) -> u64 {
     let overlay = inputs.overlay.as_ref().map_or(0, |overlay| overlay.file.len());
