@@ -10,6 +10,10 @@ use darkroom_shared::{
 
 use crate::Handlers;
 
+/// Images in progress per render slot, those that wait for the slot of a render included: while one is rendered, others
+/// are started and read. Large pictures that wait for memory, and pictures whose renditions are being stored, come in
+/// addition; `sandbox::admission` bounds both.
+const IMAGES_PER_SLOT: u16 = 4;
 /// Deletions that run at once: they only wait for the bucket.
 const DELETIONS: usize = 4;
 /// Time of an image's job beside rendering: reading the upload, and writing the renditions.
@@ -23,7 +27,9 @@ const RESUMED_DELETIONS: &str = "10-59/15 * * * *";
 
 /// Starts to work on all queues.
 pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handlers: &Handlers) -> anyhow::Result<()> {
-    let images = QueueOptions::new(settings.concurrency).deadline(settings.render + TRANSFERS);
+    // Before its own time, an image waits for those before it at its slot, and for one large image.
+    let rendering = settings.render * (u32::from(IMAGES_PER_SLOT) + 1);
+    let images = QueueOptions::new(settings.concurrency * usize::from(IMAGES_PER_SLOT)).deadline(rendering + TRANSFERS);
     supervisor.work::<ProcessImage>(images, handlers.clone())?;
     let deletions = QueueOptions::new(DELETIONS).deadline(TRANSFERS);
     supervisor.work::<DeleteImage>(deletions, handlers.clone())?;

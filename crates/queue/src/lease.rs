@@ -3,12 +3,17 @@
 //! A leased job is a row `Running` under a fencing token that grows with every claim. Every write of a holder names the
 //! token, so a worker that was taken for dead, and is not, can no longer change the job.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use sqlx::PgConnection;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::{job::JobId, schema::Schema};
@@ -67,8 +72,35 @@ pub(crate) struct LeaseState {
     completed: AtomicBool,
     stop_reason: OnceLock<StopReason>,
     stop: CancellationToken,
+    /// The attempt's slot in its queue, while it has one.
+    slot: OnceLock<Slot>,
+    slot_released: AtomicBool,
+    idle: Mutex<IdleTime>,
     /// Drops the attempt, which did not stop when it was asked to.
     pub(crate) evict: CancellationToken,
+}
+
+/// A place among the jobs that a queue runs at once in this process.
+pub(crate) struct Slot {
+    /// Gives the place to another job.
+    pub(crate) free: Box<dyn Fn() + Send + Sync>,
+    /// The process drains.
+    pub(crate) draining: CancellationToken,
+}
+
+impl fmt::Debug for Slot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Slot").finish_non_exhaustive()
+    }
+}
+
+/// How long an attempt has waited without working.
+#[derive(Clone, Copy, Debug, Default)]
+struct IdleTime {
+    /// The waits that have ended.
+    total: Duration,
+    /// The start of the present wait.
+    since: Option<Instant>,
 }
 
 impl LeaseState {
@@ -84,6 +116,9 @@ impl LeaseState {
             completed: AtomicBool::new(false),
             stop_reason: OnceLock::new(),
             stop: CancellationToken::new(),
+            slot: OnceLock::new(),
+            slot_released: AtomicBool::new(false),
+            idle: Mutex::default(),
             evict: CancellationToken::new(),
         }
     }
@@ -101,6 +136,35 @@ impl LeaseState {
 
     pub(crate) async fn stopped(&self) {
         self.stop.cancelled().await;
+    }
+
+    /// Sets the slot in which the attempt runs; before the handler is called.
+    pub(crate) fn set_slot(&self, slot: Slot) {
+        _ = self.slot.set(slot);
+    }
+
+    /// Gives the slot to another job. A second call does nothing.
+    pub(crate) fn release_slot(&self) {
+        if !self.slot_released.swap(true, Ordering::AcqRel)
+            && let Some(slot) = self.slot.get()
+        {
+            (slot.free)();
+        }
+    }
+
+    fn lock_idle(&self) -> MutexGuard<'_, IdleTime> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the attempt is in [`Lease::wait_idle`].
+    pub(crate) fn is_idle(&self) -> bool {
+        self.lock_idle().since.is_some()
+    }
+
+    /// How long the attempt has been in [`Lease::wait_idle`].
+    pub(crate) fn idle_time(&self) -> Duration {
+        let idle = self.lock_idle();
+        idle.total + idle.since.map(|since| since.elapsed()).unwrap_or_default()
     }
 
     pub(crate) fn is_completed(&self) -> bool {
@@ -123,6 +187,31 @@ impl Lease {
     /// The number of this attempt, from 1. Runs that were snoozed or handed back do not count.
     pub fn attempt(&self) -> u32 {
         self.0.attempt.unsigned_abs()
+    }
+
+    /// How many earlier attempts ended with a crash: the death of their worker, or [`JobError::Crash`](crate::JobError::Crash).
+    pub fn crashes(&self) -> u32 {
+        self.0.crashes.unsigned_abs()
+    }
+
+    /// Gives this attempt's slot to another job of the queue; the attempt goes on beside
+    /// [`QueueOptions::new`](crate::QueueOptions::new)'s number. For the part of a job that only waits. The handler must
+    /// bound how many of its attempts do this at once.
+    pub fn release_slot(&self) {
+        self.0.release_slot();
+    }
+
+    /// Marks a wait in which the attempt has not begun to work, until the guard is dropped: the slot is released as by
+    /// [`Self::release_slot`], the deadline does not run, and a drain asks the attempt to stop at once instead of after its
+    /// grace period, so that the job is handed back and another process can run it. Wait for [`Self::stopped`] meanwhile.
+    pub fn wait_idle(&self) -> IdleWait<'_> {
+        self.0.lock_idle().since.get_or_insert_with(Instant::now);
+        self.0.release_slot();
+        // A drain that began before the mark did not see it.
+        if self.0.slot.get().is_some_and(|slot| slot.draining.is_cancelled()) {
+            self.0.stop(StopReason::Draining);
+        }
+        IdleWait(&self.0)
     }
 
     /// Whether an error of this attempt would be the job's last.
@@ -179,5 +268,18 @@ impl Lease {
     /// A token that is cancelled when the attempt should stop, for functions that take one.
     pub fn stop_token(&self) -> CancellationToken {
         self.0.stop.child_token()
+    }
+}
+
+/// A wait of an attempt that has not begun to work: [`Lease::wait_idle`].
+#[derive(Debug)]
+pub struct IdleWait<'a>(&'a LeaseState);
+
+impl Drop for IdleWait<'_> {
+    fn drop(&mut self) {
+        let mut idle = self.0.lock_idle();
+        if let Some(since) = idle.since.take() {
+            idle.total += since.elapsed();
+        }
     }
 }

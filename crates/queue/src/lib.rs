@@ -137,7 +137,7 @@ pub use backoff::Backoff;
 pub use enqueue::{Enqueue, Enqueued, QueueError, enqueue, enqueue_all};
 pub use handler::Handler;
 pub use job::{BoxError, InvalidJobId, Job, JobId};
-pub use lease::{CompleteError, Lease, StopReason};
+pub use lease::{CompleteError, IdleWait, Lease, StopReason};
 pub use migrate::{MigrateError, Migration, SchemaError, migrate, migrations, verify};
 pub use options::{QueueOptions, Retention, SupervisorOptions, Thresholds};
 pub use outcome::{ErrorKind, Failure, FailureReason, JobError, OrFail};

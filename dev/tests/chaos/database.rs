@@ -266,6 +266,23 @@ impl Database {
         self.value("count(*) FROM apalis.jobs WHERE fence > 1").await
     }
 
+    /// Number of claims, over all jobs of images.
+    pub(crate) async fn claims(&self) -> i64 {
+        self.value("sum(fence)::bigint FROM apalis.jobs WHERE job_type = 'process-image'").await
+    }
+
+    /// Number of images with more than one attempt.
+    pub(crate) async fn images_started_again(&self) -> i64 {
+        self.value("count(*) FROM images WHERE attempts > 1").await
+    }
+
+    /// The images in the order in which they ended, and whether each has more than a million pixels.
+    pub(crate) async fn ends_of_images(&self) -> Vec<(String, bool)> {
+        let sql = "SELECT ended.id, source_width::bigint * source_height > 1000000 FROM ended
+            JOIN images ON images.id::text = ended.id WHERE what = 'image' ORDER BY n";
+        sqlx::query_as(sql).fetch_all(&self.pool).await.unwrap()
+    }
+
     /// Number of workers that claimed a job of an image.
     pub(crate) async fn workers_of_images(&self) -> i64 {
         self.value("count(DISTINCT lock_by) FROM apalis.jobs WHERE job_type = 'process-image'").await

@@ -23,3 +23,4 @@ mod pause;
 mod poison;
 mod slow_clients;
 mod staging;
+mod worker_sizes;

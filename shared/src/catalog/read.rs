@@ -1,8 +1,8 @@
 //! Reading and searching images.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, types::Json};
 
-use darkroom_model::{ImageId, Rendition, Status};
+use darkroom_model::{ImageId, Rendition, SourceFormat, Status, recipe::Recipe};
 
 use super::{
     CatalogError, Image,
@@ -37,6 +37,47 @@ pub async fn get(db: &mut PgConnection, id: ImageId) -> Result<Option<Image>, Ca
     .fetch_optional(db)
     .await?;
     row.map(Image::try_from).transpose()
+}
+
+/// What is known of an image before it is rendered, without its file.
+#[derive(Clone, Debug)]
+pub struct UnrenderedImage {
+    /// The format of its file.
+    pub format: SourceFormat,
+    /// Width in pixels as stored, before the orientation is applied.
+    pub width: u32,
+    /// Height in pixels as stored, before the orientation is applied.
+    pub height: u32,
+    /// Frames of an animation; 1 for a still image.
+    pub frames: u32,
+    /// Size of its file in bytes.
+    pub bytes: u64,
+    /// What to render.
+    pub recipe: Recipe,
+}
+
+/// An image that is to be rendered; `None` if it is finished, being deleted, or gone.
+pub async fn unrendered(db: &mut PgConnection, id: ImageId) -> Result<Option<UnrenderedImage>, CatalogError> {
+    let row = sqlx::query!(
+        r#"SELECT source_format, source_width, source_height, source_frames, source_bytes,
+                  recipe AS "recipe: Json<Recipe>"
+           FROM images WHERE id = $1 AND status IN ('queued', 'processing')"#,
+        id.as_uuid()
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(|row| {
+        let Json(recipe) = row.recipe;
+        Ok(UnrenderedImage {
+            format: string_enum(&row.source_format)?,
+            width: from_integer(row.source_width)?,
+            height: from_integer(row.source_height)?,
+            frames: from_integer(row.source_frames)?,
+            bytes: from_bigint(row.source_bytes)?,
+            recipe,
+        })
+    })
+    .transpose()
 }
 
 /// Images that match the filter, newest first, without those that are being deleted.

@@ -3,6 +3,7 @@
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use futures::FutureExt as _;
+use tokio::time::Instant;
 
 use crate::{
     backoff::Backoff,
@@ -11,10 +12,13 @@ use crate::{
     outcome::{AttemptError, ErrorKind, FailureReason, JobError, Verdict},
 };
 
+/// An attempt that has waited idle may pass its deadline by this.
+const DEADLINE_PRECISION: Duration = Duration::from_millis(100);
+
 /// The time limits of an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttemptLimits {
-    /// Longest time it may run. `None`: no limit.
+    /// Longest time it may run, apart from idle waits. `None`: no limit.
     pub(crate) deadline: Option<Duration>,
     /// How long it may go on after it was asked to stop.
     pub(crate) stop_timeout: Duration,
@@ -38,12 +42,15 @@ pub(crate) async fn run(
     limits: AttemptLimits,
 ) -> AttemptOutcome {
     let deadline = async {
-        match limits.deadline {
-            Some(deadline) => {
-                tokio::time::sleep(deadline).await;
-                deadline
-            }
-            None => std::future::pending().await,
+        let Some(deadline) = limits.deadline else { return std::future::pending().await };
+        let start = Instant::now();
+        tokio::time::sleep(deadline).await;
+        loop {
+            let worked = start.elapsed().saturating_sub(lease.idle_time());
+            let Some(remaining) = deadline.checked_sub(worked).filter(|remaining| !remaining.is_zero()) else {
+                return deadline;
+            };
+            tokio::time::sleep(remaining.max(DEADLINE_PRECISION)).await;
         }
     };
     let dropped = async {
@@ -177,7 +184,11 @@ fn with_causes(error: &BoxError) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{job::JobId, lease::Claim, schema::Schema};
+    use crate::{
+        job::JobId,
+        lease::{Claim, Lease},
+        schema::Schema,
+    };
 
     fn lease(attempt: i32, crashes: i32, max_attempts: i32) -> LeaseState {
         let id = JobId::ascending().next().unwrap();
@@ -276,5 +287,24 @@ mod tests {
         let held = lease(1, 0, 1);
         held.stop(StopReason::Cancelled);
         assert!(matches!(run(forever(), &held, limits).await, AttemptOutcome::Dropped));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_wait_does_not_count_towards_the_deadline() {
+        let limits = AttemptLimits { deadline: Some(Duration::from_mins(1)), stop_timeout: Duration::ZERO };
+        let held = Lease(std::sync::Arc::new(lease(1, 0, 1)));
+        let waits = async {
+            let idle = held.wait_idle();
+            tokio::time::sleep(Duration::from_hours(1)).await;
+            drop(idle);
+            tokio::time::sleep(Duration::from_secs(59)).await;
+            Ok(())
+        };
+        assert!(matches!(run(waits, &held.0, limits).await, AttemptOutcome::Returned(Ok(()))));
+        let works = async {
+            drop(held.wait_idle());
+            std::future::pending().await
+        };
+        assert!(matches!(run(works, &held.0, limits).await, AttemptOutcome::PassedDeadline(_)));
     }
 }

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     handler::Handler,
     job::{BoxError, Job},
-    lease::Lease,
+    lease::{Lease, Slot},
     outcome::Ack,
 };
 
@@ -41,6 +41,7 @@ pub(super) struct QueueWorker<J, H> {
     pub(super) wake_claimer: Arc<Notify>,
     pub(super) stop_timeout: Duration,
     pub(super) max_crashes: u16,
+    pub(super) draining: CancellationToken,
 }
 
 impl<J, H> Clone for QueueWorker<J, H> {
@@ -51,13 +52,15 @@ impl<J, H> Clone for QueueWorker<J, H> {
             wake_claimer: Arc::clone(&self.wake_claimer),
             stop_timeout: self.stop_timeout,
             max_crashes: self.max_crashes,
+            draining: self.draining.clone(),
         }
     }
 }
 
 impl<J: Job, H: Handler<J>> QueueWorker<J, H> {
     /// Runs an apalis worker on the queue until the process drains and every job of it is acknowledged.
-    pub(super) fn run(self, draining: CancellationToken) -> BoxFuture<'static, ()> {
+    pub(super) fn run(self) -> BoxFuture<'static, ()> {
+        let draining = self.draining.clone();
         let drained = async move {
             draining.cancelled().await;
             Ok::<(), std::io::Error>(())
@@ -139,16 +142,21 @@ impl<J: Job, H: Handler<J>> Service<Task<J>> for AttemptService<J, H> {
     fn call(&mut self, task: Task<J>) -> Self::Future {
         let lease = task.data().get::<Lease>().cloned().expect("every task of this backend has its lease");
         let job = task.args;
-        let QueueWorker { inbox, acks, wake_claimer, stop_timeout, max_crashes } = self.0.clone();
+        let QueueWorker { inbox, acks, wake_claimer, stop_timeout, max_crashes, draining } = self.0.clone();
+        let slot_inbox = Arc::clone(&inbox);
+        let free = Box::new(move || {
+            if slot_inbox.free_slot() {
+                wake_claimer.notify_one();
+            }
+        });
+        lease.0.set_slot(Slot { free, draining });
         let attempt = tokio::spawn(async move {
             let limits = AttemptLimits { deadline: inbox.options.deadline, stop_timeout };
             let outcome = run(async { inbox.handler.run(job, lease.clone()).await }, &lease.0, limits).await;
             let verdict = decide(outcome, &lease.0, &inbox.options.backoff, max_crashes);
             // The channel is bounded: an attempt whose acknowledgement cannot be written keeps its slot.
-            acks.send(Ack { lease: lease.0, verdict }).await;
-            if inbox.free_slot() {
-                wake_claimer.notify_one();
-            }
+            acks.send(Ack { lease: Arc::clone(&lease.0), verdict }).await;
+            lease.release_slot();
         });
         Box::pin(async move { attempt.await.map_err(Into::into) })
     }

@@ -64,6 +64,11 @@ impl Roster {
         }
     }
 
+    /// Stops the attempts that have not begun to work.
+    pub(crate) fn stop_idle(&self, reason: StopReason) {
+        self.all().iter().filter(|lease| lease.is_idle()).for_each(|lease| lease.stop(reason));
+    }
+
     pub(crate) fn stop_all(&self, reason: StopReason) {
         self.all().iter().for_each(|lease| lease.stop(reason));
     }

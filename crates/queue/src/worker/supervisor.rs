@@ -201,8 +201,9 @@ impl Supervisor {
             wake_claimer: Arc::clone(&self.wake.claimer),
             stop_timeout: self.stop_timeout,
             max_crashes: self.max_crashes,
+            draining: self.shutdown.draining.clone(),
         };
-        let running = worker.run(self.shutdown.draining.clone());
+        let running = worker.run();
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).spawn(running);
         Ok(())
     }
@@ -224,7 +225,8 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Shuts down in good order: claims no more, hands back what has not started, and waits for what runs, under live
+    /// Shuts down in good order: claims no more, hands back what has not started or is in
+    /// [`Lease::wait_idle`](crate::Lease::wait_idle), and waits for what runs, under live
     /// leases. Attempts that still run after `grace` are asked to stop, a second later dropped, and their jobs handed back
     /// without a lost attempt. Then come at most about ten seconds for the last writes.
     pub async fn drain(mut self, grace: Duration) -> Drained {
@@ -236,6 +238,7 @@ impl Supervisor {
         for ack in self.queues.all().iter().flat_map(|queue| queue.recall()) {
             self.acks.send(ack).await;
         }
+        self.roster.stop_idle(StopReason::Draining);
         info!(running = self.roster.len(), ?grace, "draining");
         let mut handed_back = 0;
         if timeout(grace, self.roster.emptied()).await.is_err() {

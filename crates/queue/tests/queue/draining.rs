@@ -62,3 +62,25 @@ async fn a_drain_ends_even_if_nothing_was_ever_served() {
     let supervisor = supervise(&db);
     assert_eq!(supervisor.drain(Duration::from_secs(5)).await, drained(0));
 }
+
+#[tokio::test]
+async fn an_idle_attempt_leaves_its_slot_to_another_and_is_handed_back_as_soon_as_the_process_drains() {
+    let db = database().await;
+    let supervisor = supervise(&db);
+    work(&supervisor, QueueOptions::new(1), |note, lease| async move {
+        if note.name == "waits" {
+            let _idle = lease.wait_idle();
+            assert_eq!(lease.stopped().await, StopReason::Draining);
+            return Err(JobError::Cancelled);
+        }
+        Ok(())
+    });
+    db.add("waits", &Enqueue::new()).await;
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Running') = 1").await;
+    db.add("works", &Enqueue::new()).await;
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 1").await;
+    // Longer than the test may take.
+    assert_eq!(supervisor.drain(Duration::from_hours(1)).await, drained(0));
+    let untouched = "count(*) FROM apalis.jobs WHERE status = 'Pending' AND attempts = 0 AND errors IS NULL";
+    assert_eq!(db.value::<i64>(untouched).await, 1);
+}

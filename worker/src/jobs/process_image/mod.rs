@@ -11,6 +11,9 @@
 //! | `uncommitted.rs` | removes what an attempt stored and cannot commit |
 //! | `failure.rs` | errors as failures of the image or of the job |
 //!
+//! The order: what the catalog knows, memory for it, `processing`, the files, a render slot, the renditions, the commit.
+//! Several pictures are between two of these steps at once; only rendering takes a slot.
+//!
 //! Every step may run again after a crash: starting an image is idempotent, object keys contain the hash of the
 //! content, and the transaction that makes the image ready also completes the job, guarded by the lease. The staged
 //! file is removed last.
@@ -33,7 +36,7 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use self::{inputs::Inputs, memory::Resources};
+use self::memory::Resources;
 use crate::{
     App, Handlers, after_installation_error,
     sandbox::{owner::Owner, protocol::RenderRequest},
@@ -71,14 +74,25 @@ async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(
             _ = lease.stopped() => Err(JobError::Cancelled),
         };
     }
-    let Some(processing) = state::start(app, image, lease).await? else {
+    // An image that waits for memory is still `queued`: no attempt counts, and its file is not read.
+    let Some(facts) = state::unrendered(app, image).await? else {
         info!(%image, "finished or deleted already, nothing to do");
+        return Ok(());
+    };
+    let mut resources = tokio::select! {
+        resources = Resources::admit(app, lease, image, &facts) => resources?,
+        _ = lease.stopped() => return Err(JobError::Cancelled),
+    };
+    let Some(processing) = state::start(app, image, lease).await? else {
+        info!(%image, "finished or deleted meanwhile, nothing to do");
         return Ok(());
     };
 
     let recipe = processing.recipe().clone();
     let has_stored = AtomicBool::new(false);
-    let saved = match render(app, image, recipe, lease, &has_stored).await {
+    let rendered = render(app, image, recipe, lease, &mut resources, &has_stored).await;
+    resources.stored();
+    let saved = match rendered {
         Ok(Ok((renditions, analysis))) => state::save_ready(app, &processing.ready(renditions, analysis), lease).await,
         Ok(Err(failure)) => state::save_failed(app, &processing.failed(failure), lease).await.map(|()| false),
         Err(error) => Err(error),
@@ -123,27 +137,30 @@ async fn render(
     image: ImageId,
     recipe: Recipe,
     lease: &Lease,
+    resources: &mut Resources<'_>,
     has_stored: &AtomicBool,
 ) -> Outcome<RenderedImage> {
-    let inputs = match until_stopped(lease, Inputs::load(app, image, &recipe)).await? {
-        Ok(inputs) => inputs,
+    let (inputs, memory) = match until_stopped(lease, resources.load(&recipe)).await? {
+        Ok(loaded) => loaded,
         Err(failure) => return Ok(Err(failure)),
     };
-    let resources = Resources::acquire(app, image, &inputs, &recipe, lease.attempt());
-    let resources = match until_stopped(lease, resources).await? {
-        Ok(resources) => resources,
-        Err(failure) => return Ok(Err(failure)),
+    let slot = tokio::select! {
+        slot = resources.render_slot(&memory) => slot,
+        _ = lease.stopped() => return Err(JobError::Cancelled),
     };
 
     // One rendition waits besides those that are being stored; then the child waits, so that memory is bounded.
     let (sender, renditions) = mpsc::channel(1);
-    let limits = Limits { spare_cores: resources.spare_cores, ..app.limits };
+    let limits = Limits { spare_cores: slot.spare_cores, ..app.limits };
     let request = RenderRequest { recipe, limits, owner: Owner::DEFAULT };
     let rendering = async move {
-        tokio::select! {
-            rendered = app.renderers.render(&request, inputs.files(), resources.memory, &sender) => Some(rendered),
+        let rendered = tokio::select! {
+            rendered = app.renderers.render(&request, inputs.files(), slot.memory, &sender) => Some(rendered),
             _ = lease.stopped() => None,
-        }
+        };
+        drop((slot, inputs));
+        resources.rendered();
+        rendered
     };
     let (rendered, stored) = tokio::join!(rendering, store::store_all(app, image, renditions, has_stored));
 

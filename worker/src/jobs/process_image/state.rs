@@ -4,12 +4,18 @@
 use darkroom_model::ImageId;
 use darkroom_queue::{JobError, Lease};
 use darkroom_shared::{
-    catalog,
+    catalog::{self, UnrenderedImage},
     lifecycle::{Failed, Processing, Ready},
 };
 use tracing::{info, warn};
 
 use crate::App;
+
+/// What the catalog knows of the image. `None`: it is finished, being deleted or gone.
+pub(super) async fn unrendered(app: &App, image: ImageId) -> Result<Option<UnrenderedImage>, JobError> {
+    let mut db = app.pool.acquire().await?;
+    Ok(catalog::unrendered(&mut db, image).await?)
+}
 
 /// Makes the image `processing` if the lease is still held. An attempt that has slept past its lease must not count,
 /// nor make an image `processing` that another attempt has requeued.

@@ -7,6 +7,7 @@ use darkroom_model::{
     RenditionFormat, SourceFormat,
     recipe::{Fit, Quality, Recipe, Resize},
 };
+use darkroom_shared::catalog::UnrenderedImage;
 
 /// The memory that rendering a picture needs, in bytes, if its pixels are noise, the worst case for its header.
 ///
@@ -35,8 +36,22 @@ impl MemoryEstimate {
 
 /// The memory that rendering a picture by this recipe needs. `source` is its file.
 pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe) -> MemoryEstimate {
-    let area = u64::from(header.width) * u64::from(header.height);
     let outputs = darkroom_pipeline::rendition_pixels(source, header, recipe);
+    of_header(header, source.len() as u64, &outputs, recipe)
+}
+
+/// The memory that rendering an image probably needs, by what the catalog knows of it. A JPEG with several scans and a
+/// picture with alpha need more, which only their headers tell.
+pub fn estimate_before_reading(image: &UnrenderedImage) -> MemoryEstimate {
+    let UnrenderedImage { format, width, height, frames, bytes, ref recipe } = *image;
+    let decoded_pixels = u64::from(width) * u64::from(height);
+    let header = Header { format, width, height, frames, scans: 1, bits_per_pixel: 24, decoded_pixels };
+    let outputs = darkroom_pipeline::rendition_pixels(&[], &header, recipe);
+    of_header(&header, bytes, &outputs, recipe)
+}
+
+fn of_header(header: &Header, source_bytes: u64, outputs: &[u64], recipe: &Recipe) -> MemoryEstimate {
+    let area = u64::from(header.width) * u64::from(header.height);
     let output = outputs.first().copied().unwrap_or_default();
     let decoded = area * u64::from(header.bits_per_pixel.max(8)).div_ceil(8);
     // The decoder keeps all coefficients of a progressive JPEG, 16 bits each, whatever its subsampling.
@@ -56,7 +71,7 @@ pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe) -> MemoryEstima
     let renditions = RENDITION * outputs.iter().sum::<u64>();
     let per_pixel = BytesPerPixel::of(header, recipe);
     MemoryEstimate {
-        throughout: BASE + 2 * source.len() as u64 + animation + renditions,
+        throughout: BASE + 2 * source_bytes + animation + renditions,
         decoding: coefficients + decoded + decoder + LINEAR * output,
         encoding: per_pixel.encoded * output,
         // Spare cores encode WebP, the largest first.
@@ -136,3 +151,34 @@ const AVIF: u64 = 96;
 const AVIF_FINE: u64 = 250;
 /// Bytes per pixel of the comparison of a rendition with its original (SSIMULACRA2).
 const SCORE: u64 = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_photograph_needs_what_the_catalog_tells_of_it() {
+        let header = Header {
+            format: SourceFormat::Jpeg,
+            width: 6000,
+            height: 4000,
+            frames: 1,
+            scans: 1,
+            bits_per_pixel: 24,
+            decoded_pixels: 24_000_000,
+        };
+        let file = vec![0; 8 << 20];
+        let image = UnrenderedImage {
+            format: header.format,
+            width: header.width,
+            height: header.height,
+            frames: header.frames,
+            bytes: file.len() as u64,
+            recipe: Recipe::Standard,
+        };
+        let before_reading = estimate_before_reading(&image).bytes(0);
+        assert_eq!(before_reading, estimate(&header, &file, &Recipe::Standard).bytes(0));
+        let progressive = Header { scans: 10, ..header };
+        assert!(before_reading < estimate(&progressive, &file, &Recipe::Standard).bytes(0));
+    }
+}
