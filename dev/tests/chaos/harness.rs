@@ -59,7 +59,8 @@ pub(crate) fn noise(seed: u64, side: u32) -> Vec<u8> {
     pictures::png(side, side, png::ColorType::Rgb, png::BitDepth::Eight, &samples)
 }
 
-fn byte(value: usize) -> u8 {
+/// The lowest eight bits.
+pub(crate) fn byte(value: usize) -> u8 {
     u8::try_from(value % 256).unwrap()
 }
 
