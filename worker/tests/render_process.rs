@@ -173,7 +173,8 @@ async fn a_child_encodes_every_format_within_its_memory_limit() {
             assert_eq!(renditions[0].format, format);
         }
     }
-    assert_eq!(pool.children_started(), 1);
+    // Only after an encoder that leaves much memory behind.
+    assert!(pool.children_started() <= 4, "{}", pool.children_started());
 }
 
 /// The worst case with spare cores: noise in all renditions that can be encoded at once.
@@ -328,6 +329,10 @@ async fn a_child_keeps_no_descriptor_of_the_worker() {
 async fn a_child_renders_for_one_owner_only() {
     let of = |owner| RenderRequest { owner: Owner::new(owner), ..request(Recipe::Standard, Limits::default()) };
     let pool = pool(shipped(), 2, 100, LONG);
+    pool.warm_up();
+    while pool.idle_pids().len() < 2 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let mut children = Vec::new();
     for owner in [1, 2, 1, 2] {
         render_to(&pool, &picture(), MEMORY, of(owner)).await.unwrap();

@@ -158,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn texts_of_a_child_are_cut_and_cleaned() {
-        let long = "\u{1b}[2J\n".repeat(5000);
+        let long = "\u{1b}[2J\n".repeat(2000);
         let failure = Failure { code: FailureCode::BrokenImage, detail: long.clone() };
         let replies = frame(&Reply::Refused { failure, cause: long.clone() }, &[]);
         let Err(Ended::Error(SandboxError::Refused { failure, cause })) = receive(&replies, 0).await else { panic!() };

@@ -169,7 +169,7 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
             ]),
             header(Webp, 50, 60, 2, 1, 24),
         ),
-        (gif_with(20, 10, &[(20, 10), (30, 30)]), header(Gif, 20, 10, 2, 1, 32)),
+        (gif_with(20, 10, &[(20, 10), (30, 30)]), Header { decoded_pixels: 900, ..header(Gif, 20, 10, 2, 1, 32) }),
         (gif_with(0, 0, &[(7, 9)]), header(Gif, 7, 9, 1, 1, 32)),
         (Avif::new(Av1::Half).encode(), header(AvifFile, 32, 16, 1, 1, 24)),
         (Avif::new(Av1::Ten).with_alpha(true).encode(), header(AvifFile, 32, 16, 1, 1, 64)),
