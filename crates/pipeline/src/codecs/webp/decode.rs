@@ -54,7 +54,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     // SAFETY: the target has `size` bytes: a stride for each row of the checked size.
     match unsafe { WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config) } {
         VP8StatusCode::VP8_STATUS_OK => Ok(Samples::Eight(raster)),
-        VP8StatusCode::VP8_STATUS_OUT_OF_MEMORY => Err(RenderError::OutOfMemory("libwebp cannot decode the picture")),
+        // Its VP8_STATUS_OUT_OF_MEMORY also means some kinds of damage.
         status => Err(damaged_or_out_of_memory(header, &format!("{status:?}"))),
     }
 }
