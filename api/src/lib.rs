@@ -19,16 +19,19 @@ mod images;
 mod operation_error;
 mod spec;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
+    database::Database,
     settings::{Settings, UploadLimits},
     staging::{Staging, StagingError},
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
 use poem_openapi::{OpenApi as _, OpenApiService, Tags};
-use sqlx::PgPool;
 
 use crate::{
     health::Health,
@@ -44,7 +47,7 @@ pub use crate::{
 #[derive(Clone, Debug)]
 pub struct App {
     /// The database of the catalog and the queue.
-    pub db: PgPool,
+    pub db: Database,
     /// The bucket of the renditions.
     pub bucket: Bucket,
     /// The directory or bucket where uploads wait for a worker.
@@ -55,6 +58,8 @@ pub struct App {
     pub presigned: Duration,
     /// How long a client may send nothing within a request's body.
     pub idle_timeout: Duration,
+    /// Whether the process is about to stop: it is not ready, but still accepts requests.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Why an [`App`] cannot be opened.
@@ -70,7 +75,7 @@ pub enum AppError {
 
 impl App {
     /// Opens the bucket and staging of these settings. `db` is connected already.
-    pub async fn open(db: PgPool, settings: &Settings) -> Result<Self, AppError> {
+    pub async fn open(db: Database, settings: &Settings) -> Result<Self, AppError> {
         Ok(Self {
             db,
             bucket: Bucket::new(&settings.bucket)?,
@@ -78,6 +83,7 @@ impl App {
             limits: settings.limits,
             presigned: settings.bucket.presigned,
             idle_timeout: body::IDLE_TIMEOUT,
+            stopping: Arc::default(),
         })
     }
 }

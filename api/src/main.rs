@@ -1,6 +1,6 @@
 //! The binary `darkroom-api`: reads the settings, connects, serves.
 
-use std::{io::Write as _, process::ExitCode, time::Duration};
+use std::{io::Write as _, process::ExitCode, sync::atomic::Ordering, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -87,11 +87,21 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}", settings.api.bind))?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
-    serve(listener, endpoint(&app), stop, settings.api.drain).await;
-    // Closing sends a message to Postgres; the timeout is for a Postgres that does not respond.
-    let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
+    serve(listener, endpoint(&app), stop_accepting(stop, &app, settings.api.drain_delay), settings.api.drain).await;
+    app.db.close().await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Resolves `delay` after `stop`. Meanwhile `/readyz` says that the process stops, so that load balancers send no more
+/// requests by the time the listener is closed.
+async fn stop_accepting(stop: impl Future<Output = ()>, app: &App, delay: Duration) {
+    stop.await;
+    app.stopping.store(true, Ordering::Relaxed);
+    if !delay.is_zero() {
+        tracing::info!("not ready any more; accepting requests for another {} s", delay.as_secs());
+        tokio::time::sleep(delay).await;
+    }
 }
 
 fn print_config() -> anyhow::Result<()> {

@@ -17,20 +17,20 @@ pub mod sandbox;
 use std::{sync::Arc, time::Duration};
 
 use darkroom_queue::{Drained, Supervisor, SupervisorOptions};
-use darkroom_shared::{bucket::Bucket, settings::Settings, signals::StopSignals, staging::Staging};
+use darkroom_shared::{bucket::Bucket, database::Database, settings::Settings, signals::StopSignals, staging::Staging};
 use sandbox::{
     admission::{Admission, available_memory},
     pool::{Pool, PoolOptions},
     process::Program,
 };
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 use tracing::info;
 
 /// What the jobs work with.
 #[derive(Debug)]
 pub struct App {
     /// The catalog.
-    pub pool: PgPool,
+    pub db: Database,
     /// Where renditions go.
     pub bucket: Bucket,
     /// Where uploads wait.
@@ -49,9 +49,9 @@ pub struct App {
 
 impl App {
     /// Opens the bucket and staging by these settings.
-    pub async fn open(settings: &Settings, pool: PgPool) -> anyhow::Result<Arc<Self>> {
+    pub async fn open(settings: &Settings, db: Database) -> anyhow::Result<Arc<Self>> {
         Ok(Arc::new(Self {
-            pool,
+            db,
             bucket: Bucket::new(&settings.bucket)?,
             staging: Staging::open(&settings.staging, &settings.bucket.access).await?,
             limits: darkroom_pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },

@@ -15,6 +15,8 @@ use darkroom_shared::{
     staging::{Received, Staging},
 };
 
+use sqlx::PgConnection;
+
 use super::{
     fields::{FILE, FormField, FormValues},
     form::{Form, Part},
@@ -65,10 +67,11 @@ pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiErro
 
 /// Refuses an overlay that is not a ready image. It may still be deleted before the worker reads it.
 async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
-    let found = catalog::get(&mut *app.db.acquire().await?, image).await?;
+    let found = app.db.run(async |db| catalog::get(db, image).await).await?;
     let reason = match found.map(|image| image.status) {
-        Some(Status::Ready) => return Ok(()),
-        Some(status) => format!("must be an image that is ready; this one is {status}."),
+        Some(Some(Status::Ready)) => return Ok(()),
+        Some(None) => "must be an image that is ready.".to_owned(),
+        Some(Some(status)) => format!("must be an image that is ready; this one is {status}."),
         None => "There is no such image.".to_owned(),
     };
     Err(InvalidField { field: "overlay", reason }.into())
@@ -129,9 +132,11 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     let image = NewImage { id, title, recipe, source };
 
     app.staging.keep(received, id).await?;
-    let mut transaction = app.db.begin().await?;
-    let created_at = catalog::insert(&mut transaction, &image).await?;
-    darkroom_queue::enqueue(&mut transaction, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;
-    transaction.commit().await?;
+    let insert = async |db: &mut PgConnection| -> Result<_, ApiError> {
+        let created_at = catalog::insert(db, &image).await?;
+        darkroom_queue::enqueue(db, &ProcessImage { image: id }, &process_image_options(id, lane)).await?;
+        Ok(created_at)
+    };
+    let created_at = app.db.transaction(insert).await?;
     Ok((image, created_at))
 }

@@ -22,9 +22,9 @@ mod read;
 mod search;
 mod write;
 
-pub use image::{Image, NewImage};
+pub use image::{Image, NewImage, StoredFailure, StoredSource};
 pub use maintenance::{list_failed_unavailable, lock_status, now, unfinished};
-pub use read::{Filter, get, list, renditions};
+pub use read::{Filter, get, known_renditions, list, renditions};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 
 /// Why the catalog did not answer.

@@ -21,9 +21,9 @@ impl Database {
     /// Creates and migrates it.
     pub(crate) async fn migrated() -> Self {
         let url = darkroom_dev::testing::database().await;
-        let pool = database::connect(&DatabaseSettings::direct(&url, 4)).await.unwrap();
-        database::migrate(&pool).await.unwrap();
-        Self(pool)
+        let database = database::connect(&DatabaseSettings::direct(&url, 4)).await.unwrap();
+        database::migrate(&database).await.unwrap();
+        Self(database.pool().clone())
     }
 
     /// The constraint that this update of an image violates.

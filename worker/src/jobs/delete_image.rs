@@ -2,6 +2,7 @@
 
 use darkroom_queue::{Handler, JobError, Lease};
 use darkroom_shared::{catalog, jobs::DeleteImage};
+use sqlx::PgConnection;
 
 use crate::{App, Handlers};
 
@@ -17,9 +18,9 @@ pub async fn delete_image(app: &App, job: &DeleteImage, lease: &Lease) -> Result
     let keys = app.bucket.list_image(job.image).await?;
     app.bucket.delete(&keys).await?;
     app.staging.remove(job.image).await?;
-    let mut tx = app.pool.begin().await?;
-    lease.complete(&mut tx).await?;
-    catalog::delete(&mut tx, job.image).await?;
-    tx.commit().await?;
-    Ok(())
+    let delete = async |tx: &mut PgConnection| -> Result<_, JobError> {
+        lease.complete(tx).await?;
+        Ok(catalog::delete(tx, job.image).await?)
+    };
+    app.db.transaction(delete).await
 }

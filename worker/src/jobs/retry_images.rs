@@ -7,6 +7,7 @@ use darkroom_shared::{
     catalog,
     jobs::{self, RetryImages},
 };
+use sqlx::PgConnection;
 use tracing::info;
 
 use crate::{App, Handlers};
@@ -22,10 +23,11 @@ const BATCH: i64 = 1000;
 
 /// Requeues such images, each with its job in one transaction. Returns how many.
 pub async fn retry_images(app: &App) -> Result<usize, JobError> {
-    let mut db = app.pool.acquire().await?;
-    let since = catalog::now(&mut db).await? - app.orphan_age;
-    let images = catalog::list_failed_unavailable(&mut db, since, BATCH).await?;
-    drop(db);
+    let list = async |db: &mut PgConnection| {
+        let since = catalog::now(db).await? - app.orphan_age;
+        catalog::list_failed_unavailable(db, since, BATCH).await
+    };
+    let images = app.db.run(list).await?;
     let mut requeued = 0;
     for image in images {
         requeued += usize::from(retry_image(app, image).await?);
@@ -37,8 +39,5 @@ pub async fn retry_images(app: &App) -> Result<usize, JobError> {
 }
 
 async fn retry_image(app: &App, image: ImageId) -> Result<bool, JobError> {
-    let mut tx = app.pool.begin().await?;
-    let is_requeued = jobs::retry_image(&mut tx, image).await?;
-    tx.commit().await?;
-    Ok(is_requeued)
+    Ok(app.db.transaction(async |tx| jobs::retry_image(tx, image).await).await?)
 }

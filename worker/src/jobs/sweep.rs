@@ -18,6 +18,7 @@ use darkroom_model::{ImageId, Status};
 use darkroom_queue::{Handler, JobError, Lease};
 use darkroom_shared::{bucket::ObjectKey, catalog, jobs::Sweep, staging::StagedFile};
 use futures::TryStreamExt as _;
+use sqlx::PgConnection;
 use tracing::info;
 
 use crate::{App, Handlers};
@@ -43,9 +44,7 @@ pub struct Swept {
 /// Sweeps staging and the bucket once.
 pub async fn sweep(app: &App) -> Result<Swept, JobError> {
     // The database's clock, because this machine's may be wrong and would then make fresh files look old.
-    let mut db = app.pool.acquire().await?;
-    let before = catalog::now(&mut db).await? - app.orphan_age;
-    drop(db);
+    let before = app.db.run(async |db| catalog::now(db).await).await? - app.orphan_age;
     let swept = Swept { staged: sweep_staging(app, before).await?, objects: sweep_bucket(app, before).await? };
     info!(staged = swept.staged, objects = swept.objects, "swept");
     Ok(swept)
@@ -61,9 +60,8 @@ async fn sweep_staging(app: &App, before: DateTime<Utc>) -> Result<usize, JobErr
 /// Removes the files of no image and of finished images.
 async fn remove_orphans(app: &App, batch: &[StagedFile]) -> Result<usize, JobError> {
     let ids: Vec<ImageId> = batch.iter().filter_map(|staged| staged.image).collect();
-    let mut db = app.pool.acquire().await?;
-    let unfinished: HashSet<ImageId> = catalog::unfinished(&mut db, &ids).await?.into_iter().collect();
-    drop(db);
+    let unfinished = app.db.run(async |db| catalog::unfinished(db, &ids).await).await?;
+    let unfinished: HashSet<ImageId> = unfinished.into_iter().collect();
     let mut removed = 0;
     for staged in batch.iter().filter(|staged| staged.image.is_none_or(|image| !unfinished.contains(&image))) {
         app.staging.remove_listed(staged).await?;
@@ -89,18 +87,20 @@ async fn sweep_bucket(app: &App, before: DateTime<Utc>) -> Result<usize, JobErro
 /// Removes those objects of one image that are not its renditions.
 async fn remove_orphan_objects(app: &App, keys: Vec<ObjectKey>) -> Result<usize, JobError> {
     let Some(image) = keys.first().map(ObjectKey::image) else { return Ok(0) };
-    let mut tx = app.pool.begin().await?;
-    let renditions: HashSet<ObjectKey> = match catalog::lock_status(&mut tx, image).await? {
-        // An attempt may be about to commit these objects.
-        Some(Status::Queued | Status::Processing) => return Ok(0),
-        None => HashSet::new(),
-        Some(Status::Ready | Status::Failed | Status::Deleting) => {
-            let renditions = catalog::renditions(&mut tx, image).await?;
-            renditions.iter().map(|rendition| ObjectKey::rendition(image, rendition)).collect()
-        }
+    let remove = async |tx: &mut PgConnection| -> Result<_, JobError> {
+        let renditions: HashSet<ObjectKey> = match catalog::lock_status(tx, image).await? {
+            // An attempt may be about to commit these objects.
+            Some(Status::Queued | Status::Processing) => return Ok(0),
+            None => HashSet::new(),
+            Some(Status::Ready | Status::Failed | Status::Deleting) => {
+                let renditions = catalog::renditions(tx, image).await?;
+                renditions.iter().map(|rendition| ObjectKey::rendition(image, rendition)).collect()
+            }
+        };
+        let orphans: Vec<ObjectKey> = keys.into_iter().filter(|key| !renditions.contains(key)).collect();
+        // The transaction, and with it the lock, ends after the objects are deleted.
+        app.bucket.delete(&orphans).await?;
+        Ok(orphans.len())
     };
-    let orphans: Vec<ObjectKey> = keys.into_iter().filter(|key| !renditions.contains(key)).collect();
-    // The transaction, and with it the lock, ends after the objects are deleted.
-    app.bucket.delete(&orphans).await?;
-    Ok(orphans.len())
+    app.db.transaction(remove).await
 }
