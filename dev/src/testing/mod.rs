@@ -1,6 +1,7 @@
 //! Fixtures of tests: a new database, a new bucket, an HTTP client, or a whole [`stack`].
 
 pub mod stack;
+pub mod wire;
 
 use std::env;
 

@@ -16,5 +16,7 @@ mod harness;
 mod kill;
 mod outage;
 mod pause;
+mod pooler;
 mod poison;
+mod silence;
 mod staging;

@@ -60,6 +60,36 @@ impl Database {
         .unwrap()
     }
 
+    /// Writes values into the row of a ready image that this version does not know.
+    pub(crate) async fn write_unknown_values(&self, image: ImageId) {
+        let sql = AssertSqlSafe(format!(
+            "ALTER TABLE images DROP CONSTRAINT images_status_known, DROP CONSTRAINT images_failed_says_why,
+                 DROP CONSTRAINT images_finished_has_time;
+             UPDATE images SET status = 'resting', source_format = 'jxl9', failure_code = 'too_dull', failure_detail = 'x'
+             WHERE id = '{image}';
+             UPDATE renditions SET format = 'jxl9' WHERE image_id = '{image}'"
+        ));
+        sqlx::raw_sql(sql).execute(&self.0).await.unwrap();
+    }
+
+    /// Removes the record of a migration.
+    pub(crate) async fn forget_migration(&self, description: &str) {
+        let sql = "DELETE FROM _sqlx_migrations WHERE description = $1";
+        assert_eq!(sqlx::query(sql).bind(description).execute(&self.0).await.unwrap().rows_affected(), 1);
+    }
+
+    /// Changes the recorded checksum of a migration.
+    pub(crate) async fn change_migration(&self, description: &str) {
+        let sql = "UPDATE _sqlx_migrations SET checksum = 'other' WHERE description = $1";
+        assert_eq!(sqlx::query(sql).bind(description).execute(&self.0).await.unwrap().rows_affected(), 1);
+    }
+
+    /// Excludes binaries without the migration of this number.
+    pub(crate) async fn set_schema_floor(&self, migration: i64) {
+        let sql = "UPDATE schema_floor SET migration = $1";
+        assert_eq!(sqlx::query(sql).bind(migration).execute(&self.0).await.unwrap().rows_affected(), 1);
+    }
+
     /// Records a migration of a newer version.
     pub(crate) async fn pretend_newer_schema(&self) {
         sqlx::query(
