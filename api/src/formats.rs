@@ -73,5 +73,8 @@ macro_rules! string_schema {
     };
 }
 
-string_schema!(SourceFormat, "The format of an uploaded file, detected from its first bytes; `unknown` if only a newer version of the service knows it.");
+string_schema!(
+    SourceFormat,
+    "The format of an uploaded file, detected from its first bytes; `unknown` if only a newer version of the service knows it."
+);
 string_schema!(RenditionFormat, "The format of a rendition.");

@@ -169,9 +169,8 @@ async fn the_locks_of_a_transaction_that_nobody_ends_are_released() {
     // As if its host had lost its power: the connection stays open, and nothing more is sent.
     let mut dead = database.pool().begin().await.unwrap();
     sqlx::query("UPDATE note SET n = 2").execute(&mut *dead).await.unwrap();
-    let update = async |connection: &mut PgConnection| {
-        sqlx::query("UPDATE note SET n = 3").execute(connection).await.map(drop)
-    };
+    let update =
+        async |connection: &mut PgConnection| sqlx::query("UPDATE note SET n = 3").execute(connection).await.map(drop);
     eventually("the row can be updated", async || match database.transaction(update).await {
         Ok(()) => Some(()),
         Err(error) => {

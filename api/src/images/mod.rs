@@ -60,7 +60,10 @@ impl Images {
     }
 
     /// The image and its renditions.
-    async fn find(&self, id: ImageId) -> std::result::Result<(catalog::Image, Vec<darkroom_model::Rendition>), ApiError> {
+    async fn find(
+        &self,
+        id: ImageId,
+    ) -> std::result::Result<(catalog::Image, Vec<darkroom_model::Rendition>), ApiError> {
         let find = async |db: &mut PgConnection| -> std::result::Result<_, CatalogError> {
             let Some(image) = catalog::get(db, id).await? else { return Ok(None) };
             Ok(Some((image, catalog::known_renditions(db, id).await?)))
@@ -175,7 +178,7 @@ impl Images {
         id: Path<Uuid>,
     ) -> Result<DeleteResponse, ImageProblems> {
         let image = ImageId::from_uuid(id.0);
-        let delete = async |db: &mut PgConnection| -> Result<_, ApiError> {
+        let delete = async |db: &mut PgConnection| -> std::result::Result<_, ApiError> {
             let found = catalog::mark_deleting(db, image).await?;
             if found {
                 darkroom_queue::enqueue(db, &DeleteImage { image }, &Enqueue::default()).await?;

@@ -134,7 +134,10 @@ async fn a_value_of_a_newer_version_is_unknown_and_breaks_no_page() {
     sqlx::raw_sql(write).execute(api.db()).await.unwrap();
     let page = api.get("/v1/images").await.json();
     assert_eq!((&page["items"][0]["id"], &page["items"][1]["id"]), (&newer.clone().into(), &other.into()));
-    assert_eq!((&page["items"][0]["status"], &page["items"][0]["source"]["format"]), (&"unknown".into(), &"unknown".into()));
+    assert_eq!(
+        (&page["items"][0]["status"], &page["items"][0]["source"]["format"]),
+        (&"unknown".into(), &"unknown".into())
+    );
     let image = api.get(&format!("/v1/images/{newer}")).await.json();
     assert_eq!((&image["status"], &image["error"]["code"]), (&"unknown".into(), &"unknown".into()));
     api.get("/v1/images?status=unknown").await.problem(400, "/problems/invalid-parameter");

@@ -182,7 +182,9 @@ impl Schema {
             }
             Err(SchemaError::Older { found, .. }) => found,
             Err(SchemaError::Sql(error)) => return Err(error.into()),
-            Err(error @ (SchemaError::Breaking { .. } | SchemaError::Gap { .. } | SchemaError::Changed { .. })) => return Err(MigrateError::Schema(error)),
+            Err(error @ (SchemaError::Breaking { .. } | SchemaError::Gap { .. } | SchemaError::Changed { .. })) => {
+                return Err(MigrateError::Schema(error));
+            }
         };
         for migration in MIGRATIONS.iter().filter(|migration| migration.number > applied) {
             let Migration { number, name, breaking, sql } = *migration;

@@ -67,10 +67,8 @@ impl Database {
 
     /// Number of statements that wait for a lock.
     pub(crate) async fn waiting_for_locks(&self) -> i64 {
-        self.value(
-            "count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        .await
+        self.value("count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+            .await
     }
 
     /// Makes the server refuse writes in all sessions but this test's, or accept them again.

@@ -16,7 +16,7 @@ mod harness;
 mod kill;
 mod outage;
 mod pause;
-mod pooler;
 mod poison;
+mod pooler;
 mod silence;
 mod staging;

@@ -33,9 +33,8 @@ async fn the_api_recovers_when_its_connections_go_silent_in_a_statement() {
     // Lists wait for the lock, so that the wire goes silent while statements run.
     let mut lock = test.db.pool.begin().await.unwrap();
     sqlx::query("LOCK TABLE images IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
-    let lists: Vec<_> = (0..10)
-        .map(|_| tokio::spawn(test.stack.http.get(format!("{}/v1/images", test.stack.url)).send()))
-        .collect();
+    let lists: Vec<_> =
+        (0..10).map(|_| tokio::spawn(test.stack.http.get(format!("{}/v1/images", test.stack.url)).send())).collect();
     eventually("the lists are in a statement", async || (test.db.waiting_for_locks().await > 4).then_some(())).await;
     wire.silence();
     lock.rollback().await.unwrap();

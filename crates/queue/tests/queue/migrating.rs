@@ -45,7 +45,9 @@ async fn a_newer_schema_is_refused_only_if_it_is_breaking() {
     verify(&mut conn).await.unwrap();
     migrate(&pool).await.unwrap();
     sqlx::query("UPDATE apalis.migrations SET breaking = true").execute(&pool).await.unwrap();
-    assert!(matches!(verify(&mut conn).await, Err(SchemaError::Breaking { found, .. }) if usize::try_from(found).unwrap() == next));
+    assert!(
+        matches!(verify(&mut conn).await, Err(SchemaError::Breaking { found, .. }) if usize::try_from(found).unwrap() == next)
+    );
     let refused = migrate(&pool).await;
     assert!(matches!(refused, Err(MigrateError::Schema(SchemaError::Breaking { .. }))), "{refused:?}");
     sqlx::query("DELETE FROM apalis.migrations").execute(&pool).await.unwrap();
