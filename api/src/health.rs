@@ -87,7 +87,7 @@ impl Health {
         if self.app.stopping.load(Ordering::Relaxed) {
             return Err(ApiError::Stopping.into());
         }
-        let checks = self.checks().await;
+        let checks = Box::pin(self.checks()).await;
         if checks.iter().all(|check| check.ok) {
             return Ok(ReadyResponse::Ready(Json(Readiness { checks })));
         }

@@ -133,7 +133,7 @@ fn signal_results(source: &[u8]) -> String {
 /// The number of threads that can be started.
 fn threads_until_refused() -> usize {
     let mut threads = 0;
-    while threads < 100_000 && thread::Builder::new().stack_size(16 << 10).spawn(|| thread::park()).is_ok() {
+    while threads < 100_000 && thread::Builder::new().stack_size(16 << 10).spawn(thread::park).is_ok() {
         threads += 1;
     }
     threads

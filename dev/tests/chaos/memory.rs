@@ -21,6 +21,7 @@ async fn large_pictures_before_small_ones(
     let settings = vec![("RENDER_MEMORY_BYTES", BUDGET.to_string())];
     let mut test = ChaosTest::start(Setup { settings, ..Setup::default() }).await;
     test.stack.queue_command(&["pause", "process-image"]).await;
+    #[expect(clippy::cast_possible_truncation, reason = "any pattern of pixels will do")]
     let picture = Jpeg::new(size.0, size.1).encode_rgb(|x, y| [x as u8, y as u8, (x / 16 + y / 16) as u8]);
     for _ in 0..large {
         test.upload_once(picture.clone(), &[recipe, &[("lane", "large")]].concat()).await.unwrap();

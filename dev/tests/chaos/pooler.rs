@@ -1,4 +1,4 @@
-//! Both binaries behind PgBouncer in transaction mode.
+//! Both binaries behind `PgBouncer` in transaction mode.
 
 use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::harness::ChaosTest;
 /// The oldest version that keeps prepared statements in transaction mode.
 const OLDEST: (u32, u32) = (1, 21);
 
-/// A PgBouncer in front of one database.
+/// A `PgBouncer` in front of one database.
 struct Pooler {
     url: String,
     _process: BoundChild,
@@ -42,7 +42,7 @@ async fn program() -> Option<PathBuf> {
 }
 
 impl Pooler {
-    async fn start(program: PathBuf, database: &str) -> Self {
+    fn start(program: PathBuf, database: &str) -> Self {
         let server = Url::parse(database).unwrap();
         let dir = tempfile::tempdir().unwrap();
         let port = port::free().unwrap();
@@ -81,7 +81,7 @@ async fn both_binaries_work_behind_pgbouncer_in_transaction_mode() {
     // Migrations need a direct connection.
     let settings = darkroom_shared::settings::DatabaseSettings::direct(&direct, 2);
     darkroom_shared::database::open(&settings).await.unwrap().close().await;
-    let pooler = Pooler::start(program, &direct).await;
+    let pooler = Pooler::start(program, &direct);
     eventually("PgBouncer listens", async || {
         let options = pooler.url.parse::<sqlx::postgres::PgConnectOptions>().unwrap().extra_float_digits(None);
         PgConnection::connect_with(&options).await.ok()

@@ -274,13 +274,11 @@ async fn is_usable(connection: &mut PgConnection, metadata: &PoolConnectionMetad
     if idle < TRUSTED_IDLE && !Faults::is_within(&faults.failed, idle) {
         return true;
     }
-    match timeout(PROBE, check_writable(connection)).await {
-        Ok(result) => result.is_ok(),
-        Err(_) => {
-            Faults::record(&faults.silent);
-            false
-        }
+    if let Ok(result) = timeout(PROBE, check_writable(connection)).await {
+        return result.is_ok();
     }
+    Faults::record(&faults.silent);
+    false
 }
 
 /// A connection in use. Dropped without [`Self::release`], it is closed without a word to the server, which may not listen.

@@ -95,7 +95,7 @@ impl DatabaseError {
     }
 }
 
-/// SQLSTATEs and their classes (PostgreSQL manual, appendix A): connection exception, read-only transaction (after a
+/// SQLSTATEs and their classes (`PostgreSQL` manual, appendix A): connection exception, read-only transaction (after a
 /// failover), transaction rollback, insufficient resources, lock not available, operator intervention.
 const PASSING_STATES: [&str; 6] = ["08", "25006", "40", "53", "55P03", "57"];
 
@@ -153,5 +153,5 @@ pub async fn connect(settings: &DatabaseSettings) -> Result<Database, DatabaseEr
 
 /// Whether Postgres ended a statement because it took too long.
 pub fn is_statement_timeout(error: &sqlx::Error) -> bool {
-    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == "57014")
+    error.as_database_error().and_then(sqlx::error::DatabaseError::code).is_some_and(|code| code == "57014")
 }

@@ -18,13 +18,13 @@ const MIGRATION_LOCK: Duration = Duration::from_secs(30);
 pub(super) const CLIENT_CHECK: Duration = Duration::from_millis(500);
 
 /// Run on every new connection without a pooler. Not a startup parameter, because a server on a platform that cannot
-/// watch its clients refuses the value (PostgreSQL manual, 20.3.2), and would then refuse the connection.
+/// watch its clients refuses the value (`PostgreSQL` manual, 20.3.2), and would then refuse the connection.
 pub(super) const WATCH_CLIENT: &str = "SELECT set_config('client_connection_check_interval', $1, false)";
 
 /// The options of the process's connections.
 ///
 /// Through a pooler no `options` are sent: a session's settings would stay on a server connection that serves other
-/// clients, and PgBouncer refuses the parameter, as it refuses `extra_float_digits`.
+/// clients, and `PgBouncer` refuses the parameter, as it refuses `extra_float_digits`.
 pub(super) fn connect_options(settings: &DatabaseSettings) -> Result<PgConnectOptions, sqlx::Error> {
     let options = PgConnectOptions::from_str(settings.url.expose())?.application_name("darkroom");
     if settings.pooler {
@@ -59,17 +59,18 @@ pub(super) fn migration_options(options: PgConnectOptions) -> PgConnectOptions {
 ///
 /// Through a pooler the limits are set for each transaction, because the connection has none.
 pub(super) fn begin(pooler: bool, statement_timeout: Option<Duration>, idle: Option<Duration>) -> String {
-    let mut begin = "BEGIN".to_owned();
+    let mut statements = vec!["BEGIN".to_owned()];
+    let mut set = |name, limit| statements.push(format!("SET LOCAL {name} = {}", milliseconds(limit)));
     if let Some(timeout) = statement_timeout {
-        begin += &format!("; SET LOCAL statement_timeout = {}", milliseconds(timeout));
+        set("statement_timeout", timeout);
     }
     if pooler {
-        begin += &format!("; SET LOCAL lock_timeout = {}", milliseconds(LOCK));
+        set("lock_timeout", LOCK);
     }
     if let Some(idle) = idle.or(pooler.then_some(IDLE_IN_TRANSACTION)) {
-        begin += &format!("; SET LOCAL idle_in_transaction_session_timeout = {}", milliseconds(idle));
+        set("idle_in_transaction_session_timeout", idle);
     }
-    begin
+    statements.join("; ")
 }
 
 pub(super) fn milliseconds(duration: Duration) -> String {

@@ -174,13 +174,11 @@ impl Pool {
         self.warm_up();
         loop {
             let deadline = self.0.options.deadline + IDLE_TIMEOUT;
-            match timeout(deadline, self.0.idle_count.acquire()).await {
-                Ok(permit) => permit.map(SemaphorePermit::forget).unwrap_or_default(),
-                Err(_) => {
-                    let none = format!("none was idle within {deadline:?}");
-                    return Err(SandboxError::Spawn(io::Error::new(io::ErrorKind::TimedOut, none)));
-                }
-            }
+            let Ok(permit) = timeout(deadline, self.0.idle_count.acquire()).await else {
+                let none = format!("none was idle within {deadline:?}");
+                return Err(SandboxError::Spawn(io::Error::new(io::ErrorKind::TimedOut, none)));
+            };
+            permit.map(SemaphorePermit::forget).unwrap_or_default();
             let Some(mut child) = self.0.pop_idle(owner) else { continue };
             if child.has_exited() {
                 warn!("an idle render process died");

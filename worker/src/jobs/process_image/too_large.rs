@@ -30,7 +30,7 @@ pub(super) async fn wait_for_larger_worker<T>(app: &App, image: ImageId, needed:
     };
     let Some(waited) = app.db.run(mark).await? else { return Err(JobError::Snooze(DELAY)) };
     if waited < app.too_large {
-        return Err(JobError::Snooze(DELAY.min(app.too_large - waited)));
+        return Err(JobError::Snooze(DELAY.min(app.too_large.saturating_sub(waited))));
     }
     warn!(%image, needed, "the picture needs more memory than any live worker has: see RENDER_MEMORY_BYTES");
     let detail = "Rendering this picture would take more memory than there is.".to_owned();
@@ -49,8 +49,8 @@ mod tests {
     #[test]
     fn a_worker_of_an_unknown_size_may_be_larger() {
         let small = picture_memory::label(100);
-        assert!(!has_larger(&[small.clone()], 101));
-        assert!(has_larger(&[small.clone()], 100));
+        assert!(!has_larger(std::slice::from_ref(&small), 101));
+        assert!(has_larger(std::slice::from_ref(&small), 100));
         assert!(has_larger(&[small, String::new()], 101));
     }
 }
