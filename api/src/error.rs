@@ -9,8 +9,12 @@ use darkroom_container::header::{HeaderError, Limit};
 use darkroom_model::{SourceFormat, recipe::InvalidField};
 use darkroom_queue::QueueError;
 use darkroom_shared::{
-    bucket::BucketError, catalog::CatalogError, database::is_passing, installation::InstallationError,
-    staging::StagingError, telemetry::error_chain,
+    bucket::BucketError,
+    catalog::CatalogError,
+    database::{is_passing, is_statement_timeout},
+    installation::InstallationError,
+    staging::StagingError,
+    telemetry::error_chain,
 };
 use poem::{
     error::{MethodNotAllowedError, NotFoundError, ResponseError},
@@ -102,6 +106,12 @@ pub(crate) enum ApiError {
     /// A readiness check failed.
     #[error("Not ready: {}.", failed(.0))]
     NotReady(Vec<Check>),
+    /// The process has received SIGTERM and will close its listener.
+    #[error("Not ready: the process is about to stop.")]
+    Stopping,
+    /// Postgres ended a search that took too long.
+    #[error("The search took too long. Search for a longer or a rarer part of the title, or try again later.")]
+    SearchTimeout(#[source] Cause),
     /// Postgres, the bucket or staging cannot be reached or is full. A later attempt may succeed.
     #[error("The service is temporarily unavailable. Try again later.")]
     Unavailable(#[source] Cause),
@@ -133,7 +143,8 @@ impl ApiError {
             Self::Overloaded => &problem::OVERLOADED,
             Self::TooManyPending => &problem::TOO_MANY_PENDING,
             Self::StorageFull => &problem::INSUFFICIENT_STORAGE,
-            Self::NotReady(_) | Self::Unavailable(_) => &problem::UNAVAILABLE,
+            Self::SearchTimeout(_) => &problem::SEARCH_TIMEOUT,
+            Self::NotReady(_) | Self::Stopping | Self::Unavailable(_) => &problem::UNAVAILABLE,
             Self::Internal(_) | Self::Panicked => &problem::INTERNAL_ERROR,
         }
     }
@@ -264,6 +275,16 @@ impl From<CatalogError> for ApiError {
         match error {
             CatalogError::Sql(error) => error.into(),
             error @ CatalogError::Row(_) => Self::Internal(error.into()),
+        }
+    }
+}
+
+impl ApiError {
+    /// The error of a search in the catalog.
+    pub(crate) fn of_search(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Sql(error) if is_statement_timeout(&error) => Self::SearchTimeout(error.into()),
+            error => error.into(),
         }
     }
 }

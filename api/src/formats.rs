@@ -8,16 +8,19 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
+/// A value that only a newer version of the service knows.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// Makes a string enum of the model a named schema, so that its variants are listed only there.
 macro_rules! string_schema {
     ($name:ident, $description:literal) => {
         #[doc = $description]
         #[derive(Clone, Copy, Debug)]
-        pub(crate) struct $name(pub(crate) darkroom_model::$name);
+        pub(crate) struct $name(pub(crate) Option<darkroom_model::$name>);
 
         impl From<darkroom_model::$name> for $name {
             fn from(value: darkroom_model::$name) -> Self {
-                Self(value)
+                Self(Some(value))
             }
         }
 
@@ -37,7 +40,10 @@ macro_rules! string_schema {
             fn register(registry: &mut Registry) {
                 registry.create_schema::<Self, _>(stringify!($name).to_owned(), |_| MetaSchema {
                     description: Some($description),
-                    enum_items: darkroom_model::$name::ALL.iter().map(|value| value.as_str().into()).collect(),
+                    enum_items: {
+                        let known = darkroom_model::$name::ALL.iter().map(|value| value.as_str());
+                        known.chain([UNKNOWN]).map(Value::from).collect()
+                    },
                     ..MetaSchema::new("string")
                 });
             }
@@ -53,7 +59,7 @@ macro_rules! string_schema {
 
         impl ToJSON for $name {
             fn to_json(&self) -> Option<Value> {
-                Some(self.0.as_str().into())
+                Some(self.0.map_or(UNKNOWN, |value| value.as_str()).into())
             }
         }
 
@@ -61,11 +67,14 @@ macro_rules! string_schema {
             fn parse_from_json(value: Option<Value>) -> ParseResult<Self> {
                 let value = value.unwrap_or_default();
                 let parsed = value.as_str().and_then(|text| text.parse().ok());
-                parsed.map(Self).ok_or_else(|| ParseError::expected_type(value))
+                parsed.map(|parsed| Self(Some(parsed))).ok_or_else(|| ParseError::expected_type(value))
             }
         }
     };
 }
 
-string_schema!(SourceFormat, "The format of an uploaded file, detected from its first bytes.");
+string_schema!(
+    SourceFormat,
+    "The format of an uploaded file, detected from its first bytes; `unknown` if only a newer version of the service knows it."
+);
 string_schema!(RenditionFormat, "The format of a rendition.");

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future,
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -69,7 +70,8 @@ pub(crate) struct Health {
 impl Health {
     /// Liveness
     ///
-    /// Responds as long as the process runs. For liveness probes: a process that does not respond should be restarted.
+    /// Responds as long as the process can serve requests, whether or not Postgres, the bucket and staging work. For liveness
+    /// probes: a process that does not respond should be restarted.
     #[expect(clippy::unused_async, reason = "the macro takes only async functions")]
     #[oai(path = "/healthz", method = "get", operation_id = "healthz")]
     async fn healthz(&self) -> AliveResponse {
@@ -79,10 +81,13 @@ impl Health {
     /// Readiness
     ///
     /// Checks Postgres, its migrations, the bucket, staging, and whether these belong to one installation. For readiness
-    /// probes: while the status is 503, requests should be routed to another replica.
+    /// probes: while the status is 503, also after SIGTERM, requests should be routed to another replica.
     #[oai(path = "/readyz", method = "get", operation_id = "readyz")]
     async fn readyz(&self) -> Result<ReadyResponse, ReadinessProblems> {
-        let checks = self.checks().await;
+        if self.app.stopping.load(Ordering::Relaxed) {
+            return Err(ApiError::Stopping.into());
+        }
+        let checks = Box::pin(self.checks()).await;
         if checks.iter().all(|check| check.ok) {
             return Ok(ReadyResponse::Ready(Json(Readiness { checks })));
         }
@@ -104,8 +109,8 @@ impl Health {
         }
         let App { db, bucket, staging, installation, .. } = &self.app;
         let (postgres, migrations, bucket, staging, installation) = tokio::join!(
-            check(Dependency::Postgres, async { sqlx::query("SELECT 1").execute(db).await }),
-            check(Dependency::Migrations, async { database::verify(&mut *db.acquire().await?).await }),
+            check(Dependency::Postgres, db.probe()),
+            check(Dependency::Migrations, db.run(async |connection| database::verify(connection).await)),
             check(Dependency::Bucket, bucket.probe()),
             check(Dependency::Staging, staging.probe()),
             check(Dependency::Installation, belong_together(installation)),

@@ -23,17 +23,20 @@ pub mod multipart;
 mod operation_error;
 mod spec;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
+    database::Database,
     installation::Installation,
     settings::{ApiLimits, Settings, UploadLimits},
     staging::{Staging, StagingError, StagingRoom},
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
 use poem_openapi::{OpenApi as _, OpenApiService, Tags};
-use sqlx::PgPool;
 
 use crate::{
     health::Health,
@@ -55,7 +58,7 @@ pub use crate::{
 #[derive(Clone, Debug)]
 pub struct App {
     /// The database of the catalog and the queue.
-    pub db: PgPool,
+    pub db: Database,
     /// The bucket of the renditions.
     pub bucket: Bucket,
     /// The directory or bucket where uploads wait for a worker.
@@ -74,6 +77,8 @@ pub struct App {
     room: Arc<StagingRoom>,
     /// Images that wait to be rendered.
     backlog: Arc<Backlog>,
+    /// Whether the process is about to stop: it is not ready, but still accepts requests.
+    pub stopping: Arc<AtomicBool>,
 }
 
 /// Why an [`App`] cannot be opened.
@@ -90,7 +95,7 @@ pub enum AppError {
 impl App {
     /// Opens the bucket and staging of these settings. `db` is connected already. Call
     /// [`Installation::check_and_log`] before requests are served.
-    pub async fn open(db: PgPool, settings: &Settings) -> Result<Self, AppError> {
+    pub async fn open(db: Database, settings: &Settings) -> Result<Self, AppError> {
         let bucket = Bucket::new(&settings.bucket)?;
         let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
         Ok(Self {
@@ -104,6 +109,7 @@ impl App {
             limits: settings.limits,
             presigned: settings.bucket.presigned,
             idle_timeout: pace::IDLE_TIMEOUT,
+            stopping: Arc::default(),
         })
     }
 }

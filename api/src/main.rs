@@ -2,7 +2,7 @@
 
 mod operators;
 
-use std::{io::Write as _, net::SocketAddr, process::ExitCode, time::Duration};
+use std::{io::Write as _, net::SocketAddr, process::ExitCode, sync::atomic::Ordering, time::Duration};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -111,7 +111,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         grace: settings.api.drain,
     };
     tracing::info!("at most {} connections and {} requests", limits.connections, limits.requests);
-    let stop = stop.shared();
+    let stop = stop_accepting(stop, app.clone(), settings.api.drain_delay).boxed().shared();
     let health = match settings.api.limits.health_bind {
         None => None,
         Some(address) => {
@@ -128,14 +128,24 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     if let Some(health) = health {
         health.await?;
     }
-    // Closing sends a message to Postgres; the timeout is for a Postgres that does not respond.
-    let _ = tokio::time::timeout(Duration::from_secs(2), app.db.close()).await;
+    app.db.close().await;
     tracing::info!("stopped");
     Ok(())
 }
 
 async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+/// Resolves `delay` after `stop`. Meanwhile `/readyz` says that the process stops, so that load balancers send no more
+/// requests by the time the listener is closed.
+async fn stop_accepting(stop: impl Future<Output = ()>, app: App, delay: Duration) {
+    stop.await;
+    app.stopping.store(true, Ordering::Relaxed);
+    if !delay.is_zero() {
+        tracing::info!("not ready any more; accepting requests for another {} s", delay.as_secs());
+        tokio::time::sleep(delay).await;
+    }
 }
 
 fn print_config() -> anyhow::Result<()> {

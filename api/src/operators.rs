@@ -22,10 +22,7 @@ pub(crate) async fn doctor(settings: Settings) -> anyhow::Result<()> {
     let Some(db) = doctor.check("postgres", database::connect(&settings.database)).await else {
         anyhow::bail!("nothing else can be checked without Postgres");
     };
-    let verify = async {
-        let mut connection = db.acquire().await?;
-        database::verify(&mut connection).await
-    };
+    let verify = db.run(async |connection| database::verify(connection).await);
     doctor.check("migrations", verify).await;
     let App { bucket, staging, installation, .. } = App::open(db, &settings).await?;
     doctor.check("bucket", bucket.probe()).await;

@@ -10,8 +10,8 @@ use darkroom_model::{
 };
 use darkroom_queue::enqueue;
 use darkroom_shared::{
-    catalog::{self, Filter, NewImage},
-    database,
+    catalog::{self, CatalogError, Filter, NewImage, StoredFailure},
+    database::{self, DatabaseError},
     jobs::{self, ProcessImage, process_image_options},
     lifecycle::Failed,
     settings::DatabaseSettings,
@@ -45,6 +45,11 @@ fn analysis() -> ImageAnalysis {
     ImageAnalysis { placeholder: vec![1], dominant_colour: [0, 128, 255], perceptual_hash: u64::MAX - 4 }
 }
 
+/// The failure as the catalog returns it.
+fn stored(failure: &Failure) -> StoredFailure {
+    StoredFailure { code: Some(failure.code), detail: failure.detail.clone() }
+}
+
 async fn search(db: &mut PgConnection, part: &str) -> Vec<String> {
     let filter = Filter { title: Some(part.to_owned()), limit: 100, ..Filter::default() };
     catalog::list(db, &filter).await.unwrap().into_iter().map(|image| image.title).collect()
@@ -55,14 +60,14 @@ async fn an_image_goes_from_queued_to_ready_once() {
     let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let id = accept(&mut db, "a").await;
-    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Queued);
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Some(Status::Queued));
 
     let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], analysis());
-    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Processing);
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Some(Status::Processing));
     assert!(catalog::save_ready(&mut db, &ready).await.unwrap());
 
     let image = catalog::get(&mut db, id).await.unwrap().unwrap();
-    assert_eq!((image.status, image.attempts, image.placeholder), (Status::Ready, 1, Some(vec![1])));
+    assert_eq!((image.status, image.attempts, image.placeholder), (Some(Status::Ready), 1, Some(vec![1])));
     assert_eq!((image.dominant_colour, image.perceptual_hash), (Some([0, 128, 255]), Some(u64::MAX - 4)));
     assert!(image.finished_at.unwrap() >= image.started_at.unwrap());
     assert_eq!(catalog::renditions(&mut db, id).await.unwrap(), [rendition("w800.webp")]);
@@ -81,7 +86,7 @@ async fn a_failed_image_says_why() {
     let failed = catalog::start(&mut db, id).await.unwrap().unwrap().failed(failure.clone());
     assert!(catalog::save_failed(&mut db, &failed).await.unwrap());
     let image = catalog::get(&mut db, id).await.unwrap().unwrap();
-    assert_eq!((image.status, image.failure), (Status::Failed, Some(failure)));
+    assert_eq!((image.status, image.failure), (Some(Status::Failed), Some(stored(&failure))));
     assert!(!catalog::save_failed(&mut db, &failed).await.unwrap());
 }
 
@@ -105,7 +110,7 @@ async fn an_attempt_without_its_lease_cannot_keep_an_image_from_becoming_ready()
     let with_lease = catalog::start(&mut db, id).await.unwrap().unwrap();
     assert!(catalog::requeue(&mut db, id).await.unwrap(), "the attempt without the lease requeues the image");
     assert!(catalog::save_ready(&mut db, &with_lease.ready(vec![rendition("w800.webp")], analysis())).await.unwrap());
-    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Status::Ready);
+    assert_eq!(catalog::get(&mut db, id).await.unwrap().unwrap().status, Some(Status::Ready));
 }
 
 #[tokio::test]
@@ -203,26 +208,69 @@ async fn pages_do_not_move_while_images_are_added() {
 async fn replicas_that_start_together_migrate_once() {
     let url = darkroom_dev::testing::database().await;
     let migrate = async || {
-        let pool = database::connect(&DatabaseSettings::direct(&url, 2)).await.unwrap();
-        database::migrate(&pool).await
+        let database = database::connect(&DatabaseSettings::direct(&url, 2)).await.unwrap();
+        database::migrate(&database).await
     };
     let (a, b, c) = tokio::join!(migrate(), migrate(), migrate());
     a.and(b).and(c).unwrap();
 }
 
 #[tokio::test]
-async fn an_older_binary_refuses_a_newer_schema() {
+async fn a_newer_schema_is_used_unless_its_floor_excludes_this_binary() {
     let pool = Database::migrated().await;
     pool.pretend_newer_schema().await;
-    let error = database::migrate(&pool).await.unwrap_err();
+    database::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
+    pool.set_schema_floor(9999).await;
+    let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
     assert!(error.to_string().contains("run a newer Darkroom"), "{error}");
 }
 
 #[tokio::test]
-async fn an_empty_database_lacks_migrations() {
-    let pool = database::connect(&DatabaseSettings::direct(&darkroom_dev::testing::database().await, 2)).await.unwrap();
+async fn a_schema_that_lacks_only_an_optional_migration_is_used() {
+    let pool = Database::migrated().await;
+    pool.forget_migration("schema floor").await;
+    database::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
+    pool.forget_migration("installation").await;
     let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
-    assert!(matches!(error, database::DatabaseError::Behind), "{error}");
+    assert!(matches!(error, DatabaseError::Behind), "{error}");
+}
+
+#[tokio::test]
+async fn a_gap_between_migrations_and_a_changed_migration_are_errors() {
+    let pool = Database::migrated().await;
+    pool.forget_migration("image facts").await;
+    let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Gap { version: 2 }), "{error}");
+
+    let pool = Database::migrated().await;
+    pool.change_migration("image facts").await;
+    let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Changed { version: 2 }), "{error}");
+}
+
+#[tokio::test]
+async fn values_of_a_newer_version_are_unknown_and_hide_no_other_image() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let (other, id) = (accept(&mut db, "other").await, accept(&mut db, "newer").await);
+    let ready = catalog::start(&mut db, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], analysis());
+    assert!(catalog::save_ready(&mut db, &ready).await.unwrap());
+    pool.write_unknown_values(id).await;
+    let images = catalog::list(&mut db, &Filter { limit: 10, ..Filter::default() }).await.unwrap();
+    assert_eq!(images.iter().map(|image| image.id).collect::<Vec<_>>(), [id, other]);
+    assert_eq!((images[0].status, images[0].source.format), (None, None));
+    assert_eq!(images[0].failure.as_ref().unwrap().code, None);
+    assert!(catalog::known_renditions(&mut db, id).await.unwrap().is_empty());
+    // The sweep must not take its object for an orphan.
+    assert!(matches!(catalog::renditions(&mut db, id).await, Err(CatalogError::Row(_))));
+}
+
+#[tokio::test]
+async fn an_empty_database_lacks_migrations() {
+    let database =
+        database::connect(&DatabaseSettings::direct(&darkroom_dev::testing::database().await, 2)).await.unwrap();
+    let error = database.run(async |db| database::verify(db).await).await.unwrap_err();
+    assert!(matches!(error, DatabaseError::Behind), "{error}");
 }
 
 /// An image whose job has used up its attempts.
@@ -263,7 +311,7 @@ async fn images_that_an_outage_failed_are_requeued_with_their_jobs() {
     assert_eq!(jobs::revive_unavailable(&mut db, &unavailable).await.unwrap(), 5);
     for image in &unavailable {
         let found = catalog::get(&mut db, *image).await.unwrap().unwrap();
-        assert_eq!((found.status, found.failure), (Status::Queued, None));
+        assert_eq!((found.status, found.failure), (Some(Status::Queued), None));
         assert!(has_fresh_job(&mut db, *image).await);
     }
     assert_eq!(jobs::revive_unavailable(&mut db, &unavailable).await.unwrap(), 0, "they are not requeued twice");
@@ -277,7 +325,7 @@ async fn an_image_that_an_outage_failed_is_requeued_after_its_job_was_pruned() {
     let image = failed(&mut db, FailureCode::Unavailable).await;
     prune_job(&mut db, image).await;
     assert_eq!(jobs::revive_unavailable(&mut db, &[image]).await.unwrap(), 1);
-    assert_eq!(catalog::get(&mut db, image).await.unwrap().unwrap().status, Status::Queued);
+    assert_eq!(catalog::get(&mut db, image).await.unwrap().unwrap().status, Some(Status::Queued));
     assert!(has_fresh_job(&mut db, image).await);
 }
 
@@ -329,9 +377,9 @@ async fn the_time_without_a_large_enough_worker_is_counted_from_its_first_sight(
     let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
     let image = accept(&mut db, "a").await;
-    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() < std::time::Duration::from_secs(60));
+    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() < std::time::Duration::from_mins(1));
     too_large_hours_ago(&mut db, image, 2).await;
-    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() >= std::time::Duration::from_secs(7200));
+    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() >= std::time::Duration::from_hours(2));
     catalog::unmark_too_large(&mut db, image).await.unwrap();
-    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() < std::time::Duration::from_secs(60));
+    assert!(catalog::mark_too_large(&mut db, image).await.unwrap() < std::time::Duration::from_mins(1));
 }

@@ -6,6 +6,7 @@ mod support;
 
 use std::{collections::HashMap, fs, path::PathBuf};
 
+use crate::support::Database;
 use darkroom_dev::testing;
 use darkroom_model::ImageId;
 use darkroom_shared::{
@@ -14,9 +15,6 @@ use darkroom_shared::{
     settings::Settings,
     staging::Staging,
 };
-use sqlx::PgPool;
-
-use crate::support::Database;
 
 /// A bucket and a directory for staging.
 struct Stores {
@@ -32,13 +30,13 @@ impl Stores {
     }
 
     /// A new process with this database; `staging_url`: instead of the directory.
-    async fn open(&self, db: &PgPool, staging_url: Option<&str>) -> Installation {
+    async fn open(&self, db: &Database, staging_url: Option<&str>) -> Installation {
         let mut env: HashMap<&str, String> = self.bucket.env().into_iter().collect();
         let staging = staging_url.map_or_else(|| format!("file://{}", self.staging.display()), str::to_owned);
         env.extend([("DATABASE_URL", "postgres://unused/unused".to_owned()), ("STAGING_URL", staging)]);
         let settings = Settings::read(&|name| env.get(name).cloned()).unwrap();
         let staging = Staging::open(&settings.staging, &settings.bucket.access).await.unwrap();
-        Installation::new(db.clone(), Bucket::new(&settings.bucket).unwrap(), staging)
+        Installation::new(db.0.clone(), Bucket::new(&settings.bucket).unwrap(), staging)
     }
 
     fn object(&self, key: &str) -> PathBuf {

@@ -21,6 +21,7 @@ use std::{sync::Arc, time::Duration};
 use darkroom_queue::{Drained, JobError, Supervisor, SupervisorOptions};
 use darkroom_shared::{
     bucket::Bucket,
+    database::Database,
     installation::{Installation, InstallationError},
     settings::{Settings, SweepLimits},
     signals::StopSignals,
@@ -32,7 +33,7 @@ use sandbox::{
     pool::{Pool, PoolOptions},
     process::Program,
 };
-use sqlx::{PgPool, postgres::PgConnectOptions};
+use sqlx::postgres::PgConnectOptions;
 use tracing::{info, warn};
 
 /// Time until a worker without the right bucket and staging compares them again, and a job that met them is tried again.
@@ -41,8 +42,8 @@ const WRONG_STORE_DELAY: Duration = Duration::from_secs(5);
 /// What the jobs work with.
 #[derive(Debug)]
 pub struct App {
-    /// The catalog.
-    pub pool: PgPool,
+    /// The database of the catalog and the queue.
+    pub db: Database,
     /// Whether the database, the bucket and staging belong together.
     pub installation: Installation,
     /// Where renditions go.
@@ -67,12 +68,12 @@ pub struct App {
 
 impl App {
     /// Opens the bucket and staging by these settings.
-    pub async fn open(settings: &Settings, pool: PgPool) -> anyhow::Result<Arc<Self>> {
+    pub async fn open(settings: &Settings, db: Database) -> anyhow::Result<Arc<Self>> {
         let bucket = Bucket::new(&settings.bucket)?;
         let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
         Ok(Arc::new(Self {
-            installation: Installation::new(pool.clone(), bucket.clone(), staging.clone()),
-            pool,
+            installation: Installation::new(db.clone(), bucket.clone(), staging.clone()),
+            db,
             bucket,
             staging,
             limits: darkroom_pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },

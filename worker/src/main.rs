@@ -66,8 +66,8 @@ where
 }
 
 async fn work(settings: Settings) -> anyhow::Result<ExitCode> {
-    let pool = database::wait_and_open(&settings.database).await?;
-    let app = App::open(&settings, pool).await?;
+    let db = database::wait_and_open(&settings.database).await?;
+    let app = App::open(&settings, db).await?;
     match run(&settings, app).await? {
         Drained { handed_back: 0, unwritten: 0, .. } => Ok(ExitCode::SUCCESS),
         Drained { .. } => Ok(ExitCode::from(NOT_DRAINED)),
@@ -75,13 +75,13 @@ async fn work(settings: Settings) -> anyhow::Result<ExitCode> {
 }
 
 async fn sweep_once(settings: Settings) -> anyhow::Result<ExitCode> {
-    let pool = database::open(&settings.database).await?;
-    let swept = sweep_all(&*App::open(&settings, pool).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let db = database::open(&settings.database).await?;
+    let swept = sweep_all(&*App::open(&settings, db).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     println!("removed {} staged files and {} objects", swept.staged, swept.objects);
     Ok(ExitCode::SUCCESS)
 }
 
 async fn control_queue(settings: Settings, command: QueueCommand) -> anyhow::Result<ExitCode> {
-    let pool = database::open(&settings.database).await?;
-    queue_command::run(&pool, &settings.queue, command).await
+    let db = database::open(&settings.database).await?;
+    queue_command::run(&db, &settings.queue, command).await
 }

@@ -8,10 +8,10 @@ use darkroom_queue::{
     JobId,
     control::{Control, JobFilter, JobStatus},
 };
-use darkroom_shared::{jobs, settings::QueueSettings};
+use darkroom_shared::{database::Database, jobs, settings::QueueSettings};
 use serde::Serialize;
 use serde_json::{Value, json};
-use sqlx::PgPool;
+use sqlx::PgConnection;
 
 /// The arguments of `darkroom-worker queue`.
 #[derive(Args, Debug)]
@@ -71,11 +71,29 @@ enum Action {
 }
 
 /// Runs the command and prints its answer. Fails where there was no job or queue to change.
-pub async fn run(pool: &PgPool, settings: &QueueSettings, command: QueueCommand) -> anyhow::Result<ExitCode> {
+pub async fn run(db: &Database, settings: &QueueSettings, command: QueueCommand) -> anyhow::Result<ExitCode> {
+    let (answer, columns, code) = match command.action {
+        Action::Prune => {
+            // Many transactions, each with the queue's own deadline.
+            let mut connection = db.pool().acquire().await?;
+            let pruned = Control::new(&mut connection).prune(settings.retention).await?;
+            (serde_json::to_value(pruned)?, &[] as &[&str], ExitCode::SUCCESS)
+        }
+        action => db.transaction(async |tx| act(tx, settings, action).await).await?,
+    };
+    print!("{}", if command.json { format!("{answer:#}\n") } else { text(&answer, columns) });
+    Ok(code)
+}
+
+/// The answer, its columns and the exit code of a command that is one transaction.
+async fn act(
+    tx: &mut PgConnection,
+    settings: &QueueSettings,
+    action: Action,
+) -> anyhow::Result<(Value, &'static [&'static str], ExitCode)> {
     let mut code = ExitCode::SUCCESS;
-    let mut tx = pool.begin().await?;
-    let mut control = Control::new(&mut tx);
-    let (answer, columns): (Value, &[&str]) = match command.action {
+    let mut control = Control::new(&mut *tx);
+    let (answer, columns): (Value, &[&str]) = match action {
         Action::Stats => (rows(control.stats(settings.lease).await?)?, STATS),
         Action::List { queue, status, before, limit } => {
             let mut filter = JobFilter::default().limit(limit);
@@ -96,21 +114,16 @@ pub async fn run(pool: &PgPool, settings: &QueueSettings, command: QueueCommand)
             (rows(warnings)?, WARNINGS)
         }
         Action::Schedules => (rows(control.next_runs().await?)?, SCHEDULES),
-        Action::Prune => {
-            let mut connection = pool.acquire().await?;
-            (serde_json::to_value(Control::new(&mut connection).prune(settings.retention).await?)?, &[])
-        }
-        Action::Retry { job } => changed(jobs::retry(&mut tx, job).await?, "killed, and not in quarantine")?,
-        Action::Release { job } => changed(jobs::release(&mut tx, job).await?, "in quarantine")?,
+        Action::Prune => bail!("pruning is no transaction"),
+        Action::Retry { job } => changed(jobs::retry(tx, job).await?, "killed, and not in quarantine")?,
+        Action::Release { job } => changed(jobs::release(tx, job).await?, "in quarantine")?,
         Action::Cancel { job } => changed(control.cancel(job).await?, "waiting or running")?,
         Action::Prioritise { job, priority } => changed(control.reprioritise(job, priority).await?, "waiting")?,
         Action::Pause { queue } => changed(control.pause(&queue).await?, "not paused")?,
         Action::Resume { queue } => changed(control.resume(&queue).await?, "paused")?,
         Action::Limit { queue, running } => changed(control.limit(&queue, running).await?, "limited otherwise")?,
     };
-    tx.commit().await?;
-    print!("{}", if command.json { format!("{answer:#}\n") } else { text(&answer, columns) });
-    Ok(code)
+    Ok((answer, columns, code))
 }
 
 const STATS: &[&str] =

@@ -132,6 +132,8 @@ fn error_response(error: &ApiError, info: &RequestInfo, routes: &Routes) -> Resp
         }
         ApiError::Unavailable(_)
         | ApiError::NotReady(_)
+        | ApiError::Stopping
+        | ApiError::SearchTimeout(_)
         | ApiError::Overloaded
         | ApiError::TooManyPending
         | ApiError::StorageFull => {

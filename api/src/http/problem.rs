@@ -44,6 +44,7 @@ problem_types! {
     BROKEN_IMAGE = UNPROCESSABLE_ENTITY "broken-image" "The image is damaged or truncated";
     IMAGE_TOO_LARGE = UNPROCESSABLE_ENTITY "image-too-large" "The image has more pixels or frames than allowed";
     INTERNAL_ERROR = INTERNAL_SERVER_ERROR "internal-error" "Internal error";
+    SEARCH_TIMEOUT = SERVICE_UNAVAILABLE "search-timeout" "The search took too long";
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The service is temporarily unavailable";
     OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "The service has as many requests or connections as it may have";
     TOO_MANY_PENDING = SERVICE_UNAVAILABLE "too-many-pending-images" "Too many images wait to be rendered";

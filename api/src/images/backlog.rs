@@ -8,8 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use darkroom_shared::catalog;
-use sqlx::PgPool;
+use darkroom_shared::{catalog, database::Database};
 
 use crate::error::ApiError;
 
@@ -21,7 +20,7 @@ const AGE_FACTOR: u32 = 50;
 /// Counts the images that wait to be rendered.
 #[derive(Debug)]
 pub(crate) struct Backlog {
-    db: PgPool,
+    db: Database,
     /// Maximum number; `None`: no limit.
     max: Option<u64>,
     counts: Mutex<Counts>,
@@ -38,7 +37,7 @@ struct Counts {
 }
 
 impl Backlog {
-    pub(crate) fn new(db: PgPool, max: Option<u64>) -> Arc<Self> {
+    pub(crate) fn new(db: Database, max: Option<u64>) -> Arc<Self> {
         Arc::new(Self { db, max, counts: Mutex::default() })
     }
 
@@ -74,8 +73,7 @@ impl Backlog {
 
     async fn count(&self, max: u64) {
         let (start, accepted) = (Instant::now(), self.counts().accepted);
-        let queued = async { catalog::count_queued(&mut *self.db.acquire().await?, max).await };
-        let queued = queued.await;
+        let queued = self.db.run(async |db| catalog::count_queued(db, max).await).await;
         let mut counts = self.counts();
         counts.is_counting = false;
         counts.expires = Some(Instant::now() + AGE.max(start.elapsed() * AGE_FACTOR));

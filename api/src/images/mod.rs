@@ -22,7 +22,7 @@ mod wire;
 
 use darkroom_model::ImageId;
 use darkroom_shared::{
-    catalog::{self, Filter},
+    catalog::{self, CatalogError, Filter},
     jobs::{DeleteImage, delete_image_options},
 };
 use poem::Request;
@@ -31,6 +31,7 @@ use poem_openapi::{
     param::{Path, Query},
     payload::Json,
 };
+use sqlx::PgConnection;
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -58,6 +59,18 @@ const NO_IMAGE: ApiError = ApiError::NotFound("image");
 impl Images {
     pub(crate) fn new(app: App) -> Self {
         Self { app }
+    }
+
+    /// The image and its renditions.
+    async fn find(
+        &self,
+        id: ImageId,
+    ) -> std::result::Result<(catalog::Image, Vec<darkroom_model::Rendition>), ApiError> {
+        let find = async |db: &mut PgConnection| -> std::result::Result<_, CatalogError> {
+            let Some(image) = catalog::get(db, id).await? else { return Ok(None) };
+            Ok(Some((image, catalog::known_renditions(db, id).await?)))
+        };
+        self.app.db.run(find).await?.ok_or(NO_IMAGE)
     }
 }
 
@@ -99,12 +112,15 @@ impl Images {
         let limit = limit.0.unwrap_or(PageSize::DEFAULT);
         let filter = Filter {
             title: title.0.map(|part| part.0).filter(|part| !part.is_empty()),
-            status: status.0.map(Into::into),
+            status: status.0.map(wire::filter_status).transpose()?,
             before: cursor.0.map(|cursor| cursor.0),
             // One more image shows whether there is a next page.
             limit: i64::from(limit.0) + 1,
         };
-        let mut images = catalog::list(&mut *self.app.db.acquire().await?, &filter).await?;
+        let list = async |db: &mut PgConnection| catalog::list(db, &filter).await;
+        let db = &self.app.db;
+        let listed = if filter.title.is_some() { db.search(list).await } else { db.run(list).await };
+        let mut images = listed.map_err(ApiError::of_search)?;
         let more = images.len() > usize::from(limit.0);
         images.truncate(limit.0.into());
         let next = images.last().filter(|_| more).map(|last| Cursor(last.id).encode());
@@ -122,10 +138,7 @@ impl Images {
         id: Path<Uuid>,
     ) -> Result<ImageResponse, ImageProblems> {
         let id = ImageId::from_uuid(id.0);
-        let mut db = self.app.db.acquire().await?;
-        let image = catalog::get(&mut db, id).await?.ok_or(NO_IMAGE)?;
-        let stored = catalog::renditions(&mut db, id).await?;
-        drop(db);
+        let (image, stored) = self.find(id).await?;
         let mut renditions = Vec::with_capacity(stored.len());
         for rendition in stored {
             let url = self.app.bucket.url(id, &rendition).await?;
@@ -149,10 +162,7 @@ impl Images {
         request: &Request,
     ) -> Result<RenditionResponse, RenditionProblems> {
         let id = ImageId::from_uuid(id.0);
-        let mut db = self.app.db.acquire().await?;
-        catalog::get(&mut db, id).await?.ok_or(NO_IMAGE)?;
-        let renditions = catalog::renditions(&mut db, id).await?;
-        drop(db);
+        let (_, renditions) = self.find(id).await?;
         let rendition = renditions.iter().find(|rendition| rendition.name == name.0);
         let rendition = rendition.ok_or(ApiError::NotFound("rendition"))?;
         let bucket = &self.app.bucket;
@@ -174,13 +184,17 @@ impl Images {
         id: Path<Uuid>,
     ) -> Result<DeleteResponse, DeleteProblems> {
         let image = ImageId::from_uuid(id.0);
-        let mut transaction = self.app.db.begin().await?;
-        if !catalog::mark_deleting(&mut transaction, image).await? {
+        let delete = async |db: &mut PgConnection| -> std::result::Result<_, ApiError> {
+            let found = catalog::mark_deleting(db, image).await?;
+            if found {
+                let deletion = DeleteImage { image, recheck: false };
+                darkroom_queue::enqueue(db, &deletion, &delete_image_options(image)).await?;
+            }
+            Ok(found)
+        };
+        if !self.app.db.transaction(delete).await? {
             return Err(NO_IMAGE.into());
         }
-        let deletion = DeleteImage { image, recheck: false };
-        darkroom_queue::enqueue(&mut transaction, &deletion, &delete_image_options(image)).await?;
-        transaction.commit().await?;
         tracing::info!(%image, "marked for deletion");
         Ok(DeleteResponse::Accepted)
     }

@@ -103,8 +103,15 @@ impl DocumentedProblems for UploadProblems {
 pub(super) struct ListProblems;
 
 impl DocumentedProblems for ListProblems {
-    const LIST: &'static [Documented] =
-        &[(&problem::INVALID_PARAMETER, "A parameter is invalid; `parameter` has its name."), UNAVAILABLE, INTERNAL];
+    const LIST: &'static [Documented] = &[
+        (&problem::INVALID_PARAMETER, "A parameter is invalid; `parameter` has its name."),
+        (
+            &problem::SEARCH_TIMEOUT,
+            "The search took too long, or the service is temporarily unavailable. Try again later, or search for a longer \
+                 or a rarer part of the title.",
+        ),
+        INTERNAL,
+    ];
 }
 
 pub(super) struct ImageProblems;

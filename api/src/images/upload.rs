@@ -16,7 +16,10 @@ use darkroom_shared::{
     staging::{Received, Reservation},
 };
 
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
+use sqlx::{
+    PgConnection,
+    postgres::{PgDatabaseError, PgSeverity},
+};
 use tracing::Instrument as _;
 
 use super::{
@@ -80,10 +83,11 @@ pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiErro
 
 /// Refuses an overlay that is not a ready image. It may still be deleted before the worker reads it.
 async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
-    let found = catalog::get(&mut *app.db.acquire().await?, image).await?;
+    let found = app.db.run(async |db| catalog::get(db, image).await).await?;
     let reason = match found.map(|image| image.status) {
-        Some(Status::Ready) => return Ok(()),
-        Some(status) => format!("must be an image that is ready; this one is {status}."),
+        Some(Some(Status::Ready)) => return Ok(()),
+        Some(None) => "must be an image that is ready.".to_owned(),
+        Some(Some(status)) => format!("must be an image that is ready; this one is {status}."),
         None => "There is no such image.".to_owned(),
     };
     Err(InvalidField { field: "overlay", reason }.into())
@@ -166,8 +170,8 @@ async fn accept_file(
     lane: Option<String>,
     app: &App,
 ) -> Result<(NewImage, DateTime<Utc>), ApiError> {
-    // Taking a connection from the pool sends a ping. It is not held while the file is kept.
-    drop(app.db.acquire().await?);
+    // No connection is held while the file is kept.
+    app.db.probe().await?;
     if let Err(error) = app.staging.keep(received, image.id).await {
         // It may be there all the same, for example after a lost answer of the bucket.
         remove_staged(app, image.id).await;
@@ -199,27 +203,35 @@ async fn accept_file(
 enum InsertError {
     /// It is certainly not in the catalog.
     NotCommitted(ApiError),
-    /// The commit was sent, and its answer is not known.
+    /// The commit may have been sent, and its answer is not known.
     Unknown(sqlx::Error),
 }
 
-impl<E: Into<ApiError>> From<E> for InsertError {
-    fn from(error: E) -> Self {
-        Self::NotCommitted(error.into())
+impl From<sqlx::Error> for InsertError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Unknown(error)
     }
 }
 
 /// Inserts the image and its job in one transaction.
 async fn insert(image: &NewImage, lane: Option<String>, app: &App) -> Result<DateTime<Utc>, InsertError> {
-    let mut transaction = app.db.begin().await?;
-    let created_at = catalog::insert(&mut transaction, image).await?;
-    let job = ProcessImage { image: image.id };
-    darkroom_queue::enqueue(&mut transaction, &job, &process_image_options(image.id, lane)).await?;
-    match transaction.commit().await {
-        Ok(()) => Ok(created_at),
-        Err(error) if has_certainly_failed(&error) => Err(error.into()),
-        Err(error) => Err(InsertError::Unknown(error)),
-    }
+    let mut is_commit_due = false;
+    let insert = async |tx: &mut PgConnection| {
+        let not_committed = |error: ApiError| InsertError::NotCommitted(error);
+        let created_at = catalog::insert(tx, image).await.map_err(|error| not_committed(error.into()))?;
+        let job = ProcessImage { image: image.id };
+        let enqueued = darkroom_queue::enqueue(tx, &job, &process_image_options(image.id, lane)).await;
+        enqueued.map_err(|error| not_committed(error.into()))?;
+        is_commit_due = true;
+        Ok(created_at)
+    };
+    let inserted = app.db.transaction(insert).await;
+    inserted.map_err(|error| match error {
+        InsertError::Unknown(error) if !is_commit_due || has_certainly_failed(&error) => {
+            InsertError::NotCommitted(error.into())
+        }
+        error => error,
+    })
 }
 
 /// Whether Postgres has answered a COMMIT with an error that means that nothing was committed. An answer that ends the

@@ -8,7 +8,10 @@ use poem_openapi::{Enum, Object, types::Example};
 use url::Url;
 use uuid::{Uuid, uuid};
 
-use crate::formats::{RenditionFormat, SourceFormat};
+use crate::{
+    error::ApiError,
+    formats::{RenditionFormat, SourceFormat, UNKNOWN},
+};
 
 /// The path of an image.
 pub(super) fn location(id: ImageId) -> String {
@@ -18,7 +21,8 @@ pub(super) fn location(id: ImageId) -> String {
 /// The state of an image.
 ///
 /// `queued`: accepted and durable, waits for a worker. `processing`: being rendered. `ready`: every rendition can be
-/// downloaded. `failed`: it will not be rendered; `error` has the reason.
+/// downloaded. `failed`: it will not be rendered; `error` has the reason. `unknown`: only a newer version of the service, which
+/// is being deployed, knows the state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Enum)]
 #[oai(rename_all = "lowercase")]
 pub(crate) enum Status {
@@ -26,6 +30,7 @@ pub(crate) enum Status {
     Processing,
     Ready,
     Failed,
+    Unknown,
 }
 
 /// The uploaded file.
@@ -96,7 +101,8 @@ pub(crate) struct Rendition {
 /// Why an image failed.
 #[derive(Clone, Debug, Object)]
 pub(crate) struct Failure {
-    /// The reason for programs. New codes may be added; treat an unknown code as a failure.
+    /// The reason for programs. New codes may be added; treat an unknown code as a failure. `unknown`: only a newer version of
+    /// the service knows it.
     code: String,
     /// The reason for people: one sentence.
     detail: String,
@@ -145,26 +151,38 @@ impl Page {
     }
 }
 
-impl From<Status> for darkroom_model::Status {
-    fn from(status: Status) -> Self {
+/// The status by which images are filtered.
+pub(super) fn filter_status(status: Status) -> Result<darkroom_model::Status, ApiError> {
+    use darkroom_model::Status as Stored;
+    Ok(match status {
+        Status::Queued => Stored::Queued,
+        Status::Processing => Stored::Processing,
+        Status::Ready => Stored::Ready,
+        Status::Failed => Stored::Failed,
+        Status::Unknown => {
+            return Err(ApiError::Parameter { name: "status", reason: "unknown is not a filter".to_owned() });
+        }
+    })
+}
+
+impl From<Option<darkroom_model::Status>> for Status {
+    fn from(status: Option<darkroom_model::Status>) -> Self {
+        use darkroom_model::Status as Stored;
         match status {
-            Status::Queued => Self::Queued,
-            Status::Processing => Self::Processing,
-            Status::Ready => Self::Ready,
-            Status::Failed => Self::Failed,
+            Some(Stored::Queued) => Self::Queued,
+            Some(Stored::Processing) => Self::Processing,
+            Some(Stored::Ready) => Self::Ready,
+            // The catalog returns no image that is being deleted.
+            Some(Stored::Failed | Stored::Deleting) => Self::Failed,
+            None => Self::Unknown,
         }
     }
 }
 
-impl From<darkroom_model::Status> for Status {
-    fn from(status: darkroom_model::Status) -> Self {
-        match status {
-            darkroom_model::Status::Queued => Self::Queued,
-            darkroom_model::Status::Processing => Self::Processing,
-            darkroom_model::Status::Ready => Self::Ready,
-            // The catalog returns no image that is being deleted.
-            darkroom_model::Status::Failed | darkroom_model::Status::Deleting => Self::Failed,
-        }
+impl From<catalog::StoredSource> for Source {
+    fn from(source: catalog::StoredSource) -> Self {
+        let catalog::StoredSource { format, width, height, frames, bytes, sha256 } = source;
+        Self { format: SourceFormat(format), width, height, frames, bytes, sha256: hex::encode(sha256) }
     }
 }
 
@@ -230,9 +248,10 @@ impl ImageDetail {
     }
 }
 
-impl From<darkroom_model::Failure> for Failure {
-    fn from(failure: darkroom_model::Failure) -> Self {
-        Self { code: failure.code.as_str().to_owned(), detail: failure.detail }
+impl From<catalog::StoredFailure> for Failure {
+    fn from(failure: catalog::StoredFailure) -> Self {
+        let code = failure.code.map_or(UNKNOWN, |code| code.as_str());
+        Self { code: code.to_owned(), detail: failure.detail }
     }
 }
 

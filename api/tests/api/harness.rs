@@ -79,7 +79,7 @@ impl Api {
     }
 
     pub(crate) fn db(&self) -> &PgPool {
-        &self.app.db
+        self.app.db.pool()
     }
 
     pub(crate) fn address(&self) -> &str {

@@ -35,3 +35,12 @@ async fn an_unreachable_bucket_or_database_is_named() {
     let problem = api.get("/readyz").await.problem(503, "/problems/unavailable");
     assert_eq!(problem["detail"], "Not ready: postgres, migrations, bucket.");
 }
+
+#[tokio::test]
+async fn an_api_that_is_about_to_stop_is_not_ready_but_serves() {
+    let api = Api::start().await;
+    api.app.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+    let problem = api.get("/readyz").await.problem(503, "/problems/unavailable");
+    assert_eq!(problem["detail"], "Not ready: the process is about to stop.");
+    assert_eq!((api.get("/v1/images").await.status.as_u16(), api.get("/healthz").await.status.as_u16()), (200, 200));
+}

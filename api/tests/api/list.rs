@@ -123,3 +123,35 @@ async fn an_invalid_parameter_is_named() {
         assert!(detail.starts_with(parameter) && !detail.contains("parse"), "{detail}");
     }
 }
+
+#[tokio::test]
+async fn a_value_of_a_newer_version_is_unknown_and_breaks_no_page() {
+    let api = Api::start().await;
+    let (other, newer) = (api.upload("other").await, api.upload("newer").await);
+    let write = "ALTER TABLE images DROP CONSTRAINT images_status_known, DROP CONSTRAINT images_failed_says_why;
+        UPDATE images SET status = 'resting', source_format = 'jxl9', failure_code = 'too_dull', failure_detail = 'x'
+        WHERE title = 'newer'";
+    sqlx::raw_sql(write).execute(api.db()).await.unwrap();
+    let page = api.get("/v1/images").await.json();
+    assert_eq!((&page["items"][0]["id"], &page["items"][1]["id"]), (&newer.clone().into(), &other.into()));
+    assert_eq!(
+        (&page["items"][0]["status"], &page["items"][0]["source"]["format"]),
+        (&"unknown".into(), &"unknown".into())
+    );
+    let image = api.get(&format!("/v1/images/{newer}")).await.json();
+    assert_eq!((&image["status"], &image["error"]["code"]), (&"unknown".into(), &"unknown".into()));
+    api.get("/v1/images?status=unknown").await.problem(400, "/problems/invalid-parameter");
+}
+
+#[tokio::test]
+async fn a_search_that_takes_too_long_is_answered_with_a_problem() {
+    let api = Api::start().await;
+    api.upload("slow").await;
+    let mut lock = api.db().begin().await.unwrap();
+    sqlx::query("LOCK TABLE images IN ACCESS EXCLUSIVE MODE").execute(&mut *lock).await.unwrap();
+    let response = api.get("/v1/images?title=slow").await;
+    response.problem(503, "/problems/search-timeout");
+    assert!(response.header("retry-after").is_some());
+    lock.rollback().await.unwrap();
+    assert_eq!(search(&api, "slow").await, ["slow"]);
+}

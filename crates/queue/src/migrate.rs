@@ -41,7 +41,7 @@ pub(crate) const FIND_SCHEMA: &str = "SELECT to_regnamespace(quote_ident($1)) IS
 pub(crate) const FIND_TABLES: &str = "
     SELECT to_regclass(format('%I.migrations', $1::text)) IS NOT NULL, to_regclass(format('%I.jobs', $1::text)) IS NOT NULL";
 pub(crate) const APPLIED: &str = "
-    SELECT coalesce(max(number), 0), coalesce(max(number) FILTER (WHERE breaking), 0) FROM apalis.migrations";
+    SELECT number, name, breaking FROM apalis.migrations ORDER BY number";
 pub(crate) const RECORD: &str = "INSERT INTO apalis.migrations (number, name, breaking) VALUES ($1, $2, $3)";
 
 /// Why the tables cannot be used.
@@ -71,6 +71,22 @@ pub enum SchemaError {
         /// The newest migration of this program.
         known: i32,
     },
+    /// A migration is missing although a later one has run.
+    #[error("the queue's tables lack migration {number}, but have a later one")]
+    Gap {
+        /// The missing migration.
+        number: i32,
+    },
+    /// A migration that has run is not the one that this program has under its number.
+    #[error("migration {number} of the queue's tables is {found:?}, not this program's {known:?}")]
+    Changed {
+        /// The number.
+        number: i32,
+        /// Its name in the database.
+        found: String,
+        /// Its name in this program.
+        known: &'static str,
+    },
     /// A statement failed.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
@@ -97,6 +113,19 @@ pub enum MigrateError {
     /// Another statement failed, or Postgres cannot be reached.
     #[error(transparent)]
     Sql(#[from] sqlx::Error),
+}
+
+/// Compares the migrations that have run, oldest first, with this program's, one by one.
+fn check_sequence(applied: &[(i32, String, bool)]) -> Result<(), SchemaError> {
+    for (number, (found, name, _)) in (1..).zip(applied) {
+        if *found > number {
+            return Err(SchemaError::Gap { number });
+        }
+        if let Some(known) = MIGRATIONS.iter().find(|known| known.number == number && known.name != name) {
+            return Err(SchemaError::Changed { number, found: name.clone(), known: known.name });
+        }
+    }
+    Ok(())
 }
 
 /// Creates or upgrades the tables in the default schema: see [`Schema::migrate`].
@@ -153,7 +182,9 @@ impl Schema {
             }
             Err(SchemaError::Older { found, .. }) => found,
             Err(SchemaError::Sql(error)) => return Err(error.into()),
-            Err(error @ SchemaError::Breaking { .. }) => return Err(MigrateError::Schema(error)),
+            Err(error @ (SchemaError::Breaking { .. } | SchemaError::Gap { .. } | SchemaError::Changed { .. })) => {
+                return Err(MigrateError::Schema(error));
+            }
         };
         for migration in MIGRATIONS.iter().filter(|migration| migration.number > applied) {
             let Migration { number, name, breaking, sql } = *migration;
@@ -175,7 +206,10 @@ impl Schema {
         if !self.tables(db).await?.0 {
             return Err(SchemaError::Missing(self.clone()));
         }
-        let (found, breaking): (i32, i32) = sqlx::query_as(self.sql(APPLIED)).fetch_one(db).await?;
+        let applied: Vec<(i32, String, bool)> = sqlx::query_as(self.sql(APPLIED)).fetch_all(db).await?;
+        check_sequence(&applied)?;
+        let found = applied.last().map_or(0, |(number, ..)| *number);
+        let breaking = applied.iter().rev().find(|(.., breaking)| *breaking).map_or(0, |(number, ..)| *number);
         if breaking > known {
             return Err(SchemaError::Breaking { found: breaking, known });
         }

@@ -2,6 +2,7 @@
 
 pub mod hostile;
 pub mod stack;
+pub mod wire;
 
 use std::env;
 

@@ -65,6 +65,21 @@ impl Database {
         Self { pool: PgPoolOptions::new().max_connections(4).connect(url).await.unwrap() }
     }
 
+    /// Number of statements that wait for a lock.
+    pub(crate) async fn waiting_for_locks(&self) -> i64 {
+        self.value("count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
+            .await
+    }
+
+    /// Makes the server refuse writes in all sessions but this test's, or accept them again.
+    pub(crate) async fn set_read_only(&self, read_only: bool) {
+        let mut connection = self.pool.acquire().await.unwrap();
+        let value = if read_only { "on" } else { "off" };
+        let sql = format!("ALTER SYSTEM SET default_transaction_read_only = {value}");
+        sqlx::query(AssertSqlSafe(sql)).execute(&mut *connection).await.unwrap();
+        sqlx::query("SELECT pg_reload_conf()").execute(&mut *connection).await.unwrap();
+    }
+
     /// Logs every claim of a job from now on.
     pub(crate) async fn log_claims(&self) {
         sqlx::raw_sql(LOG_CLAIMS).execute(&self.pool).await.unwrap();

@@ -21,6 +21,8 @@ mod memory;
 mod outage;
 mod pause;
 mod poison;
+mod pooler;
+mod silence;
 mod slow_clients;
 mod staging;
 mod worker_sizes;

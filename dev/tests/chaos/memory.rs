@@ -6,7 +6,7 @@ use darkroom_dev::testing::stack::Setup;
 use darkroom_test_pictures::Jpeg;
 use futures::{StreamExt as _, stream};
 
-use crate::harness::{ChaosTest, LARGE, SMALL, byte, small};
+use crate::harness::{ChaosTest, LARGE, SMALL, small};
 
 /// Memory of the worker for pictures, in bytes.
 const BUDGET: u64 = 512 << 20;
@@ -21,8 +21,8 @@ async fn large_pictures_before_small_ones(
     let settings = vec![("RENDER_MEMORY_BYTES", BUDGET.to_string())];
     let mut test = ChaosTest::start(Setup { settings, ..Setup::default() }).await;
     test.stack.queue_command(&["pause", "process-image"]).await;
-    let picture = Jpeg::new(size.0, size.1)
-        .encode_rgb(|x, y| [byte(x as usize), byte(y as usize), byte(x as usize / 16 + y as usize / 16)]);
+    #[expect(clippy::cast_possible_truncation, reason = "any pattern of pixels will do")]
+    let picture = Jpeg::new(size.0, size.1).encode_rgb(|x, y| [x as u8, y as u8, (x / 16 + y / 16) as u8]);
     for _ in 0..large {
         test.upload_once(picture.clone(), &[recipe, &[("lane", "large")]].concat()).await.unwrap();
     }

@@ -2,11 +2,18 @@
 
 use std::{fmt::Display, num::TryFromIntError, str::FromStr};
 
+use tracing::warn;
+
 use super::CatalogError;
 
 /// A string enum from its text.
 pub(super) fn string_enum<T: FromStr<Err: Display>>(text: &str) -> Result<T, CatalogError> {
     text.parse().map_err(|error: T::Err| CatalogError::Row(error.to_string()))
+}
+
+/// A string enum from its text; `None` if only a newer version knows the value, which is logged.
+pub(super) fn known<T: FromStr<Err: Display>>(text: &str) -> Option<T> {
+    string_enum(text).inspect_err(|error| warn!("{error}: a newer version wrote it")).ok()
 }
 
 /// A SHA-256 from a `bytea`.

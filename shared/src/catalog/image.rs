@@ -3,11 +3,11 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use darkroom_model::{Failure, FailureCode, ImageId, Source, SourceFormat, Status, Title, recipe::Recipe};
+use darkroom_model::{FailureCode, ImageId, Source, SourceFormat, Status, Title, recipe::Recipe};
 
 use super::{
     CatalogError,
-    columns::{colour, from_bigint, from_integer, sha256, string_enum},
+    columns::{colour, from_bigint, from_integer, known, sha256},
 };
 
 /// An image to add.
@@ -23,21 +23,48 @@ pub struct NewImage {
     pub source: Source,
 }
 
-/// An image in the catalog.
+/// An uploaded file, as its row describes it: a [`Source`] of any version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSource {
+    /// The format; `None` if only a newer version knows it.
+    pub format: Option<SourceFormat>,
+    /// Width in pixels as stored, before the orientation is applied.
+    pub width: u32,
+    /// Height in pixels as stored, before the orientation is applied.
+    pub height: u32,
+    /// Frames of an animation; 1 for a still image.
+    pub frames: u32,
+    /// Size of the file in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file.
+    pub sha256: [u8; 32],
+}
+
+/// Why an image failed, as its row describes it: a [`Failure`](darkroom_model::Failure) of any version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFailure {
+    /// The reason for programs; `None` if only a newer version knows it.
+    pub code: Option<FailureCode>,
+    /// The reason for people: one sentence.
+    pub detail: String,
+}
+
+/// An image in the catalog. During a deploy a newer version may have written its row: a value that only that version knows
+/// is `None` here.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// Its id.
     pub id: ImageId,
     /// The title that its owner gave it.
     pub title: String,
-    /// Its state in the lifecycle.
-    pub status: Status,
+    /// Its state in the lifecycle; `None` if only a newer version knows it.
+    pub status: Option<Status>,
     /// What the header of its file says.
-    pub source: Source,
+    pub source: StoredSource,
     /// How many attempts at rendering it have begun.
     pub attempts: u32,
     /// Why it failed, if its status is `failed`.
-    pub failure: Option<Failure>,
+    pub failure: Option<StoredFailure>,
     /// `ThumbHash`, once rendered.
     pub placeholder: Option<Vec<u8>>,
     /// Its most frequent colour in sRGB, once rendered; `None` if a version without this column rendered it.
@@ -79,15 +106,15 @@ impl TryFrom<Row> for Image {
 
     fn try_from(row: Row) -> Result<Self, CatalogError> {
         let failure = match (row.failure_code, row.failure_detail) {
-            (Some(code), Some(detail)) => Some(Failure { code: string_enum::<FailureCode>(&code)?, detail }),
+            (Some(code), Some(detail)) => Some(StoredFailure { code: known(&code), detail }),
             _ => None,
         };
         Ok(Self {
             id: ImageId::from_uuid(row.id),
             title: row.title,
-            status: string_enum(&row.status)?,
-            source: Source {
-                format: string_enum::<SourceFormat>(&row.source_format)?,
+            status: known(&row.status),
+            source: StoredSource {
+                format: known(&row.source_format),
                 width: from_integer(row.source_width)?,
                 height: from_integer(row.source_height)?,
                 frames: from_integer(row.source_frames)?,

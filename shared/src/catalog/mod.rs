@@ -22,12 +22,12 @@ mod read;
 mod search;
 mod write;
 
-pub use image::{Image, NewImage};
+pub use image::{Image, NewImage, StoredFailure, StoredSource};
 pub use maintenance::{
     MAX_REVIVALS, has_unfinished_attempt, list_deleting, list_failed_unavailable, lock_statuses, mark_too_large, now,
     renditions_of_all, requeue_unavailable, statuses, unfinished, unmark_too_large,
 };
-pub use read::{Filter, UnrenderedImage, count_queued, get, list, renditions, unrendered};
+pub use read::{Filter, UnrenderedImage, count_queued, get, known_renditions, list, renditions, unrendered};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 
 /// Why the catalog did not answer.

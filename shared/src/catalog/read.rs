@@ -2,13 +2,13 @@
 
 use sqlx::{PgConnection, types::Json};
 
-use darkroom_model::{ImageId, Rendition, SourceFormat, Status, recipe::Recipe};
+use darkroom_model::{ImageId, Rendition, RenditionFormat, SourceFormat, Status, recipe::Recipe};
 
 use super::{
     CatalogError, Image,
-    columns::{from_bigint, from_integer, sha256, string_enum},
+    columns::{from_bigint, from_integer, known, sha256, string_enum},
     image::Row,
-    search::{fold, ngrams},
+    search::{fold, search_ngrams},
 };
 
 /// Which images to list.
@@ -83,7 +83,7 @@ pub async fn unrendered(db: &mut PgConnection, id: ImageId) -> Result<Option<Unr
 /// Images that match the filter, newest first, without those that are being deleted.
 pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, CatalogError> {
     let title = filter.title.as_deref().map(fold);
-    let title_grams = title.as_deref().map(ngrams);
+    let title_grams = title.as_deref().map(search_ngrams);
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
@@ -108,26 +108,53 @@ pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, 
 }
 
 /// The renditions of an image, widest first.
+///
+/// # Errors
+/// [`CatalogError::Row`] if one has a format that only a newer version knows, so that none of its objects is taken for an
+/// orphan.
 pub async fn renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendition>, CatalogError> {
-    let rows = sqlx::query!(
+    rendition_rows(db, id).await?.into_iter().map(Rendition::try_from).collect()
+}
+
+/// The renditions of an image whose format this version knows, widest first.
+pub async fn known_renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendition>, CatalogError> {
+    let rows = rendition_rows(db, id).await?;
+    let known = |row: &RenditionRow| known::<RenditionFormat>(&row.format).is_some();
+    rows.into_iter().filter(known).map(Rendition::try_from).collect()
+}
+
+struct RenditionRow {
+    name: String,
+    format: String,
+    width: i32,
+    height: i32,
+    bytes: i64,
+    sha256: Vec<u8>,
+}
+
+async fn rendition_rows(db: &mut PgConnection, id: ImageId) -> Result<Vec<RenditionRow>, CatalogError> {
+    let rows = sqlx::query_as!(
+        RenditionRow,
         "SELECT name, format, width, height, bytes, sha256 FROM renditions WHERE image_id = $1
          ORDER BY width DESC, name",
         id.as_uuid()
-    )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Rendition {
-                name: row.name,
-                format: string_enum(&row.format)?,
-                width: from_integer(row.width)?,
-                height: from_integer(row.height)?,
-                bytes: from_bigint(row.bytes)?,
-                sha256: sha256(row.sha256)?,
-            })
+    );
+    Ok(rows.fetch_all(db).await?)
+}
+
+impl TryFrom<RenditionRow> for Rendition {
+    type Error = CatalogError;
+
+    fn try_from(row: RenditionRow) -> Result<Self, CatalogError> {
+        Ok(Self {
+            name: row.name,
+            format: string_enum(&row.format)?,
+            width: from_integer(row.width)?,
+            height: from_integer(row.height)?,
+            bytes: from_bigint(row.bytes)?,
+            sha256: sha256(row.sha256)?,
         })
-        .collect()
+    }
 }
 
 /// How many images wait to be rendered; counts to `max` and no further.

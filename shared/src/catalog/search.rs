@@ -20,6 +20,16 @@ pub(super) fn ngrams(folded: &str) -> Vec<String> {
     ngrams
 }
 
+/// The n-grams that a search asks the index for: the bigrams, which have the unigrams in them. The index reads the list of
+/// rows of each n-gram that is asked for, and those of unigrams are the longest.
+pub(super) fn search_ngrams(folded: &str) -> Vec<String> {
+    let mut ngrams = ngrams(folded);
+    if folded.chars().nth(1).is_some() {
+        ngrams.retain(|ngram| ngram.chars().nth(1).is_some());
+    }
+    ngrams
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -28,6 +38,12 @@ mod tests {
     fn folding_makes_case_and_composition_alike() {
         assert_eq!(fold("ÄRGER"), fold("a\u{308}rger"));
         assert_eq!(fold("ＴＯＫＹＯ"), "tokyo");
+    }
+
+    #[test]
+    fn a_search_asks_for_the_longest_ngrams() {
+        assert_eq!(search_ngrams("a"), ["a"]);
+        assert_eq!(search_ngrams("jpg.jpg"), [".j", "g.", "jp", "pg"]);
     }
 
     #[test]

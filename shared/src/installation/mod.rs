@@ -26,7 +26,6 @@ mod watch;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sqlx::PgPool;
 use uuid::Uuid;
 
 pub use self::{
@@ -37,6 +36,7 @@ pub use self::{
 };
 use crate::{
     bucket::{Bucket, BucketError},
+    database::Database,
     staging::{Staging, StagingError},
 };
 
@@ -126,7 +126,7 @@ impl LastSeen {
 /// Compares the identities of the database, the bucket and staging. Cheap to clone; clones share what they have seen.
 #[derive(Clone, Debug)]
 pub struct Installation {
-    db: PgPool,
+    db: Database,
     bucket: Bucket,
     staging: Staging,
     seen: Arc<RwLock<LastSeen>>,
@@ -135,7 +135,7 @@ pub struct Installation {
 impl Installation {
     /// Compares nothing yet.
     #[must_use]
-    pub fn new(db: PgPool, bucket: Bucket, staging: Staging) -> Self {
+    pub fn new(db: Database, bucket: Bucket, staging: Staging) -> Self {
         Self { db, bucket, staging, seen: Arc::default() }
     }
 

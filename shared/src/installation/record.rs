@@ -1,10 +1,10 @@
 //! The row of the installation in the database.
 
-use sqlx::{PgPool, Row as _, postgres::PgRow};
+use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use super::{Installation, Store};
-use crate::bucket::ObjectKey;
+use crate::{bucket::ObjectKey, database::Database};
 
 /// The identity of the installation, by its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,9 @@ pub struct Record {
 
 impl Record {
     /// Reads the row.
-    pub(super) async fn read(db: &PgPool) -> Result<Self, sqlx::Error> {
+    pub(super) async fn read(db: &Database) -> Result<Self, sqlx::Error> {
         let sql = "SELECT id, epoch, generation, stamp, bucket_marker, staging_marker FROM installation";
-        Self::from_row(&sqlx::query(sql).fetch_one(db).await?)
+        Self::from_row(&db.run(async |db| sqlx::query(sql).fetch_one(db).await).await?)
     }
 
     /// From the columns `id, epoch, generation, stamp, bucket_marker, staging_marker`.
@@ -53,7 +53,7 @@ impl Record {
 }
 
 /// Saves the id of a store's marker, unless there is one.
-pub(super) async fn set_marker(db: &PgPool, store: Store, marker: Uuid) -> Result<(), sqlx::Error> {
+pub(super) async fn set_marker(db: &Database, store: Store, marker: Uuid) -> Result<(), sqlx::Error> {
     let sql = match store {
         Store::Bucket => "UPDATE installation SET bucket_marker = $1 WHERE bucket_marker IS NULL",
         Store::Staging => "UPDATE installation SET staging_marker = $1 WHERE staging_marker IS NULL",
@@ -62,16 +62,16 @@ pub(super) async fn set_marker(db: &PgPool, store: Store, marker: Uuid) -> Resul
 }
 
 /// Whether the catalog names files in this store.
-pub(super) async fn is_in_use(db: &PgPool, store: Store) -> Result<bool, sqlx::Error> {
+pub(super) async fn is_in_use(db: &Database, store: Store) -> Result<bool, sqlx::Error> {
     let sql = match store {
         Store::Bucket => "SELECT EXISTS (SELECT FROM renditions)",
         Store::Staging => "SELECT EXISTS (SELECT FROM images WHERE status IN ('queued', 'processing'))",
     };
-    sqlx::query_scalar(sql).fetch_one(db).await
+    db.run(async |db| sqlx::query_scalar(sql).fetch_one(db).await).await
 }
 
 /// Advances the generation if the latest advance is at least this many seconds ago. `None`: it is not.
-pub(super) async fn advance(db: &PgPool, seconds: f64) -> Result<Option<Record>, sqlx::Error> {
+pub(super) async fn advance(db: &Database, seconds: f64) -> Result<Option<Record>, sqlx::Error> {
     let sql = "UPDATE installation SET generation = generation + 1, stamp = gen_random_uuid(), advanced_at = now()
                WHERE advanced_at <= now() - make_interval(secs => $1)
                RETURNING id, epoch, generation, stamp, bucket_marker, staging_marker";
@@ -79,7 +79,12 @@ pub(super) async fn advance(db: &PgPool, seconds: f64) -> Result<Option<Record>,
 }
 
 /// Begins an epoch, above these of the markers, with these markers.
-pub(super) async fn adopt(db: &PgPool, above: (i32, i64), bucket: Uuid, staging: Uuid) -> Result<Record, sqlx::Error> {
+pub(super) async fn adopt(
+    db: &Database,
+    above: (i32, i64),
+    bucket: Uuid,
+    staging: Uuid,
+) -> Result<Record, sqlx::Error> {
     let sql = "UPDATE installation SET epoch = greatest(epoch, $1) + 1, generation = greatest(generation, $2) + 1,
                       stamp = gen_random_uuid(), advanced_at = now(), bucket_marker = $3, staging_marker = $4,
                       sweep_cursor = NULL
@@ -92,14 +97,14 @@ pub(super) async fn adopt(db: &PgPool, above: (i32, i64), bucket: Uuid, staging:
 /// Runs one statement in a transaction that is durable when this returns: a marker written after it must never be ahead
 /// of the database, not even after a power cut.
 async fn commit(
-    db: &PgPool,
+    db: &Database,
     statement: sqlx::query::Query<'_, sqlx::Postgres, sqlx::postgres::PgArguments>,
 ) -> Result<Option<PgRow>, sqlx::Error> {
-    let mut tx = db.begin().await?;
-    sqlx::query("SET LOCAL synchronous_commit TO on").execute(&mut *tx).await?;
-    let row = statement.fetch_optional(&mut *tx).await?;
-    tx.commit().await?;
-    Ok(row)
+    let run = async |tx: &mut PgConnection| {
+        sqlx::query("SET LOCAL synchronous_commit TO on").execute(&mut *tx).await?;
+        statement.fetch_optional(tx).await
+    };
+    db.transaction(run).await
 }
 
 impl Installation {
@@ -108,8 +113,8 @@ impl Installation {
     /// # Errors
     /// The database cannot be read.
     pub async fn sweep_cursor(&self) -> Result<Option<ObjectKey>, sqlx::Error> {
-        let cursor: Option<String> =
-            sqlx::query_scalar("SELECT sweep_cursor FROM installation").fetch_one(&self.db).await?;
+        let sql = "SELECT sweep_cursor FROM installation";
+        let cursor: Option<String> = self.db.run(async |db| sqlx::query_scalar(sql).fetch_one(db).await).await?;
         Ok(cursor.as_deref().and_then(ObjectKey::parse))
     }
 
@@ -119,7 +124,7 @@ impl Installation {
     /// The database cannot be written.
     pub async fn set_sweep_cursor(&self, after: Option<&ObjectKey>) -> Result<(), sqlx::Error> {
         let after = after.map(ObjectKey::to_string);
-        sqlx::query("UPDATE installation SET sweep_cursor = $1").bind(after).execute(&self.db).await?;
-        Ok(())
+        let update = sqlx::query("UPDATE installation SET sweep_cursor = $1").bind(after);
+        self.db.run(async |db| update.execute(db).await.map(drop)).await
     }
 }

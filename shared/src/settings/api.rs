@@ -10,6 +10,7 @@ use super::{
 };
 
 declare_settings! {
+    DRAIN_DELAY_SECONDS = Setting::with_default("0", "How long the api accepts requests after SIGTERM while /readyz says 503, so that load balancers notice first, 0 to 300. Before DRAIN_SECONDS.");
     BIND = Setting::with_default("127.0.0.1:8000", "Address and port on which the api listens.");
 }
 
@@ -20,6 +21,8 @@ pub struct ApiSettings {
     pub bind: SocketAddr,
     /// Limits beyond which it refuses.
     pub limits: ApiLimits,
+    /// How long it accepts requests after SIGTERM while it is not ready.
+    pub drain_delay: Duration,
     /// How long running requests may continue after SIGTERM.
     pub drain: Duration,
 }
@@ -29,6 +32,7 @@ impl ApiSettings {
     pub(super) fn read(reader: &mut Reader<'_>, drain: Option<Duration>) -> Option<Self> {
         let bind = reader.required(&BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8000"));
         let limits = ApiLimits::read(reader);
-        Some(Self { bind: bind?, limits: limits?, drain: drain? })
+        let drain_delay = reader.seconds(&DRAIN_DELAY_SECONDS, 0, 300);
+        Some(Self { bind: bind?, limits: limits?, drain_delay: drain_delay?, drain: drain? })
     }
 }

@@ -32,11 +32,9 @@ fn without_password(text: &str) -> String {
     let Ok(mut url) = Url::parse(text) else {
         return if names_secret(text) || text.contains('@') { HIDDEN.to_owned() } else { text.to_owned() };
     };
-    // Without `//`, as in `user:password@host`, the parts of a URL are not told apart.
-    if url.cannot_be_a_base() && text.contains('@') {
-        return HIDDEN.to_owned();
-    }
-    if url.fragment().is_some_and(names_secret) || names_secret(url.path()) {
+    // `user:password@host` without a scheme parses as a URL of the scheme `user`.
+    let has_hidden_user = url.cannot_be_a_base() && text.contains('@');
+    if has_hidden_user || url.fragment().is_some_and(names_secret) || names_secret(url.path()) {
         return HIDDEN.to_owned();
     }
     let mut is_changed = false;

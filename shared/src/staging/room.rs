@@ -70,7 +70,11 @@ impl StagingRoom {
     pub async fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Reservation, StagingError> {
         self.measure_if_due().await;
         let mut reservation = Reservation { room: Arc::clone(self), bytes: 0 };
-        reservation.grow(bytes)?;
+        if reservation.grow(bytes).is_err() {
+            // The measurement may be from before the last files were removed.
+            self.measure_again().await;
+            reservation.grow(bytes)?;
+        }
         Ok(reservation)
     }
 
@@ -95,6 +99,15 @@ impl StagingRoom {
             // A disk that does not respond must not hold the upload: its own write will fail or not.
             let _ = tokio::time::timeout(FIRST_TIMEOUT, measured).await;
         }
+    }
+
+    /// Measures now, unless a measurement runs.
+    async fn measure_again(self: &Arc<Self>) {
+        if std::mem::replace(&mut self.counts().is_measuring, true) {
+            return;
+        }
+        let room = Arc::clone(self);
+        let _ = tokio::time::timeout(FIRST_TIMEOUT, tokio::spawn(async move { room.measure().await })).await;
     }
 
     async fn measure(&self) {

@@ -7,13 +7,13 @@ use darkroom_shared::{database, settings::DatabaseSettings};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// A new database with the schema of this version.
-pub(crate) struct Database(PgPool);
+pub(crate) struct Database(pub(crate) database::Database);
 
 impl Deref for Database {
     type Target = PgPool;
 
     fn deref(&self) -> &PgPool {
-        &self.0
+        self.0.pool()
     }
 }
 
@@ -21,15 +21,15 @@ impl Database {
     /// Creates and migrates it.
     pub(crate) async fn migrated() -> Self {
         let url = darkroom_dev::testing::database().await;
-        let pool = database::connect(&DatabaseSettings::direct(&url, 4)).await.unwrap();
-        database::migrate(&pool).await.unwrap();
-        Self(pool)
+        let database = database::connect(&DatabaseSettings::direct(&url, 4)).await.unwrap();
+        database::migrate(&database).await.unwrap();
+        Self(database)
     }
 
     /// The constraint that this update of an image violates.
     pub(crate) async fn violated_constraint(&self, image: ImageId, update: &str) -> Option<String> {
         let sql = AssertSqlSafe(format!("UPDATE images SET {update} WHERE id = $1"));
-        let error = sqlx::query(sql).bind(image.as_uuid()).execute(&self.0).await.unwrap_err();
+        let error = sqlx::query(sql).bind(image.as_uuid()).execute(self.0.pool()).await.unwrap_err();
         Some(error.as_database_error()?.constraint()?.to_owned())
     }
 
@@ -43,10 +43,10 @@ impl Database {
              FROM generate_series(1, $1) AS n",
         )
         .bind(count)
-        .execute(&self.0)
+        .execute(self.0.pool())
         .await
         .unwrap();
-        sqlx::query("ANALYZE images").execute(&self.0).await.unwrap();
+        sqlx::query("ANALYZE images").execute(self.0.pool()).await.unwrap();
     }
 
     /// The plan of the search for the title 東京, line by line.
@@ -55,9 +55,39 @@ impl Database {
             "EXPLAIN SELECT id FROM images WHERE title_grams @> '{東,京,東京}' AND strpos(title_folded, '東京') > 0
              ORDER BY id DESC LIMIT 20",
         )
-        .fetch_all(&self.0)
+        .fetch_all(self.0.pool())
         .await
         .unwrap()
+    }
+
+    /// Writes values into the row of a ready image that this version does not know.
+    pub(crate) async fn write_unknown_values(&self, image: ImageId) {
+        let sql = AssertSqlSafe(format!(
+            "ALTER TABLE images DROP CONSTRAINT images_status_known, DROP CONSTRAINT images_failed_says_why,
+                 DROP CONSTRAINT images_finished_has_time;
+             UPDATE images SET status = 'resting', source_format = 'jxl9', failure_code = 'too_dull', failure_detail = 'x'
+             WHERE id = '{image}';
+             UPDATE renditions SET format = 'jxl9' WHERE image_id = '{image}'"
+        ));
+        sqlx::raw_sql(sql).execute(self.0.pool()).await.unwrap();
+    }
+
+    /// Removes the record of a migration.
+    pub(crate) async fn forget_migration(&self, description: &str) {
+        let sql = "DELETE FROM _sqlx_migrations WHERE description = $1";
+        assert_eq!(sqlx::query(sql).bind(description).execute(self.0.pool()).await.unwrap().rows_affected(), 1);
+    }
+
+    /// Changes the recorded checksum of a migration.
+    pub(crate) async fn change_migration(&self, description: &str) {
+        let sql = "UPDATE _sqlx_migrations SET checksum = 'other' WHERE description = $1";
+        assert_eq!(sqlx::query(sql).bind(description).execute(self.0.pool()).await.unwrap().rows_affected(), 1);
+    }
+
+    /// Excludes binaries without the migration of this number.
+    pub(crate) async fn set_schema_floor(&self, migration: i64) {
+        let sql = "UPDATE schema_floor SET migration = $1";
+        assert_eq!(sqlx::query(sql).bind(migration).execute(self.0.pool()).await.unwrap().rows_affected(), 1);
     }
 
     /// Records a migration of a newer version.
@@ -66,7 +96,7 @@ impl Database {
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
              VALUES (9999, 'of a newer version', true, '', 0)",
         )
-        .execute(&self.0)
+        .execute(self.0.pool())
         .await
         .unwrap();
     }

@@ -16,6 +16,7 @@ use darkroom_shared::{
     catalog,
     jobs::{DeleteImage, ProcessImage, delete_image_options},
 };
+use sqlx::PgConnection;
 use tracing::{info, warn};
 
 use crate::{App, Handlers, after_installation_error};
@@ -44,14 +45,15 @@ async fn delete_image(app: &App, image: ImageId, lease: &Lease) -> Result<(), Jo
     if is_rendered {
         return Err(JobError::Snooze(ATTEMPT_POLL));
     }
-    let mut tx = app.pool.begin().await?;
-    lease.complete(&mut tx).await?;
-    if catalog::has_unfinished_attempt(&mut tx, image).await? {
-        let how: Enqueue = delete_image_options(image).delay(RECHECK_DELAY);
-        darkroom_queue::enqueue(&mut tx, &DeleteImage { image, recheck: true }, &how).await?;
-    }
-    catalog::delete(&mut tx, image).await?;
-    tx.commit().await?;
+    let delete = async |tx: &mut PgConnection| -> Result<_, JobError> {
+        lease.complete(tx).await?;
+        if catalog::has_unfinished_attempt(tx, image).await? {
+            let how: Enqueue = delete_image_options(image).delay(RECHECK_DELAY);
+            darkroom_queue::enqueue(tx, &DeleteImage { image, recheck: true }, &how).await?;
+        }
+        Ok(catalog::delete(tx, image).await?)
+    };
+    app.db.transaction(delete).await?;
     info!(%image, "deleted");
     Ok(())
 }
@@ -68,14 +70,16 @@ async fn recheck(app: &App, image: ImageId) -> Result<(), JobError> {
 /// Cancels the attempt that renders this image. `true`: there is one, and it has not ended yet. No other can begin,
 /// because the image is `deleting`.
 async fn cancel_attempt(app: &App, image: ImageId) -> Result<bool, JobError> {
-    let mut db = app.pool.acquire().await?;
-    let mut control = Control::new(&mut db);
-    let Some(id) = control.find(ProcessImage::QUEUE, &image.to_string()).await? else { return Ok(false) };
-    let is_running = control.show(id).await?.is_some_and(|job| job.summary.status == JobStatus::Running);
-    if is_running {
-        control.cancel(id).await?;
-    }
-    Ok(is_running)
+    let cancel = async |db: &mut PgConnection| -> Result<_, JobError> {
+        let mut control = Control::new(db);
+        let Some(id) = control.find(ProcessImage::QUEUE, &image.to_string()).await? else { return Ok(false) };
+        let is_running = control.show(id).await?.is_some_and(|job| job.summary.status == JobStatus::Running);
+        if is_running {
+            control.cancel(id).await?;
+        }
+        Ok(is_running)
+    };
+    app.db.run(cancel).await
 }
 
 /// Removes the objects below the image's own prefix, of whatever attempt. Returns how many.

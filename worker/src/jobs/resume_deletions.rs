@@ -6,6 +6,7 @@ use darkroom_shared::{
     catalog,
     jobs::{self, ResumeDeletions},
 };
+use sqlx::PgConnection;
 use tracing::info;
 
 use crate::{App, Handlers};
@@ -24,16 +25,19 @@ async fn resume_deletions(app: &App, lease: &Lease) -> Result<(), JobError> {
     let mut before = None;
     // The next run goes on where a stopped one ended: only images without a job are enqueued.
     while lease.stop_reason().is_none() {
-        let mut db = app.pool.acquire().await?;
-        let images = catalog::list_deleting(&mut db, before, BATCH).await?;
-        match jobs::resume_deletions(&mut db, &images).await {
-            Ok(enqueued) => resumed += enqueued,
-            // One of the deletions ended meanwhile: list the same page again, which is shorter now.
-            Err(QueueError::KeyReleased) => continue,
-            Err(error) => return Err(error.into()),
-        }
-        match images.last() {
-            Some(last) => before = Some(*last),
+        let resume = async |db: &mut PgConnection| -> Result<_, JobError> {
+            let images = catalog::list_deleting(db, before, BATCH).await?;
+            match jobs::resume_deletions(db, &images).await {
+                Ok(enqueued) => Ok(Some((enqueued, images.last().copied()))),
+                Err(QueueError::KeyReleased) => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        };
+        // `None`: one of the deletions ended meanwhile. The same page is listed again, which is shorter now.
+        let Some((enqueued, last)) = app.db.run(resume).await? else { continue };
+        resumed += enqueued;
+        match last {
+            Some(_) => before = last,
             None => break,
         }
     }

@@ -9,6 +9,7 @@ use darkroom_shared::{
     catalog,
     jobs::{self, RetryImages, ReviveError},
 };
+use sqlx::PgConnection;
 use tracing::{info, warn};
 
 use crate::{App, Handlers};
@@ -26,10 +27,12 @@ const MAX_IMAGES: u64 = 50_000;
 
 /// Requeues such images in batches, each with its jobs in one transaction.
 async fn retry_images(app: &App, lease: &Lease) -> Result<(), JobError> {
-    let mut db = app.pool.acquire().await?;
-    let since = catalog::now(&mut db).await? - app.orphan_age;
-    let is_any_due = !catalog::list_failed_unavailable(&mut db, since, None, 1).await?.is_empty();
-    drop(db);
+    let find_due = async |db: &mut PgConnection| -> Result<_, JobError> {
+        let since = catalog::now(db).await? - app.orphan_age;
+        let is_any_due = !catalog::list_failed_unavailable(db, since, None, 1).await?.is_empty();
+        Ok((since, is_any_due))
+    };
+    let (since, is_any_due) = app.db.run(find_due).await?;
     if !is_any_due {
         return Ok(());
     }
@@ -40,17 +43,21 @@ async fn retry_images(app: &App, lease: &Lease) -> Result<(), JobError> {
     let (mut requeued, mut after) = (0, None);
     // The next run goes on where a stopped one ended: requeued images are no longer listed.
     while lease.stop_reason().is_none() {
-        let mut tx = app.pool.begin().await?;
-        let images = catalog::list_failed_unavailable(&mut tx, since, after, BATCH).await?;
-        match jobs::revive_unavailable(&mut tx, &images).await {
-            Ok(revived) => requeued += revived,
+        let revive = async |tx: &mut PgConnection| -> Result<_, ReviveError> {
+            let images = catalog::list_failed_unavailable(tx, since, after, BATCH).await?;
+            Ok((jobs::revive_unavailable(tx, &images).await?, images.last().copied()))
+        };
+        let last = match app.db.transaction(revive).await {
+            Ok((revived, last)) => {
+                requeued += revived;
+                last
+            }
             // A job was pruned meanwhile: the transaction is rolled back, and the same page gets a new job for it.
             Err(ReviveError::Queue(QueueError::KeyReleased)) => continue,
             Err(error) => return Err(error.into()),
-        }
-        tx.commit().await?;
-        match images.last() {
-            Some(last) => after = Some(*last),
+        };
+        match last {
+            Some(_) => after = last,
             None => break,
         }
         if requeued >= MAX_IMAGES {

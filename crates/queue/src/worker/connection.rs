@@ -22,7 +22,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) fn connection_options(options: PgConnectOptions, pooler: bool) -> PgConnectOptions {
     let options = options.application_name("queue").statement_cache_capacity(256);
     if pooler {
-        return options;
+        // PgBouncer refuses to start a session with this parameter.
+        return options.extra_float_digits(None);
     }
     let statement_timeout = STATEMENT_TIMEOUT.as_millis().to_string();
     options.options([
@@ -34,6 +35,11 @@ pub(crate) fn connection_options(options: PgConnectOptions, pooler: bool) -> PgC
         ("lock_timeout", "2000"),
         ("statement_timeout", &statement_timeout),
         ("idle_in_transaction_session_timeout", "10000"),
+        // The server notices a host that has gone without a word within about 11 s, and releases its locks.
+        ("tcp_keepalives_idle", "5"),
+        ("tcp_keepalives_interval", "2"),
+        ("tcp_keepalives_count", "3"),
+        ("tcp_user_timeout", "10000"),
     ])
 }
 

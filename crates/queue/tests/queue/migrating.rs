@@ -38,16 +38,33 @@ async fn a_newer_schema_is_refused_only_if_it_is_breaking() {
     let pool = empty().await;
     migrate(&pool).await.unwrap();
     let mut conn = pool.acquire().await.unwrap();
-    let newer = "INSERT INTO apalis.migrations (number, name, breaking) VALUES (1000, 'of the future', false)";
+    let next = migrations().count() + 1;
+    let newer = "INSERT INTO apalis.migrations (number, name, breaking)
+        SELECT max(number) + 1, 'of the future', false FROM apalis.migrations";
     sqlx::query(newer).execute(&pool).await.unwrap();
     verify(&mut conn).await.unwrap();
     migrate(&pool).await.unwrap();
     sqlx::query("UPDATE apalis.migrations SET breaking = true").execute(&pool).await.unwrap();
-    assert!(matches!(verify(&mut conn).await, Err(SchemaError::Breaking { found: 1000, .. })));
+    assert!(
+        matches!(verify(&mut conn).await, Err(SchemaError::Breaking { found, .. }) if usize::try_from(found).unwrap() == next)
+    );
     let refused = migrate(&pool).await;
     assert!(matches!(refused, Err(MigrateError::Schema(SchemaError::Breaking { .. }))), "{refused:?}");
     sqlx::query("DELETE FROM apalis.migrations").execute(&pool).await.unwrap();
     assert!(matches!(verify(&mut conn).await, Err(SchemaError::Older { found: 0, .. })));
+}
+
+#[tokio::test]
+async fn a_gap_between_migrations_and_a_changed_migration_are_refused() {
+    let pool = empty().await;
+    migrate(&pool).await.unwrap();
+    let mut conn = pool.acquire().await.unwrap();
+    sqlx::query("INSERT INTO apalis.migrations VALUES (1000, 'of the future', false)").execute(&pool).await.unwrap();
+    assert!(matches!(verify(&mut conn).await, Err(SchemaError::Gap { .. })));
+    sqlx::query("DELETE FROM apalis.migrations WHERE number = 1000").execute(&pool).await.unwrap();
+    sqlx::query("UPDATE apalis.migrations SET name = 'another' WHERE number = 1").execute(&pool).await.unwrap();
+    assert!(matches!(verify(&mut conn).await, Err(SchemaError::Changed { number: 1, .. })));
+    assert!(matches!(migrate(&pool).await, Err(MigrateError::Schema(SchemaError::Changed { .. }))));
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ pub(super) async fn give_up(
 }
 
 fn reason(failure: &darkroom_queue::Failure) -> (FailureCode, &'static str) {
-    let is_missing = failure.source.as_deref().is_some_and(|source| source.is::<SourceMissing>());
+    let is_missing = failure.source.as_deref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<SourceMissing>);
     let source = failure.source.as_deref().and_then(|source| source.downcast_ref::<SandboxError>());
     match (failure.reason, failure.kind) {
         (FailureReason::Exhausted, _) if is_missing => (FailureCode::SourceMissing, SOURCE_MISSING),

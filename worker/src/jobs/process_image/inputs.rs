@@ -8,6 +8,7 @@ use darkroom_model::{Failure, FailureCode, ImageId, Rendition, RenditionFormat, 
 use darkroom_pipeline::{Files, RenderError};
 use darkroom_queue::JobError;
 use darkroom_shared::{catalog, installation::Store, staging::StagingError};
+use sqlx::PgConnection;
 
 use super::Outcome;
 use crate::{App, after_installation_error};
@@ -91,12 +92,14 @@ async fn load_overlay(app: &App, image: ImageId) -> Outcome<Input> {
 
 /// The renditions of an image; `None` if it is not ready.
 async fn ready_renditions(app: &App, image: ImageId) -> Result<Option<Vec<Rendition>>, JobError> {
-    let mut db = app.pool.acquire().await?;
-    let found = catalog::get(&mut db, image).await?;
-    if found.is_none_or(|image| image.status != Status::Ready) {
-        return Ok(None);
-    }
-    Ok(Some(catalog::renditions(&mut db, image).await?))
+    let find = async |db: &mut PgConnection| -> Result<_, JobError> {
+        let found = catalog::get(db, image).await?;
+        if found.is_none_or(|image| image.status != Some(Status::Ready)) {
+            return Ok(None);
+        }
+        Ok(Some(catalog::known_renditions(db, image).await?))
+    };
+    app.db.run(find).await
 }
 
 /// The largest rendition that is not too long a file; of several of that size, the one with the least loss.

@@ -7,43 +7,45 @@ use darkroom_shared::{
     catalog::{self, UnrenderedImage},
     lifecycle::{Failed, Processing, Ready},
 };
+use sqlx::PgConnection;
 use tracing::{info, warn};
 
 use crate::App;
 
 /// What the catalog knows of the image. `None`: it is finished, being deleted or gone.
 pub(super) async fn unrendered(app: &App, image: ImageId) -> Result<Option<UnrenderedImage>, JobError> {
-    let mut db = app.pool.acquire().await?;
-    Ok(catalog::unrendered(&mut db, image).await?)
+    Ok(app.db.run(async |db| catalog::unrendered(db, image).await).await?)
 }
 
 /// Makes the image `processing` if the lease is still held. An attempt that has slept past its lease must not count,
 /// nor make an image `processing` that another attempt has requeued.
 pub(super) async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Option<Processing>, JobError> {
-    let mut tx = app.pool.begin().await?;
-    lease.lock_if_held(&mut tx).await?;
-    let processing = catalog::start(&mut tx, image).await?;
-    tx.commit().await?;
-    Ok(processing)
+    let start = async |tx: &mut PgConnection| -> Result<_, JobError> {
+        lease.lock_if_held(tx).await?;
+        Ok(catalog::start(tx, image).await?)
+    };
+    app.db.transaction(start).await
 }
 
 /// Completes the job and makes the image ready, in one transaction. `false`: the image was deleted while it was
 /// rendered, and the stored objects belong to nothing.
 pub(super) async fn save_ready(app: &App, ready: &Ready, lease: &Lease) -> Result<bool, JobError> {
-    let mut tx = app.pool.begin().await?;
-    lease.complete(&mut tx).await?;
-    let saved = catalog::save_ready(&mut tx, ready).await?;
-    tx.commit().await?;
+    let save = async |tx: &mut PgConnection| -> Result<_, JobError> {
+        lease.complete(tx).await?;
+        Ok(catalog::save_ready(tx, ready).await?)
+    };
+    let saved = app.db.transaction(save).await?;
     info!(image = %ready.id(), saved, "ready");
     Ok(saved)
 }
 
 /// Completes the job and makes the image failed, in one transaction.
 pub(super) async fn save_failed(app: &App, failed: &Failed, lease: &Lease) -> Result<(), JobError> {
-    let mut tx = app.pool.begin().await?;
-    lease.complete(&mut tx).await?;
-    catalog::save_failed(&mut tx, failed).await?;
-    tx.commit().await?;
+    let save = async |tx: &mut PgConnection| -> Result<_, JobError> {
+        lease.complete(tx).await?;
+        Ok(catalog::save_failed(tx, failed).await?)
+    };
+    app.db.transaction(save).await?;
     info!(image = %failed.id(), code = %failed.failure().code, "failed");
     Ok(())
 }
@@ -58,9 +60,9 @@ pub(super) async fn requeue(app: &App, image: ImageId, lease: &Lease) -> bool {
 }
 
 async fn try_requeue(app: &App, image: ImageId, lease: &Lease) -> Result<bool, JobError> {
-    let mut tx = app.pool.begin().await?;
-    lease.lock_if_held(&mut tx).await?;
-    let is_requeued = catalog::requeue(&mut tx, image).await?;
-    tx.commit().await?;
-    Ok(is_requeued)
+    let requeue = async |tx: &mut PgConnection| -> Result<_, JobError> {
+        lease.lock_if_held(tx).await?;
+        Ok(catalog::requeue(tx, image).await?)
+    };
+    app.db.transaction(requeue).await
 }

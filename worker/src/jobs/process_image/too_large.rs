@@ -5,6 +5,7 @@ use std::time::Duration;
 use darkroom_model::{Failure, FailureCode, ImageId};
 use darkroom_queue::{Job as _, JobError, control::Control};
 use darkroom_shared::{catalog, jobs::ProcessImage};
+use sqlx::PgConnection;
 use tracing::warn;
 
 use super::Outcome;
@@ -19,15 +20,17 @@ const DELAY: Duration = Duration::from_secs(10);
 /// Puts the job back for a larger worker as long as one is alive, and for `TOO_LARGE_SECONDS` if none is. After that
 /// the image fails.
 pub(super) async fn wait_for_larger_worker<T>(app: &App, image: ImageId, needed: u64) -> Outcome<T> {
-    let mut db = app.pool.acquire().await?;
-    let labels = Control::new(&mut db).labels(ProcessImage::QUEUE, ALIVE).await?;
-    if has_larger(&labels, needed) {
-        catalog::unmark_too_large(&mut db, image).await?;
-        return Err(JobError::Snooze(DELAY));
-    }
-    let waited = catalog::mark_too_large(&mut db, image).await?;
+    let mark = async |db: &mut PgConnection| -> Result<_, JobError> {
+        let labels = Control::new(&mut *db).labels(ProcessImage::QUEUE, ALIVE).await?;
+        if has_larger(&labels, needed) {
+            catalog::unmark_too_large(db, image).await?;
+            return Ok(None);
+        }
+        Ok(Some(catalog::mark_too_large(db, image).await?))
+    };
+    let Some(waited) = app.db.run(mark).await? else { return Err(JobError::Snooze(DELAY)) };
     if waited < app.too_large {
-        return Err(JobError::Snooze(DELAY.min(app.too_large - waited)));
+        return Err(JobError::Snooze(DELAY.min(app.too_large.saturating_sub(waited))));
     }
     warn!(%image, needed, "the picture needs more memory than any live worker has: see RENDER_MEMORY_BYTES");
     let detail = "Rendering this picture would take more memory than there is.".to_owned();
@@ -46,8 +49,8 @@ mod tests {
     #[test]
     fn a_worker_of_an_unknown_size_may_be_larger() {
         let small = picture_memory::label(100);
-        assert!(!has_larger(&[small.clone()], 101));
-        assert!(has_larger(&[small.clone()], 100));
+        assert!(!has_larger(std::slice::from_ref(&small), 101));
+        assert!(has_larger(std::slice::from_ref(&small), 100));
         assert!(has_larger(&[small, String::new()], 101));
     }
 }

@@ -5,6 +5,7 @@ use std::{collections::HashSet, time::Duration};
 use darkroom_model::{ImageId, Status};
 use darkroom_queue::{CompleteError, JobError, Lease};
 use darkroom_shared::{bucket::ObjectKey, catalog};
+use sqlx::PgConnection;
 use tracing::{info, warn};
 
 use crate::App;
@@ -27,26 +28,28 @@ pub(super) async fn remove(app: &App, image: ImageId, lease: Option<&Lease>) {
 }
 
 async fn try_remove(app: &App, image: ImageId, lease: Option<&Lease>) -> Result<usize, JobError> {
-    let mut tx = app.pool.begin().await?;
+    app.db.transaction_with_wait(TIMEOUT, async |tx| remove_in(tx, app, image, lease).await).await
+}
+
+async fn remove_in(tx: &mut PgConnection, app: &App, image: ImageId, lease: Option<&Lease>) -> Result<usize, JobError> {
     // The job before the image, as everywhere. Both stay locked while the objects are removed.
     let is_held = match lease {
         None => false,
-        Some(lease) => match lease.lock_if_held(&mut tx).await {
+        Some(lease) => match lease.lock_if_held(tx).await {
             Ok(()) => true,
             Err(CompleteError::LeaseLost) => false,
             Err(error) => return Err(error.into()),
         },
     };
-    match catalog::lock_statuses(&mut tx, &[image]).await?.remove(&image) {
+    match catalog::lock_statuses(tx, &[image]).await?.remove(&image) {
         Some(Status::Queued | Status::Processing) if !is_held => return Ok(0),
         _ => {}
     }
-    let renditions = catalog::renditions(&mut tx, image).await?;
+    let renditions = catalog::renditions(tx, image).await?;
     let renditions: HashSet<ObjectKey> =
         renditions.iter().map(|rendition| ObjectKey::rendition(image, rendition)).collect();
     let mut orphans = app.bucket.list_image(image).await?;
     orphans.retain(|key| !renditions.contains(key));
     app.bucket.delete(&orphans).await?;
-    tx.commit().await?;
     Ok(orphans.len())
 }

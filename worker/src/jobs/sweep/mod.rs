@@ -106,8 +106,7 @@ pub async fn sweep_all(app: &App) -> Result<Swept, JobError> {
 async fn begin(app: &App) -> Result<DateTime<Utc>, JobError> {
     check_installation(app).await?;
     // The database's clock, because this machine's may be wrong and would then make fresh files look old.
-    let mut db = app.pool.acquire().await?;
-    Ok(catalog::now(&mut db).await? - app.orphan_age)
+    Ok(app.db.run(async |db| catalog::now(db).await).await? - app.orphan_age)
 }
 
 fn finish(staged: usize, objects: usize) -> Swept {

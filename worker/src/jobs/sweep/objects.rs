@@ -4,7 +4,10 @@
 //! orphans are then locked while their orphans are removed, so that no attempt can store the same object and commit it
 //! in the meantime.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use darkroom_model::{ImageId, Status};
@@ -22,6 +25,8 @@ const PART: u64 = 100_000;
 const BATCH: usize = 1000;
 /// Orphans that are removed in one transaction, and in one request.
 const REMOVED_AT_ONCE: usize = 500;
+/// Longest time of the request that removes them, within a transaction: the timeout of a request to the bucket, and some.
+const BUCKET_WAIT: Duration = Duration::from_secs(70);
 
 /// Finds the orphans written before this time, in the part of the bucket after this key. Returns them, and the key
 /// after which the next part begins; `None`: this was the last part.
@@ -59,13 +64,14 @@ pub(super) async fn remove(app: &App, orphans: &[ObjectKey]) -> Result<usize, Jo
     let mut removed = 0;
     for batch in orphans.chunks(REMOVED_AT_ONCE) {
         let images = images(batch);
-        let mut tx = app.pool.begin().await?;
-        let statuses = catalog::lock_statuses(&mut tx, &images).await?;
-        let orphans = unclaimed(&mut tx, batch.to_vec(), &images, &statuses).await?;
-        app.bucket.delete(&orphans).await?;
-        removed += orphans.len();
-        // The locks are held until the objects are deleted.
-        tx.rollback().await?;
+        let remove = async |tx: &mut PgConnection| -> Result<_, JobError> {
+            let statuses = catalog::lock_statuses(tx, &images).await?;
+            let orphans = unclaimed(tx, batch.to_vec(), &images, &statuses).await?;
+            // The transaction, and with it the locks, ends after the objects are deleted.
+            app.bucket.delete(&orphans).await?;
+            Ok(orphans.len())
+        };
+        removed += app.db.transaction_with_wait(BUCKET_WAIT, remove).await?;
     }
     Ok(removed)
 }
@@ -75,9 +81,11 @@ async fn orphans(app: &App, keys: Vec<ObjectKey>) -> Result<Vec<ObjectKey>, JobE
         return Ok(keys);
     }
     let images = images(&keys);
-    let mut db = app.pool.acquire().await?;
-    let statuses = catalog::statuses(&mut db, &images).await?;
-    unclaimed(&mut db, keys, &images, &statuses).await
+    let find = async |db: &mut PgConnection| {
+        let statuses = catalog::statuses(db, &images).await?;
+        unclaimed(db, keys, &images, &statuses).await
+    };
+    app.db.run(find).await
 }
 
 /// The images of these objects, each once: keys are listed in order, so the objects of one image follow each other.

@@ -62,6 +62,5 @@ async fn needed(app: &App, files: &[StagedFile]) -> Result<HashSet<ImageId>, Job
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
-    let mut db = app.pool.acquire().await?;
-    Ok(catalog::unfinished(&mut db, &ids).await?.into_iter().collect())
+    Ok(app.db.run(async |db| catalog::unfinished(db, &ids).await).await?.into_iter().collect())
 }
