@@ -34,7 +34,7 @@ chaos: debug ## Break things while they work, TIMES times over (TIMES=1, CHAOS_S
 fuzz: debug ## Fuzz what reads uploads, SECONDS for each target (SECONDS=60, TARGETS, SEED); needs cargo-fuzz
 	$(TARGET)/debug/examples/seeds fuzz/seeds
 	@for target in $(or $(TARGETS),$$($(CARGO) fuzz list)); do \
-	mkdir -p fuzz/corpus/$$target; \
+	mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
 	$(CARGO) fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	-max_total_time=$(or $(SECONDS),60) -seed=$(or $(SEED),0) -timeout=10 -rss_limit_mb=1024 -max_len=65536 -print_final_stats=1 || exit 1; done
 

@@ -84,6 +84,7 @@ fn resident_bytes(process: u32) -> u64 {
 }
 
 #[tokio::test]
+#[ignore = "takes half a minute: make chaos"]
 async fn large_pictures_wait_in_order_and_are_claimed_once() {
     let pictures = (40, 60);
     let (mut test, _) = large_pictures_before_small_ones(pictures, (4000, 3000), SMALL).await;
