@@ -1,4 +1,4 @@
-//! What the server knows of a connection's client: since when it has been waited for.
+//! The client of a connection, and since when the server has waited for it.
 
 use std::{
     sync::{

@@ -9,7 +9,7 @@ use poem::{
     http::{Method, header},
 };
 
-/// The origins, such as `https://app.example`, whose pages may send requests that change something, besides the service's own.
+/// Origins besides the service's own, such as `https://app.example`, that may send requests which change data.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AllowedOrigins(Vec<String>);
 

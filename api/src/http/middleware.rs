@@ -47,7 +47,7 @@ pub(crate) struct IsHead;
 pub(crate) struct RequestPolicy {
     /// How slowly a client may send its body.
     pub(crate) pace: Pace,
-    /// The sites whose pages may send requests that change something.
+    /// The origins that may send requests which change data.
     pub(crate) origins: AllowedOrigins,
 }
 

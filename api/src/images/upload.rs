@@ -34,7 +34,8 @@ const FORM_OVERHEAD: u64 = 64 << 10;
 const HEADER_BUFFER: usize = 16 << 10;
 /// How many bytes of a file are gathered before they are written: every write is a task of the pool for file I/O.
 const WRITE_BUFFER: usize = 64 << 10;
-/// Minimum length of a first chunk whose header is checked at once, in bytes; a shorter one may end within the magic bytes.
+/// The header is checked early if the first chunk has at least this many bytes. A shorter chunk may end within the magic
+/// bytes.
 const EARLY_CHECK_MIN: usize = 64;
 
 /// A complete, valid upload. Not durable yet.

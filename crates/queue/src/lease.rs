@@ -58,7 +58,7 @@ pub enum CompleteError {
 #[derive(Clone, Debug)]
 pub struct Lease(pub(crate) Arc<LeaseState>);
 
-/// What this process knows of a lease that it holds.
+/// The state of a lease that this process holds.
 #[derive(Debug)]
 pub(crate) struct LeaseState {
     schema: Schema,
