@@ -183,7 +183,7 @@ impl<'a> Output<'a> {
 
     /// Embeds the ICC profile and EXIF.
     fn labelled(&self, Encoded { format, bytes }: Encoded) -> Result<Encoded, RenderError> {
-        Ok(Encoded { format, bytes: self.context.embedded_metadata.embed(format, bytes)? })
+        Ok(Encoded { format, bytes: encoder(format).embed(bytes, &self.context.embedded_metadata)? })
     }
 
     fn hand_over(&self, target: &Target, Encoded { format, bytes }: Encoded) -> Result<(), RenderError> {

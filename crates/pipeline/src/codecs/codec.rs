@@ -1,6 +1,9 @@
 //! What a file format does for the pipeline.
 
-use darkroom_container::header::Header;
+use darkroom_container::{
+    embed::{EmbedError, EmbeddedMetadata},
+    header::Header,
+};
 use darkroom_model::{
     RenditionFormat,
     recipe::{Effort, Quality},
@@ -39,6 +42,12 @@ pub(crate) trait Codec: Sync {
     /// Encodes a picture of coded values with straight alpha, without metadata. A format without alpha gets none.
     fn encode(&self, _picture: &Raster<u8>, _quality: Quality, _effort: Effort) -> Result<Vec<u8>, RenderError> {
         Err(RenderError::internal("this format is not written"))
+    }
+
+    /// Embeds metadata into a file that [`Codec::encode`] or an [`AnimationEncoder`] made. Without metadata the file is returned
+    /// unchanged.
+    fn embed(&self, file: Vec<u8>, _metadata: &EmbeddedMetadata) -> Result<Vec<u8>, EmbedError> {
+        Ok(file)
     }
 
     /// Encodes without loss in a mode of its own. `None` where there is no such mode, or where quality 100 is it.

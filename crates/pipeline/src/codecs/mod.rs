@@ -89,7 +89,7 @@ pub(crate) fn decode(file: &[u8], header: &Header, request: &DecodeRequest<'_>) 
 }
 
 /// Encodes a picture of coded values with straight alpha. A format without alpha gets it composited on white. The file
-/// has no metadata; [`darkroom_container::embed`] adds it afterwards.
+/// has no metadata; [`Codec::embed`] adds it afterwards.
 #[tracing::instrument(level = "trace", name = "encode", skip_all, fields(%format))]
 pub(crate) fn encode(
     picture: &Raster<u8>,

@@ -4,7 +4,10 @@ mod decode;
 mod encode;
 mod ycbcr;
 
-use darkroom_container::header::Header;
+use darkroom_container::{
+    embed::{EmbedError, EmbeddedMetadata, embed_in_avif},
+    header::Header,
+};
 use darkroom_model::recipe::{Effort, Quality};
 use darkroom_raster::Raster;
 
@@ -41,5 +44,9 @@ impl Codec for AvifCodec {
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
         encode::encode(picture, quality, effort)
+    }
+
+    fn embed(&self, file: Vec<u8>, metadata: &EmbeddedMetadata) -> Result<Vec<u8>, EmbedError> {
+        embed_in_avif(file, metadata)
     }
 }

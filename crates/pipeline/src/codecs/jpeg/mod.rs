@@ -6,7 +6,12 @@ mod libjpeg_errors;
 #[cfg(test)]
 mod tests;
 
-use darkroom_container::{exif, header::Header, jpeg_segments};
+use darkroom_container::{
+    embed::{EmbedError, EmbeddedMetadata, embed_in_jpeg},
+    exif,
+    header::Header,
+    jpeg_segments,
+};
 use darkroom_model::{
     RenditionFormat,
     recipe::{Effort, Quality},
@@ -74,6 +79,10 @@ impl Codec for JpegCodec {
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
         darkroom_jpeg::encode(picture, quality, effort).map_err(RenderError::internal)
+    }
+
+    fn embed(&self, file: Vec<u8>, metadata: &EmbeddedMetadata) -> Result<Vec<u8>, EmbedError> {
+        embed_in_jpeg(file, metadata)
     }
 }
 

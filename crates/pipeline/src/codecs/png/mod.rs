@@ -3,7 +3,10 @@
 mod decode;
 mod encode;
 
-use darkroom_container::header::Header;
+use darkroom_container::{
+    embed::{EmbedError, EmbeddedMetadata, embed_in_png},
+    header::Header,
+};
 use darkroom_model::recipe::{Effort, Quality};
 use darkroom_raster::Raster;
 
@@ -38,5 +41,9 @@ impl Codec for PngCodec {
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
         encode::encode(picture, quality, effort)
+    }
+
+    fn embed(&self, file: Vec<u8>, metadata: &EmbeddedMetadata) -> Result<Vec<u8>, EmbedError> {
+        embed_in_png(file, metadata)
     }
 }

@@ -4,7 +4,11 @@ mod decode;
 mod encode;
 mod planes;
 
-use darkroom_container::{header::Header, webp_chunks};
+use darkroom_container::{
+    embed::{EmbedError, EmbeddedMetadata, embed_in_webp},
+    header::Header,
+    webp_chunks,
+};
 use darkroom_model::recipe::{Effort, Quality};
 use darkroom_raster::Raster;
 
@@ -38,6 +42,10 @@ impl Codec for WebpCodec {
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
         encode::encode(picture, quality, effort)
+    }
+
+    fn embed(&self, file: Vec<u8>, metadata: &EmbeddedMetadata) -> Result<Vec<u8>, EmbedError> {
+        embed_in_webp(file, metadata)
     }
 
     fn encode_lossless(&self, picture: &Raster<u8>) -> Result<Option<Vec<u8>>, RenderError> {

@@ -1,0 +1,33 @@
+//! AVIF: a new container around the same AV1 data.
+
+use std::io::Cursor;
+
+use super::{EmbedError, EmbeddedMetadata};
+use crate::{
+    avif_container::{self, Contents},
+    header,
+};
+
+/// Writes the AV1 data into a new container with this metadata. Of the profile only the gamut is stored, as code points.
+///
+/// # Errors
+/// [`EmbedError`] where the file is not a valid one.
+pub fn embed_in_avif(file: Vec<u8>, metadata: &EmbeddedMetadata) -> Result<Vec<u8>, EmbedError> {
+    if metadata.is_empty() {
+        return Ok(file);
+    }
+    let layout = header::avif_layout(&mut Cursor::new(&file))?;
+    let data = |extents: &[_]| {
+        header::avif::concat_extents(&file, extents).ok_or_else(|| EmbedError::bug("the AVIF has no AV1 data"))
+    };
+    let (colour, alpha) = (data(&layout.colour)?, layout.alpha.as_deref().map(data).transpose()?);
+    let contents = Contents {
+        size: (layout.width, layout.height),
+        monochrome: layout.monochrome,
+        colour: &colour,
+        alpha: alpha.as_deref(),
+        gamut: metadata.gamut,
+        exif: metadata.exif.as_deref(),
+    };
+    Ok(avif_container::write(&contents)?)
+}
