@@ -23,7 +23,6 @@ pub use webp::embed_in_webp;
 pub struct EmbedError(String);
 
 impl EmbedError {
-    #[expect(clippy::needless_pass_by_value, reason = "an argument of map_err")]
     fn bug(cause: impl Display) -> Self {
         Self(cause.to_string())
     }
