@@ -79,7 +79,7 @@ async fn stores_with_files_are_not_marked() {
     let installation = stores.open(&db, None).await;
     fs::write(stores.staging.join(ImageId::now().to_string()), "an upload").unwrap();
     assert_eq!(mismatch(installation.check(Store::Staging).await), Mismatch::Unmarked { store: Store::Staging });
-    let object = stores.object(&format!("images/{}/full-0011223344556677.webp", ImageId::now()));
+    let object = stores.object(&format!("images/00/{}/full-0011223344556677.webp", ImageId::now()));
     fs::create_dir_all(object.parent().unwrap()).unwrap();
     fs::write(object, "a rendition").unwrap();
     assert_eq!(mismatch(installation.check(Store::Bucket).await), Mismatch::Unmarked { store: Store::Bucket });

@@ -131,7 +131,8 @@ async fn a_public_base_url_replaces_presigned_urls() {
     let (image, rendition) = (ImageId::now(), rendition("full.webp", b"x"));
     let url = bucket.url(image, &rendition).await.unwrap();
     let hash = hex::encode(&rendition.sha256[..8]);
-    assert_eq!(url.as_str(), format!("https://cdn.example/pictures/site-a/images/{image}/full-{hash}.webp"));
+    let shard = &image.to_string()[34..];
+    assert_eq!(url.as_str(), format!("https://cdn.example/pictures/site-a/images/{shard}/{image}/full-{hash}.webp"));
 }
 
 #[tokio::test]

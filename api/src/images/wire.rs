@@ -279,7 +279,7 @@ impl Example for Image {
 impl Example for ImageDetail {
     fn example() -> Self {
         let image = Image { status: Status::Ready, ..Image::example() };
-        let url = format!("https://pictures.example/images/{}/w800-0a1b2c3d4e5f6071.webp", image.id);
+        let url = format!("https://pictures.example/images/57/{}/w800-0a1b2c3d4e5f6071.webp", image.id);
         Self {
             image,
             renditions: vec![Rendition {

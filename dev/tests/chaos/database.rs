@@ -374,7 +374,7 @@ impl Database {
 
     /// Key and length of every rendition of a ready image.
     pub(crate) async fn renditions(&self) -> BTreeSet<(String, i64)> {
-        let sql = "SELECT format('images/%s/%s-%s.%s', image_id, split_part(name, '.', 1),
+        let sql = "SELECT format('images/%s/%s/%s-%s.%s', right(image_id::text, 2), image_id, split_part(name, '.', 1),
                     encode(substring(sha256 FOR 8), 'hex'), format), bytes
              FROM renditions JOIN images ON images.id = image_id AND images.status = 'ready'";
         sqlx::query_as(sql).fetch_all(&self.pool).await.unwrap().into_iter().collect()

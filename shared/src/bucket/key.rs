@@ -8,7 +8,10 @@ use uuid::Uuid;
 /// The folder of all renditions, below the bucket's prefix.
 pub(super) const IMAGES: &str = "images";
 
-/// The key of an object below the bucket's prefix: `images/<image>/<name>-<hash>.<format>`.
+/// The key of an object below the bucket's prefix: `images/<shard>/<image>/<name>-<hash>.<format>`.
+///
+/// The shard is the last byte of the image's id in hexadecimal digits, which is random. S3 limits requests per prefix of the
+/// key, so without it all images of a day, whose ids begin alike, would share one limit.
 ///
 /// The hash is of the object's content. An attempt that makes the same bytes again writes the same object, and one that
 /// makes other bytes overwrites nothing.
@@ -34,15 +37,18 @@ impl ObjectKey {
     /// Parses a key. `None`: it is not the key of an image's object.
     #[must_use]
     pub fn parse(key: &str) -> Option<Self> {
-        let (image, name) = key.strip_prefix(IMAGES)?.strip_prefix('/')?.split_once('/')?;
-        let id = Uuid::try_parse(image).ok().map(ImageId::from_uuid)?;
-        // Other spellings of a UUID parse too, but would not print as they were read.
-        (id.to_string() == image).then(|| Self { image: id, name: name.to_owned() })
+        let mut parts = key.splitn(4, '/').skip(2);
+        let (image, name) = (parts.next()?, parts.next()?);
+        let image = Uuid::try_parse(image).ok().map(ImageId::from_uuid)?;
+        let parsed = Self { image, name: name.to_owned() };
+        // Another folder, another shard, or another spelling of the UUID.
+        (parsed.to_string() == key).then_some(parsed)
     }
 
     /// The folder of an image's objects.
     pub(super) fn folder(image: ImageId) -> String {
-        format!("{IMAGES}/{image}")
+        let [.., shard] = *image.as_uuid().as_bytes();
+        format!("{IMAGES}/{shard:02x}/{image}")
     }
 
     /// The image that the object belongs to.
@@ -78,7 +84,8 @@ mod tests {
     fn a_key_names_its_image_and_its_content() {
         let image = ImageId::now();
         let key = ObjectKey::rendition(image, &rendition());
-        assert_eq!(key.to_string(), format!("images/{image}/w800-abababababababab.webp"));
+        let shard = &image.to_string()[34..];
+        assert_eq!(key.to_string(), format!("images/{shard}/{image}/w800-abababababababab.webp"));
         assert_eq!(key.image(), image);
         assert_eq!(ObjectKey::parse(&key.to_string()), Some(key));
     }
@@ -86,8 +93,13 @@ mod tests {
     #[test]
     fn other_keys_belong_to_no_image() {
         let image = ImageId::now();
-        for key in ["images/not-an-id/x", "images", "other/x", &format!("images/{}/x", image.as_uuid().simple())] {
-            assert_eq!(ObjectKey::parse(key), None, "{key}");
+        let uuid = image.as_uuid();
+        let folder = ObjectKey::folder(image);
+        let simple = folder.replace(&image.to_string(), &uuid.simple().to_string());
+        let [other_shard, other_folder] = [format!("images/zz/{image}"), folder.replace("images", "other")];
+        assert!(ObjectKey::parse(&format!("{folder}/x")).is_some());
+        for folder in ["images/00/not-an-id", "images", "other", &simple, &other_shard, &other_folder] {
+            assert_eq!(ObjectKey::parse(&format!("{folder}/x")), None, "{folder}");
         }
     }
 }
