@@ -9,6 +9,9 @@ finished jobs, graphile-worker deletes them.
     CHURN=N    instead of all else: N jobs in twenty parts one after the other in one database, and the rate of each part
     ONLY=a,b   only these sections: enqueue, drain, touch, latency, crash, full, long (a job of ten minutes)
 
+    BEFORE=p   p, the queue_bench of an earlier commit, takes part too
+    PEERS=     nothing else takes part
+
 From the environment: DARKROOM_TEST_DATABASE_URL (a superuser's), QUEUE_BENCH (the program of
 crates/queue/examples/queue_bench.rs), PEERS (where node_modules and a Python venv are, or are to be). Celery takes part where
 rabbitmq-server is installed.
@@ -30,14 +33,19 @@ import time
 
 HERE = pathlib.Path(__file__).parent
 ADMIN = os.environ["DARKROOM_TEST_DATABASE_URL"]
-PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
+PEERS = os.environ["PEERS"] and pathlib.Path(os.environ["PEERS"]).absolute()
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
+OURS = ("darkroom", "before")
 NAMES = (f"bench_{n}" for n in itertools.count(1))
 
 
 def install():
     """Returns how each system is called."""
     commands = {name: [os.environ["QUEUE_BENCH"], name] for name in ("darkroom", "apalis")}
+    if before := os.environ.get("BEFORE"):
+        commands["before"] = [before, "darkroom"]
+    if not PEERS:
+        return {name: command for name, command in commands.items() if name in OURS}
     PEERS.mkdir(parents=True, exist_ok=True)
     if shutil.which("npm"):
         for name in ("package.json", "graphile.mjs", "pgboss.mjs"):
@@ -183,10 +191,10 @@ def drain(system, jobs, *mode, costs=None):
 
 
 def section_enqueue():
-    jobs = {"darkroom": 200_000, "graphile": 200_000, "pg-boss": 50_000, "procrastinate": 20_000, "apalis": 50_000}
+    jobs = {"darkroom": 200_000, "before": 200_000, "graphile": 200_000, "pg-boss": 50_000, "procrastinate": 20_000, "apalis": 50_000}
     runs = {(system, "1,000 a call"): enqueue(system, "fill", count) for system, count in jobs.items()}
     show("Enqueue, many at once", "jobs/s", rounds(runs))
-    jobs = {"darkroom": 3000, "graphile": 3000, "pg-boss": 3000, "procrastinate": 1000, "celery": 3000}
+    jobs = {"darkroom": 3000, "before": 3000, "graphile": 3000, "pg-boss": 3000, "procrastinate": 1000, "celery": 3000}
     runs = {(system, "one a transaction"): enqueue(system, "single", count) for system, count in jobs.items()}
     show("Enqueue, one by one, one connection", "jobs/s", rounds(runs))
 
@@ -200,7 +208,8 @@ def section_drain():
         ("concurrency 64", 60_000, (64, 0), (64, 0)),
         ("concurrency 64, batched", 150_000, (64, 512), (64, 500)),
     ]:
-        runs["darkroom", mode] = drain("darkroom", jobs, *own, costs=costs)
+        for system in OURS:
+            runs[system, mode] = drain(system, jobs, *own, costs=costs)
         runs["graphile", mode] = drain("graphile", jobs if "batched" in mode else jobs // 3, *theirs, costs=costs)
     runs["pg-boss", "4 loops, batches of 100"] = drain("pg-boss", 30_000, 4, 100, costs=costs)
     runs["procrastinate", "concurrency 64"] = drain("procrastinate", 1500, 64, costs=costs)
@@ -215,7 +224,8 @@ def section_drain():
 def section_touch():
     runs = {}
     for mode, own, theirs in [("concurrency 8", (8, 0), (8, 0)), ("concurrency 64", (64, 0), (64, 0))]:
-        runs["darkroom", mode] = drain("darkroom", 15_000, *own, "touch")
+        for system in OURS:
+            runs[system, mode] = drain(system, 15_000, *own, "touch")
         runs["graphile", mode] = drain("graphile", 10_000, *theirs, "touch")
     show("Jobs that update one row (Darkroom: in the transaction that ends the job)", "jobs/s", rounds(runs))
 
@@ -224,7 +234,7 @@ def section_latency():
     print("\n### From the call of commit to the start of the handler\n")
     print("| system | a job every | p50 ms | p99 ms | max ms |\n|---|---|---|---|---|")
     for gap, jobs in [(20, 500), (1, 5000)]:
-        for system in [name for name in ("darkroom", "graphile", "celery") if name in COMMANDS]:
+        for system in [name for name in (*OURS, "graphile", "celery") if name in COMMANDS]:
             with Database(system) as database:
                 waits = sorted(database.run("latency", jobs, gap)["waits_ms"])
             p50, p99 = (waits[int(len(waits) * part)] for part in (0.5, 0.99))

@@ -6,6 +6,8 @@ SECONDS (1.5) in its own process, with the files in memory (vipsthumbnail and ox
     ONLY=a,b   only these tasks, or `stages`: where the time of each goes; `alone`: how long one photograph takes when
                nothing else runs; `sources`: scores of quality 80 for sources of 768, 2000 and 4000 pixels;
                `sizes`: bytes at equal SSIMULACRA2, and whether `auto` finds the smallest
+    BEFORE=p   p, the render_bench of an earlier commit, takes part too
+    SYSTEMS=a;b  only these rows of the tables
     WRITE=1    writes table and chart into docs/ too
 
 CORPUS holds photos/, graphics/ and kodak/. sharp's own three tasks need its fixtures there: 2569067123_aca715a2ee_o.jpg and
@@ -118,16 +120,16 @@ def run(command, cores, environment=None):
     return json.loads(ran.stdout)
 
 
-def darkroom(effort="balanced", spare_cores=None, stages=False):
+def darkroom(effort="balanced", spare_cores=None, stages=False, program=os.environ["RENDER_BENCH"]):
     def call(task, cores, seconds, out, files):
         recipe = task.recipe if effort == "balanced" else {**task.recipe, "effort": effort}
         argument = {"files": files, "recipe": recipe, "spare_cores": spare_cores or 0, "seconds": seconds, "out": out,
                     "stages": stages}
         if spare_cores is not None or stages:
-            return run([os.environ["RENDER_BENCH"], json.dumps(argument)], cores, CHILD)
+            return run([program, json.dumps(argument)], cores, CHILD)
         # One process per core, like the worker's render children.
         with concurrent.futures.ThreadPoolExecutor(cores) as pool:
-            command = [os.environ["RENDER_BENCH"], json.dumps(argument)]
+            command = [program, json.dumps(argument)]
             answers = list(pool.map(lambda _: run(command, cores, CHILD), range(cores)))
         return {"images": sum(a["images"] for a in answers), "seconds": max(a["seconds"] for a in answers),
                 "processor": sum(a["processor"] for a in answers), "memory": answers[0]["memory"]}
@@ -179,6 +181,8 @@ def oximg(task, file, size, stem):
 
 def systems(task):
     all_of_them = {"Darkroom": darkroom()}
+    if before := os.environ.get("BEFORE"):
+        all_of_them["Darkroom, before"] = darkroom(program=before)
     if task.recipe["recipe"] == "resize":
         all_of_them |= {"Darkroom, speed": darkroom("speed"), "Darkroom, best": darkroom("best")}
     if "sharp" in PEERS_FOUND:
