@@ -70,6 +70,8 @@ pub(crate) struct LeaseState {
     pub(crate) crashes: i32,
     /// The handler has completed the job in a transaction of its own.
     completed: AtomicBool,
+    /// The table may say that the attempt only waits.
+    idle_announced: AtomicBool,
     stop_reason: OnceLock<StopReason>,
     stop: CancellationToken,
     /// The attempt's slot in its queue, while it has one.
@@ -114,6 +116,7 @@ impl LeaseState {
             max_attempts: claim.max_attempts,
             crashes: claim.crashes,
             completed: AtomicBool::new(false),
+            idle_announced: AtomicBool::new(false),
             stop_reason: OnceLock::new(),
             stop: CancellationToken::new(),
             slot: OnceLock::new(),
@@ -177,6 +180,10 @@ pub(crate) const COMPLETE: &str = r#"
     WHERE id = $1 AND fence = $2 AND status = 'Running'"#;
 pub(crate) const LOCK: &str =
     "SELECT FROM apalis.jobs WHERE id = $1 AND fence = $2 AND status = 'Running' FOR NO KEY UPDATE";
+pub(crate) const ANNOUNCE_IDLE: &str =
+    "UPDATE apalis.jobs SET idle_fence = fence WHERE id = $1 AND fence = $2 AND status = 'Running'";
+pub(crate) const BEGIN: &str =
+    "UPDATE apalis.jobs SET idle_fence = NULL WHERE id = $1 AND fence = $2 AND status = 'Running'";
 
 impl Lease {
     /// The id of the job.
@@ -214,6 +221,49 @@ impl Lease {
         IdleWait(&self.0)
     }
 
+    /// Writes to the table that this attempt only waits and has not begun to work, until [`Self::begin`]. If its worker dies
+    /// meanwhile, that is no crash of the job; and a process with room and the same
+    /// [label](crate::SupervisorOptions::label) may take the job over (see
+    /// [`QueueOptions::take_over_idle`](crate::QueueOptions::take_over_idle)), after which this lease is lost. One write; for
+    /// waits of seconds and more. Nothing that the handler does between the two may be able to kill its worker, or no number
+    /// of crashes would quarantine the job.
+    ///
+    /// # Errors
+    /// [`CompleteError::LeaseLost`]: another worker has the job.
+    pub async fn announce_idle(&self, db: &mut PgConnection) -> Result<(), CompleteError> {
+        // Before the statement: its answer may be lost.
+        self.0.idle_announced.store(true, Ordering::Release);
+        self.write_if_held(db, ANNOUNCE_IDLE).await
+    }
+
+    /// Ends [`Self::announce_idle`] when the transaction is committed: from then on a death of the worker is a crash of the
+    /// job, and no process can take it over. Like [`Self::lock_if_held`] it locks the job's row until then; without an
+    /// announcement it writes nothing.
+    ///
+    /// # Errors
+    /// [`CompleteError::LeaseLost`]: roll back, another worker has the job.
+    pub async fn begin(&self, tx: &mut PgConnection) -> Result<(), CompleteError> {
+        if self.0.idle_announced.load(Ordering::Acquire) {
+            self.write_if_held(tx, BEGIN).await
+        } else {
+            self.lock_if_held(tx).await
+        }
+    }
+
+    async fn write_if_held(&self, db: &mut PgConnection, sql: &'static str) -> Result<(), CompleteError> {
+        let sql = self.0.schema.sql(sql);
+        let done = sqlx::query(sql).bind(self.0.id.to_string()).bind(self.0.fence).execute(db).await?;
+        self.refuse_if_lost(done.rows_affected() > 0)
+    }
+
+    fn refuse_if_lost(&self, is_held: bool) -> Result<(), CompleteError> {
+        if !is_held {
+            self.0.stop(StopReason::LeaseLost);
+            return Err(CompleteError::LeaseLost);
+        }
+        Ok(())
+    }
+
     /// Whether an error of this attempt would be the job's last.
     pub fn is_last_attempt(&self) -> bool {
         self.0.attempt - self.0.crashes >= self.0.max_attempts
@@ -228,12 +278,7 @@ impl Lease {
     /// # Errors
     /// [`CompleteError::LeaseLost`]: roll back, another worker has the job.
     pub async fn complete(&self, tx: &mut PgConnection) -> Result<(), CompleteError> {
-        let sql = self.0.schema.sql(COMPLETE);
-        let done = sqlx::query(sql).bind(self.0.id.to_string()).bind(self.0.fence).execute(tx).await?;
-        if done.rows_affected() == 0 {
-            self.0.stop(StopReason::LeaseLost);
-            return Err(CompleteError::LeaseLost);
-        }
+        self.write_if_held(tx, COMPLETE).await?;
         self.0.completed.store(true, Ordering::Release);
         Ok(())
     }
@@ -246,11 +291,7 @@ impl Lease {
     pub async fn lock_if_held(&self, tx: &mut PgConnection) -> Result<(), CompleteError> {
         let sql = self.0.schema.sql(LOCK);
         let held = sqlx::query(sql).bind(self.0.id.to_string()).bind(self.0.fence).fetch_optional(tx).await?;
-        if held.is_none() {
-            self.0.stop(StopReason::LeaseLost);
-            return Err(CompleteError::LeaseLost);
-        }
-        Ok(())
+        self.refuse_if_lost(held.is_some())
     }
 
     /// Waits until the attempt should stop. A handler that does not stop is dropped after

@@ -22,12 +22,20 @@ pub struct Migration {
     pub sql: &'static str,
 }
 
-const MIGRATIONS: &[Migration] = &[Migration {
-    number: 1,
-    name: "create the queue",
-    breaking: true,
-    sql: include_str!("../migrations/0001_queue.sql"),
-}];
+const MIGRATIONS: &[Migration] = &[
+    Migration {
+        number: 1,
+        name: "create the queue",
+        breaking: true,
+        sql: include_str!("../migrations/0001_queue.sql"),
+    },
+    Migration {
+        number: 2,
+        name: "idle attempts",
+        breaking: false,
+        sql: include_str!("../migrations/0002_idle_attempts.sql"),
+    },
+];
 
 pub(crate) const BOOKKEEPING: &str = "
     CREATE TABLE IF NOT EXISTS apalis.migrations (

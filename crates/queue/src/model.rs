@@ -77,6 +77,19 @@ enum Op {
     ClaimSuspect {
         process: usize,
     },
+    /// The attempt announces that it only waits.
+    Wait {
+        lease: usize,
+    },
+    /// The attempt begins to work.
+    Begin {
+        lease: usize,
+    },
+    /// A process takes over what only waits in others.
+    TakeOver {
+        process: usize,
+        room: usize,
+    },
     End {
         lease: usize,
         how: End,
@@ -124,6 +137,9 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (any::<bool>(), 0..3).prop_map(|(later, priority)| Op::Enqueue { later, priority }),
         6 => (process.clone(), 1..4_usize).prop_map(|(process, room)| Op::Claim { process, room }),
         3 => process.clone().prop_map(|process| Op::ClaimSuspect { process }),
+        4 => choice.clone().prop_map(|lease| Op::Wait { lease }),
+        2 => choice.clone().prop_map(|lease| Op::Begin { lease }),
+        3 => (process.clone(), 1..4_usize).prop_map(|(process, room)| Op::TakeOver { process, room }),
         6 => (choice.clone(), end).prop_map(|(lease, how)| Op::End { lease, how }),
         3 => process.clone().prop_map(|process| Op::Crash { process }),
         4 => process.prop_map(|process| Op::Rescue { process }),
@@ -150,6 +166,8 @@ struct Row {
     fence: i32,
     /// Which worker runs it.
     owner: Option<String>,
+    /// The attempt only waits.
+    waits: bool,
     /// How often its end took effect: in a handler's transaction, or in the failure hook.
     effects: i64,
 }
@@ -170,10 +188,15 @@ impl Row {
         self.owner = Some(worker.to_owned());
     }
 
+    fn taken_over(&mut self, worker: &str) {
+        self.fence += 1;
+        (self.owner, self.waits) = (Some(worker.to_owned()), false);
+    }
+
     fn back(&mut self, hold: Option<&str>) {
         "Pending".clone_into(&mut self.status);
         self.hold_reason = hold.map(str::to_owned);
-        self.owner = None;
+        (self.owner, self.waits) = (None, false);
     }
 
     /// Back, held as it was; if by nothing, then by this.
@@ -185,6 +208,7 @@ impl Row {
     fn ended(&mut self, status: &str, reason: Option<&str>) {
         status.clone_into(&mut self.status);
         (self.reason, self.hold_reason, self.owner) = (reason.map(str::to_owned), None, None);
+        self.waits = false;
     }
 
     fn killed(&mut self, reason: &str) {
@@ -334,6 +358,9 @@ impl World {
             Op::Enqueue { later, priority } => self.enqueue(later, priority).await,
             Op::Claim { process, room } => self.claim(process, room).await,
             Op::ClaimSuspect { process } => self.claim_suspect(process).await,
+            Op::Wait { lease } => self.wait(lease).await,
+            Op::Begin { lease } => self.begin(lease).await,
+            Op::TakeOver { process, room } => self.take_over(process, room).await,
             Op::End { lease, how } => self.end(lease, how).await,
             Op::Crash { process } => self.crash(process).await,
             Op::Rescue { process } => self.rescue(process).await,
@@ -376,6 +403,7 @@ impl World {
             crashes: 0,
             fence: 0,
             owner: None,
+            waits: false,
             effects: 0,
         };
         self.jobs.push(id);
@@ -417,15 +445,61 @@ impl World {
         }
     }
 
+    /// A lease chosen by a number, and whether it is still held.
+    fn lease(&self, choice: usize) -> Option<(Arc<LeaseState>, bool)> {
+        let (lease, _) = self.leases.get(choice.checked_rem(self.leases.len())?)?;
+        Some((Arc::clone(lease), self.is_current(lease)))
+    }
+
+    fn is_current(&self, lease: &LeaseState) -> bool {
+        let row = &self.model[&lease.id];
+        row.status == "Running" && row.fence == lease.fence
+    }
+
+    async fn wait(&mut self, choice: usize) {
+        let Some((lease, is_current)) = self.lease(choice) else { return };
+        let announced = Lease(Arc::clone(&lease)).announce_idle(&mut self.db).await;
+        assert_eq!(announced.is_ok(), is_current);
+        if is_current {
+            self.row(lease.id).waits = true;
+        }
+    }
+
+    async fn begin(&mut self, choice: usize) {
+        let Some((lease, is_current)) = self.lease(choice) else { return };
+        let begun = Lease(Arc::clone(&lease)).begin(&mut self.db).await;
+        assert_eq!(begun.is_ok(), is_current);
+        if is_current {
+            self.row(lease.id).waits = false;
+        }
+    }
+
+    async fn take_over(&mut self, process: usize, room: usize) {
+        let process = &self.processes[process];
+        let (queues, worker) = (Arc::clone(&process.queues), process.worker().to_owned());
+        let may_be_taken = |row: &Row| row.is("Running", None) && row.waits && row.owner.as_ref() != Some(&worker);
+        let mut waiting: Vec<i32> =
+            self.model.values().filter(|row| may_be_taken(row)).map(|row| row.priority).collect();
+        waiting.sort_unstable_by(|a, b| b.cmp(a));
+        let expected = if self.paused { 0 } else { waiting.len().min(room) };
+        let claims = process.queries.take_over_idle(&mut self.db, process.inbox.as_ref(), room).await.unwrap();
+        assert_eq!(claims.len(), expected, "as many as there is room for");
+        for claim in claims {
+            let row = self.model.get_mut(&claim.id).unwrap();
+            assert!(may_be_taken(row), "taken from an attempt that has begun: {row:?}");
+            row.taken_over(&worker);
+            self.leases.push((Arc::new(LeaseState::new(&Schema::default(), Step::QUEUE, &claim)), Arc::clone(&queues)));
+        }
+        let left = self.model.values().filter(|row| may_be_taken(row)).map(|row| row.priority).max();
+        assert_eq!(left, waiting.get(expected).copied(), "the highest priorities go first");
+    }
+
     async fn end(&mut self, choice: usize, how: End) {
         if self.leases.is_empty() {
             return;
         }
         let (lease, queues) = self.leases.swap_remove(choice % self.leases.len());
-        let is_current = {
-            let row = &self.model[&lease.id];
-            row.status == "Running" && row.fence == lease.fence
-        };
+        let is_current = self.is_current(&lease);
         let failed_once = |row: &mut Row| {
             if lease.attempt - lease.crashes >= MAX_ATTEMPTS {
                 row.killed("exhausted");
@@ -534,9 +608,12 @@ impl World {
             } else if row.is("Pending", Some("cancel")) {
                 row.killed("cancelled");
             } else if row.owner.as_ref().is_some_and(|owner| !alive.contains(owner)) {
-                row.crashes += 1;
+                row.crashes += i32::from(!row.waits || row.hold_reason.as_deref() == Some("cancel"));
                 if row.hold_reason.as_deref() == Some("cancel") {
                     row.killed("cancelled");
+                } else if row.waits {
+                    row.attempts -= 1;
+                    row.back_or(None);
                 } else if row.crashes >= i32::from(MAX_CRASHES) {
                     row.killed("quarantined");
                 } else {
@@ -588,6 +665,7 @@ impl World {
     async fn table(&mut self) -> HashMap<JobId, Row> {
         let sql = "SELECT id, status, hold_reason, reason, priority, attempts, crashes, fence,
             CASE WHEN status = 'Running' THEN lock_by END AS owner,
+            status = 'Running' AND idle_fence IS NOT DISTINCT FROM fence AS waits,
             (SELECT count(*) FROM effects WHERE job = jobs.id) AS effects FROM apalis.jobs";
         let rows: Vec<Read> = sqlx::query_as(sql).fetch_all(&mut self.db).await.unwrap();
         rows.into_iter().map(|read| (read.id, read.row)).collect()

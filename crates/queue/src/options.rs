@@ -11,13 +11,29 @@ pub struct QueueOptions {
     pub(crate) prefetch: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) backoff: Backoff,
+    pub(crate) takes_over_idle: bool,
 }
 
 impl QueueOptions {
-    /// At most `concurrency` jobs at once in this process, 1 or more. No prefetch, no deadline, the default [`Backoff`].
+    /// At most `concurrency` jobs at once in this process, 1 or more. No prefetch, no deadline, the default [`Backoff`], no
+    /// job taken over.
     #[must_use]
     pub fn new(concurrency: usize) -> Self {
-        Self { concurrency: concurrency.max(1), prefetch: 0, deadline: None, backoff: Backoff::default() }
+        Self {
+            concurrency: concurrency.max(1),
+            prefetch: 0,
+            deadline: None,
+            backoff: Backoff::default(),
+            takes_over_idle: false,
+        }
+    }
+
+    /// While this process has free slots, none of its own attempts waits, and no job of the queue is due, it takes over jobs
+    /// that only wait in other processes with the same label: see [`Lease::announce_idle`](crate::Lease::announce_idle).
+    #[must_use]
+    pub fn take_over_idle(mut self) -> Self {
+        self.takes_over_idle = true;
+        self
     }
 
     /// Number of jobs claimed ahead of free slots. Worth it for jobs of a few milliseconds only: a job claimed ahead waits

@@ -25,6 +25,8 @@ pub enum JobError {
     /// crashes and not among its errors. Retried after the backoff; the last crash that
     /// [`max_crashes`](crate::SupervisorOptions::max_crashes) allows quarantines the job.
     Crash(BoxError),
+    /// A crash as [`JobError::Crash`] is, after which every other attempt would crash too: quarantined at once.
+    Quarantine(BoxError),
     /// Not yet: run again after this time. Not an error, and costs no attempt.
     Snooze(Duration),
     /// The handler noticed that it should stop (see [`Lease::stopped`](crate::Lease::stopped)) and stopped. A handler that
@@ -52,14 +54,21 @@ impl JobError {
     pub fn crash(source: impl Into<BoxError>) -> Self {
         Self::Crash(source.into())
     }
+
+    /// A [`JobError::Quarantine`].
+    pub fn quarantine(source: impl Into<BoxError>) -> Self {
+        Self::Quarantine(source.into())
+    }
 }
 
 impl fmt::Display for JobError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Retry(source) | Self::RetryAfter(source, _) | Self::Fail(source) | Self::Crash(source) => {
-                source.fmt(f)
-            }
+            Self::Retry(source)
+            | Self::RetryAfter(source, _)
+            | Self::Fail(source)
+            | Self::Crash(source)
+            | Self::Quarantine(source) => source.fmt(f),
             Self::Snooze(delay) => write!(f, "snoozed for {delay:?}"),
             Self::Cancelled => f.write_str("cancelled"),
         }

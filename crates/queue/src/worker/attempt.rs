@@ -107,6 +107,10 @@ fn decide_error(error: JobError, lease: &LeaseState, backoff: &Backoff, max_cras
             let error = AttemptError::new(ErrorKind::Crash, with_causes(&source));
             retry_or_quarantine(error, source, lease, backoff, max_crashes)
         }
+        JobError::Quarantine(source) => {
+            let error = AttemptError::new(ErrorKind::Crash, with_causes(&source));
+            Verdict::Failed { reason: FailureReason::Quarantined, error, source: Some(source) }
+        }
         JobError::Retry(source) => {
             let error = AttemptError::new(ErrorKind::Error, with_causes(&source));
             retry_or_exhaust(error, Some(source), lease, backoff)
@@ -227,6 +231,11 @@ mod tests {
             panic!()
         };
         assert_eq!(reason, FailureReason::Quarantined);
+        let Verdict::Failed { reason, error, .. } = decided(Err(JobError::quarantine("signal 6")), &lease(1, 0, 9))
+        else {
+            panic!()
+        };
+        assert_eq!((reason, error.kind), (FailureReason::Quarantined, ErrorKind::Crash), "at once");
     }
 
     #[test]

@@ -85,6 +85,18 @@ impl Claimer {
             };
             let is_full = claims.len() == limit;
             frontiers.claimed(queue.queue(), from.as_ref(), last.filter(|_| is_full));
+            let claims = if claims.is_empty() && from.is_none() && self.may_take_over(queue) {
+                let conn = self.connection.open().await?;
+                let taken = with_timeout(self.queries.take_over_idle(conn, queue, limit)).await?;
+                if !taken.is_empty() {
+                    info!(queue = queue.queue(), jobs = taken.len(), "took over jobs that only waited elsewhere");
+                    // There may be more for the next free slot.
+                    queue.mark_pending();
+                }
+                taken
+            } else {
+                claims
+            };
             if is_full || from.is_some() {
                 queue.mark_pending();
                 more |= queue.room() > 0;
@@ -95,6 +107,10 @@ impl Claimer {
             self.deliver(queue, claims).await;
         }
         Ok(more)
+    }
+
+    fn may_take_over(&self, queue: &dyn QueueHandle) -> bool {
+        queue.takes_over_idle() && !self.roster.has_idle(queue.queue())
     }
 
     /// Adds claimed jobs to the roster and hands them to their queue.

@@ -24,12 +24,19 @@ pub(super) fn claim_size(room: usize) -> usize {
 
 macro_rules! take {
     () => {
-        "
+        take!("status = 'Running', attempts = attempts + 1, ")
+    };
+    ($set:literal) => {
+        concat!(
+            "
     UPDATE apalis.jobs AS job
-    SET status = 'Running', lock_by = $2, lock_at = now(), attempts = attempts + 1, fence = fence + 1
+    SET ",
+            $set,
+            "lock_by = $2, lock_at = now(), fence = fence + 1
     FROM due WHERE job.id = due.id
     RETURNING job.id, job.fence, job.attempts, job.max_attempts, job.crashes, job.job AS payload, job.priority, job.turn,
         job.run_at"
+        )
     };
 }
 
@@ -65,6 +72,22 @@ pub(crate) const CLAIM_SUSPECT: &str = concat!(
         FOR UPDATE SKIP LOCKED
     ) ",
     take!()
+);
+/// `$1` queue, `$2` worker, `$3` maximum age of its heartbeat. The jobs that only wait in processes with the same label: a
+/// label may say what a process has room for.
+pub(crate) const TAKE_OVER_IDLE: &str = concat!(
+    "
+    WITH due AS MATERIALIZED (
+        SELECT job.id FROM apalis.workers AS own
+        JOIN apalis.workers AS holder
+            ON holder.worker_type = own.worker_type AND holder.layers = own.layers AND holder.id <> own.id
+        JOIN apalis.jobs AS job ON job.lock_by = holder.id
+        WHERE own.id = $2 AND own.worker_type = $1 AND own.last_seen > now() - $3::interval AND job.status = 'Running'
+          AND job.idle_fence = job.fence AND job.hold_reason IS NULL
+          AND NOT EXISTS (SELECT FROM apalis.settings WHERE queue = $1 AND paused_at IS NOT NULL)
+        ORDER BY job.priority DESC, job.turn, job.run_at, job.id LIMIT {limit} FOR UPDATE OF job SKIP LOCKED
+    ) ",
+    take!("")
 );
 pub(crate) const RESERVE_SUSPECT: &str = "
     UPDATE apalis.jobs SET run_at = now() + $2::interval
@@ -179,6 +202,19 @@ impl ClaimQueries {
         let rows: Vec<ClaimedRow> = query.fetch_all(conn).await?;
         let last = rows.iter().map(ClaimedRow::position).max_by_key(ClaimPosition::order);
         Ok(Claimed { claims: rows.into_iter().map(ClaimedRow::claim).collect(), last })
+    }
+
+    /// Takes over jobs that only wait in other processes, the next in the order of claims first.
+    pub(crate) async fn take_over_idle(
+        &self,
+        conn: &mut PgConnection,
+        queue: &dyn QueueHandle,
+        limit: usize,
+    ) -> Result<Vec<Claim>, sqlx::Error> {
+        let sql = self.schema.sql_with(TAKE_OVER_IDLE, "{limit}", limit);
+        let query = sqlx::query_as(sql).bind(queue.queue()).bind(queue.worker()).bind(self.max_heartbeat_age);
+        let rows: Vec<ClaimedRow> = query.fetch_all(conn).await?;
+        Ok(rows.into_iter().map(ClaimedRow::claim).collect())
     }
 
     /// Postpones the next due suspect of these queues, and returns it with its queue.

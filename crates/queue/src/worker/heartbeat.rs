@@ -14,7 +14,7 @@ use tracing::{info, warn};
 
 use super::{
     ack_sender::AckSender, connection::ReconnectingConnection, health::DatabaseHealth, registry::QueueRegistry,
-    roster::Roster, shutdown::Shutdown,
+    roster::Roster, shutdown::Shutdown, vital_task::EndGuard,
 };
 use crate::{
     job::JobId,
@@ -74,13 +74,13 @@ pub(crate) const DEREGISTER: &str = "
     WHERE status = 'Running' AND lock_by = ANY($1)";
 
 impl Heartbeat {
-    /// Starts the thread. The token is cancelled when it has ended.
-    pub(crate) fn start(mut self) -> std::io::Result<CancellationToken> {
+    /// Starts the thread, which holds the guard. The token is cancelled when it has ended.
+    pub(crate) fn start(mut self, end_guard: EndGuard) -> std::io::Result<CancellationToken> {
         let ended = CancellationToken::new();
         let guard = ended.clone().drop_guard();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         thread::Builder::new().name("queue-heartbeat".to_owned()).spawn(move || {
-            let _ended = guard;
+            let _ended = (guard, end_guard);
             runtime.block_on(self.run());
         })?;
         Ok(ended)

@@ -137,6 +137,10 @@ impl<J: Job, H: Handler<J>> QueueHandle for Inbox<J, H> {
         self.limited.store(limited, Ordering::Relaxed);
     }
 
+    fn takes_over_idle(&self) -> bool {
+        self.options.takes_over_idle
+    }
+
     fn deliver(&self, lease: &Arc<LeaseState>, payload: &[u8]) -> Option<Ack> {
         match serde_json::from_slice(payload) {
             Ok(job) => {

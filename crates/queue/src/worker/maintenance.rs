@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::connection::ReconnectingConnection;
+use super::{connection::ReconnectingConnection, vital_task::EndedTask};
 use crate::{
     control::{Control, Pruned, Warning},
     options::{Retention, SupervisorOptions, Thresholds},
@@ -22,6 +22,7 @@ const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 pub(super) fn spawn(
     options: &SupervisorOptions,
     draining: &CancellationToken,
+    ended: &EndedTask,
     connection: impl Fn(&'static str) -> ReconnectingConnection,
 ) {
     let pruner = Pruner {
@@ -30,7 +31,7 @@ pub(super) fn spawn(
         draining: draining.clone(),
         connection: connection("prune"),
     };
-    tokio::spawn(pruner.run());
+    ended.spawn("prune", draining, pruner.run());
     let checker = Checker {
         schema: options.schema.clone(),
         thresholds: options.thresholds,
@@ -38,7 +39,7 @@ pub(super) fn spawn(
         draining: draining.clone(),
         connection: connection("check"),
     };
-    tokio::spawn(checker.run());
+    ended.spawn("check", draining, checker.run());
 }
 
 /// The task that prunes.

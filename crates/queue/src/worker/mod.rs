@@ -11,6 +11,7 @@
 //! | `schedule.rs` | enqueues jobs by cron expressions |
 //! | `listen.rs` | receives notifications of new jobs |
 //! | `maintenance.rs` | prunes, and logs warnings |
+//! | `vital_task.rs` | notices when one of these tasks has ended too early |
 //! | `registry.rs`, `roster.rs`, `ack_sender.rs`, `health.rs`, `shutdown.rs` | what several tasks share |
 //! | `connection.rs` | a connection that reconnects |
 
@@ -34,3 +35,4 @@ pub(crate) mod roster;
 pub(crate) mod schedule;
 mod shutdown;
 pub(crate) mod supervisor;
+mod vital_task;

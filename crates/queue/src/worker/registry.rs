@@ -27,6 +27,8 @@ pub(crate) trait QueueHandle: Send + Sync {
     /// Whether the queue has a limit across all processes.
     fn is_limited(&self) -> bool;
     fn set_limited(&self, limited: bool);
+    /// Whether jobs that only wait in other processes are taken over.
+    fn takes_over_idle(&self) -> bool;
     /// Takes a claimed job in. `Some`: it cannot be decoded, and this is its acknowledgement.
     fn deliver(&self, lease: &Arc<LeaseState>, payload: &[u8]) -> Option<Ack>;
     /// Hands back the jobs that have not been started.

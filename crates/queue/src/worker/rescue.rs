@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use sqlx::{FromRow, PgConnection};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::{
     connection::ReconnectingConnection,
@@ -98,6 +98,12 @@ macro_rules! of_dead_workers {
       AND (worker.id IS NULL OR worker.last_seen < now() - $2::interval) AND pg_postmaster_start_time() < now() - $2::interval"
     };
 }
+/// The attempt only waited: the death of its worker is no crash of the job.
+macro_rules! only_waited {
+    () => {
+        "job.idle_fence IS NOT DISTINCT FROM job.fence"
+    };
+}
 /// The text that is recorded as the error.
 macro_rules! evidence {
     () => {
@@ -105,25 +111,32 @@ macro_rules! evidence {
     };
 }
 
-/// Requeues jobs of dead workers. With one crash left, a job becomes a suspect and runs alone.
+/// Requeues jobs of dead workers. With one crash left, a job becomes a suspect and runs alone. An attempt that only waited
+/// counts neither as a crash nor as an attempt.
 pub(crate) const REQUEUE_ORPHANS: &str = concat!(
     "WITH dead AS MATERIALIZED (
         SELECT job.id, ",
+    only_waited!(),
+    " AS waited, ",
     evidence!(),
     of_dead_workers!(),
     "
-          AND job.hold_reason IS DISTINCT FROM 'cancel' AND job.crashes + 1 < $3
+          AND job.hold_reason IS DISTINCT FROM 'cancel' AND (job.crashes + 1 < $3 OR ",
+    only_waited!(),
+    ")
         LIMIT $4 FOR UPDATE OF job SKIP LOCKED
     ), requeued AS (
         UPDATE apalis.jobs AS job
-        SET status = 'Pending', run_at = now(), crashes = job.crashes + 1, lock_by = NULL, lock_at = NULL,
-            hold_reason = CASE WHEN job.crashes + 2 >= $3 THEN 'suspect' END,
-            errors = apalis.append_error(job.errors, job.attempts, job.lock_by, 'crash', evidence),
-            last_result = jsonb_build_object('Err', evidence)
+        SET status = 'Pending', run_at = now(), lock_by = NULL, lock_at = NULL,
+            attempts = job.attempts - waited::integer, crashes = job.crashes + 1 - waited::integer,
+            hold_reason = CASE WHEN waited THEN job.hold_reason WHEN job.crashes + 2 >= $3 THEN 'suspect' END,
+            errors = CASE WHEN waited THEN job.errors
+                ELSE apalis.append_error(job.errors, job.attempts, job.lock_by, 'crash', evidence) END,
+            last_result = CASE WHEN waited THEN job.last_result ELSE jsonb_build_object('Err', evidence) END
         FROM dead WHERE job.id = dead.id
-        RETURNING job.id, job.job_type, job.hold_reason, job.crashes
+        RETURNING job.id, job.job_type, job.hold_reason, job.crashes, waited
     )
-    SELECT id, job_type AS queue, crashes,
+    SELECT id, job_type AS queue, crashes, waited,
         CASE WHEN hold_reason IS NULL THEN pg_notify('apalis_jobs', job_type)::text END
     FROM requeued"
 );
@@ -133,7 +146,9 @@ pub(crate) const FIND_UNRECOVERABLE: &str = concat!(
     evidence!(),
     of_dead_workers!(),
     "
-      AND (job.hold_reason IS NOT DISTINCT FROM 'cancel' OR job.crashes + 1 >= $3)
+      AND (job.hold_reason IS NOT DISTINCT FROM 'cancel' OR job.crashes + 1 >= $3 AND NOT (",
+    only_waited!(),
+    "))
     LIMIT $4"
 );
 /// The jobs that were cancelled before they ran.
@@ -151,6 +166,7 @@ struct OrphanRow {
     id: String,
     queue: String,
     crashes: i32,
+    waited: bool,
 }
 
 /// A job that is to be ended here, because no worker runs it.
@@ -212,8 +228,12 @@ impl Rescuer {
             let max_crashes = i32::from(self.max_crashes);
             let requeue = sqlx::query_as(schema.sql(REQUEUE_ORPHANS)).bind(&names).bind(self.lease);
             let requeued = requeue.bind(max_crashes).bind(BATCH).fetch_all(&mut *conn);
-            for OrphanRow { id, queue, crashes } in with_timeout(requeued).await? {
-                warn!(job = id, queue, crashes, "requeued a job whose worker died");
+            for OrphanRow { id, queue, crashes, waited } in with_timeout(requeued).await? {
+                if waited {
+                    info!(job = id, queue, "requeued a job that only waited in a worker that died");
+                } else {
+                    warn!(job = id, queue, crashes, "requeued a job whose worker died");
+                }
             }
             let find = sqlx::query_as(schema.sql(FIND_UNRECOVERABLE)).bind(&names).bind(self.lease);
             let lost = with_timeout(find.bind(max_crashes).bind(BATCH).fetch_all(&mut *conn)).await?;

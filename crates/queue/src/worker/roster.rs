@@ -51,6 +51,11 @@ impl Roster {
         self.lock().len()
     }
 
+    /// Whether an attempt of this queue waits and has not begun to work.
+    pub(crate) fn has_idle(&self, queue: &str) -> bool {
+        self.lock().values().any(|lease| lease.queue == queue && lease.is_idle())
+    }
+
     /// Waits until no lease is held.
     pub(crate) async fn emptied(&self) {
         loop {

@@ -32,6 +32,7 @@ use super::{
     roster::Roster,
     schedule::{ScheduleError, ScheduleRegistry, Scheduler},
     shutdown::Shutdown,
+    vital_task::EndedTask,
 };
 use crate::{
     handler::Handler,
@@ -61,6 +62,7 @@ pub struct Supervisor {
     workers: Mutex<JoinSet<()>>,
     claimer: JoinHandle<()>,
     heartbeat_ended: CancellationToken,
+    ended: EndedTask,
 }
 
 /// Wakes one task each.
@@ -101,6 +103,7 @@ impl Supervisor {
         let (acks, unwritten) = AckSender::new(Arc::clone(&queues), Arc::clone(&roster));
         let shutdown = Shutdown::default();
         let wake = Wake::default();
+        let ended = EndedTask::default();
         let database = connection_options(database.clone(), pooler);
         let connection = |task| ReconnectingConnection::new(task, database.clone(), heartbeat);
 
@@ -117,7 +120,7 @@ impl Supervisor {
             shutdown: shutdown.clone(),
             connection: connection("heartbeat"),
         }
-        .start()?;
+        .start(ended.guard("heartbeat", &shutdown.stop))?;
         let acknowledger = Acknowledger {
             schema: schema.clone(),
             queues: Arc::clone(&queues),
@@ -126,7 +129,7 @@ impl Supervisor {
             stop: shutdown.stop.clone(),
             connection: connection("acknowledge"),
         };
-        tokio::spawn(acknowledger.run(unwritten));
+        ended.spawn("acknowledge", &shutdown.stop, acknowledger.run(unwritten));
         let rescuer = Rescuer {
             schema: schema.clone(),
             lease,
@@ -138,7 +141,7 @@ impl Supervisor {
             stop: shutdown.stop.clone(),
             connection: connection("rescue"),
         };
-        tokio::spawn(rescuer.run());
+        ended.spawn("rescue", &shutdown.stop, rescuer.run());
         let scheduler = Scheduler {
             schema: schema.clone(),
             schedules: Arc::clone(&schedules),
@@ -146,8 +149,8 @@ impl Supervisor {
             draining: shutdown.draining.clone(),
             connection: connection("schedule"),
         };
-        tokio::spawn(scheduler.run());
-        maintenance::spawn(&options, &shutdown.draining, connection);
+        ended.spawn("schedule", &shutdown.draining, scheduler.run());
+        maintenance::spawn(&options, &shutdown.draining, &ended, connection);
         if !pooler {
             let listener = Listener {
                 channel: schema.channel(),
@@ -155,7 +158,7 @@ impl Supervisor {
                 wake_claimer: Arc::clone(&wake.claimer),
                 draining: shutdown.draining.clone(),
             };
-            tokio::spawn(listener.run(database.clone()));
+            ended.spawn("listen", &shutdown.draining, listener.run(database.clone()));
         }
         let claimer = Claimer {
             schema: schema.clone(),
@@ -168,7 +171,7 @@ impl Supervisor {
             draining: shutdown.draining.clone(),
             connection: connection("claim"),
         };
-        let claimer = tokio::spawn(claimer.run());
+        let claimer = ended.spawn("claim", &shutdown.draining, claimer.run());
         let SupervisorOptions { name, stop_timeout, .. } = options;
         Ok(Self {
             name: format!("{name}-{:08x}", rand::random::<u32>()),
@@ -183,6 +186,7 @@ impl Supervisor {
             workers: Mutex::default(),
             claimer,
             heartbeat_ended,
+            ended,
         })
     }
 
@@ -203,7 +207,7 @@ impl Supervisor {
             max_crashes: self.max_crashes,
             draining: self.shutdown.draining.clone(),
         };
-        let running = worker.run();
+        let running = self.ended.watch("worker", &self.shutdown.draining, worker.run());
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).spawn(running);
         Ok(())
     }
@@ -223,6 +227,13 @@ impl Supervisor {
         self.schedules.add(name, cron, job)?;
         self.wake.scheduler.notify_one();
         Ok(())
+    }
+
+    /// Waits until a task of this supervisor has ended that must not end before its drain, after a panic for example, and
+    /// returns its name. The others go on without it, so part of the work stays undone: [drain](Self::drain), end the process
+    /// with an error, and let what started it start it again.
+    pub async fn ended(&self) -> &'static str {
+        self.ended.name().await
     }
 
     /// Shuts down in good order: claims no more, hands back what has not started or is in

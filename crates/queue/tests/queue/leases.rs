@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
-use darkroom_queue::{CompleteError, Enqueue, JobError, StopReason, Supervisor};
+use darkroom_queue::{CompleteError, Enqueue, JobError, QueueOptions, StopReason, Supervisor};
+use sqlx::PgPool;
 use tokio::sync::mpsc;
 
-use crate::support::{LEASE, Wire, WireState, database, effect, options, queue_options, supervise, work};
+use crate::support::{Database, LEASE, Wire, WireState, database, effect, options, queue_options, supervise, work};
 
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -30,6 +31,73 @@ async fn the_job_of_a_dead_worker_is_run_by_another_and_the_crash_is_told_apart(
     assert_eq!(db.value::<i32>("crashes FROM apalis.jobs").await, 1);
     assert_eq!(db.value::<String>("errors #>> '{0,kind}' FROM apalis.jobs").await, "crash");
     supervisor.drain(GRACE).await;
+}
+
+/// Works on notes that wait for a place of which there are none, apart from the first, which begins to work.
+fn work_on_first_and_wait_with_others(supervisor: &Supervisor, pool: &PgPool, how: QueueOptions) {
+    let pool = pool.clone();
+    work(supervisor, how, move |note, lease| {
+        let pool = pool.clone();
+        async move {
+            let _idle = lease.wait_idle();
+            lease.announce_idle(&mut *pool.acquire().await?).await?;
+            if note.name == "first" {
+                lease.begin(&mut *pool.acquire().await?).await?;
+            }
+            lease.stopped().await;
+            Err(JobError::Cancelled)
+        }
+    });
+}
+
+const RUNNING_AND_WAITING: &str = "(SELECT count(*) FROM apalis.jobs WHERE status = 'Running') = 10
+    AND (SELECT count(*) FROM apalis.jobs WHERE idle_fence = fence) = 9";
+
+async fn add_first_and_nine_others(db: &Database) {
+    db.add("first", &Enqueue::new()).await;
+    for n in 0..9 {
+        db.add(&format!("waits{n}"), &Enqueue::new()).await;
+    }
+}
+
+#[tokio::test]
+async fn the_death_of_a_worker_is_no_crash_of_the_jobs_that_only_waited_in_it() {
+    let db = database().await;
+    add_first_and_nine_others(&db).await;
+    let dead = supervise(&db);
+    work_on_first_and_wait_with_others(&dead, &db.pool, queue_options());
+    db.until(RUNNING_AND_WAITING).await;
+    drop(dead);
+
+    let supervisor = supervise(&db);
+    work(&supervisor, queue_options(), |note, lease| async move {
+        assert_eq!((lease.attempt(), lease.crashes()), if note.name == "first" { (2, 1) } else { (1, 0) });
+        Ok(())
+    });
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 10").await;
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE crashes > 0 OR errors IS NOT NULL").await, 1);
+    supervisor.drain(GRACE).await;
+}
+
+#[tokio::test]
+async fn a_process_with_room_takes_over_jobs_that_only_wait_elsewhere() {
+    let db = database().await;
+    add_first_and_nine_others(&db).await;
+    let full = supervise(&db);
+    work_on_first_and_wait_with_others(&full, &db.pool, queue_options());
+    db.until(RUNNING_AND_WAITING).await;
+
+    let other_label = Supervisor::start(options().label("smaller"), &db.options).unwrap();
+    work(&other_label, queue_options().take_over_idle(), |_, _| async { Err(JobError::fail("not for this one")) });
+    let idle = supervise(&db);
+    work(&idle, queue_options().take_over_idle(), |_, lease| async move {
+        assert_eq!((lease.attempt(), lease.crashes()), (1, 0), "the wait was no attempt");
+        Ok(())
+    });
+    db.until("(SELECT count(*) FROM apalis.jobs WHERE status = 'Done') = 9").await;
+    assert_eq!(db.value::<i64>("count(*) FROM apalis.jobs WHERE status = 'Done' AND fence = 2").await, 9);
+    assert_eq!(db.value::<String>("status FROM apalis.jobs WHERE fence = 1").await, "Running");
+    tokio::join!(full.drain(Duration::ZERO), other_label.drain(GRACE), idle.drain(GRACE));
 }
 
 #[tokio::test]

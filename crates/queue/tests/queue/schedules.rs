@@ -1,5 +1,7 @@
 //! Cron schedules.
 
+use std::time::Duration;
+
 use darkroom_queue::{Supervisor, control::Control};
 
 use crate::support::{Database, Note, database, supervise};
@@ -85,4 +87,13 @@ async fn what_is_no_cron_expression_or_never_comes_true_is_refused() {
     for pattern in ["", "every day", "61 * * * *", "0 0 30 2 *"] {
         assert!(supervisor.schedule("never", pattern, || Note::new("")).is_err(), "{pattern}");
     }
+}
+
+#[tokio::test]
+async fn a_supervisor_says_which_of_its_tasks_has_ended() {
+    let db = database().await;
+    let supervisor = supervise(&db);
+    supervisor.schedule("panics", "* * * * * *", || -> Note { panic!("a bug") }).unwrap();
+    assert_eq!(supervisor.ended().await, "schedule");
+    supervisor.drain(Duration::ZERO).await;
 }
