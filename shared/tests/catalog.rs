@@ -4,6 +4,7 @@
 mod support;
 
 use chrono::{Duration, Utc};
+use darkroom_container::header::Header;
 use darkroom_model::{
     Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat, Source, SourceFormat, Status, Title,
     recipe::Recipe,
@@ -25,7 +26,9 @@ use support::{
 async fn accept(db: &mut PgConnection, title: &str) -> ImageId {
     let id = ImageId::now();
     let source = Source { format: SourceFormat::Jpeg, width: 4000, height: 3000, frames: 1, bytes: 9, sha256: [7; 32] };
-    let image = NewImage { id, title: Title::parse(title).unwrap(), recipe: Recipe::Standard, source };
+    let Source { format, width, height, frames, .. } = source;
+    let header = Header { format, width, height, frames, scans: 10, bits_per_pixel: 24, decoded_pixels: 12_000_000 };
+    let image = NewImage { id, title: Title::parse(title).unwrap(), recipe: Recipe::Standard, source, header };
     catalog::insert(db, &image).await.unwrap();
     id
 }

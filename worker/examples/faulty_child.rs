@@ -14,7 +14,7 @@ use darkroom_pipeline::{RenderError, Rendered, render};
 use darkroom_worker::sandbox::{
     child::serve,
     confinement::Confinement,
-    pool::{Pool, PoolOptions},
+    pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
     protocol::{self, Reply},
 };
@@ -98,6 +98,7 @@ async fn worker() -> ExitCode {
         size: 1,
         requests_per_child: 1,
         deadline: Duration::from_hours(1),
+        max_retained: MAX_RETAINED_MEMORY,
         require_confinement: false,
     };
     let Ok(pool) = Pool::start(options) else { return ExitCode::FAILURE };

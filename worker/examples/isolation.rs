@@ -12,7 +12,7 @@ use darkroom_pipeline::{Limits, render};
 use darkroom_test_pictures::{Jpeg, corners};
 use darkroom_worker::sandbox::{
     owner::Owner,
-    pool::{Pool, PoolOptions},
+    pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
     protocol::RenderRequest,
 };
@@ -30,6 +30,7 @@ async fn main() -> Result<()> {
         size: 1,
         requests_per_child: 100,
         deadline: Duration::from_mins(1),
+        max_retained: MAX_RETAINED_MEMORY,
         require_confinement: false,
     })?;
     let source = Jpeg::new(320, 240).encode_rgb(|x, y| corners(320, 240, x, y));

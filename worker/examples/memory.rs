@@ -17,7 +17,7 @@ use darkroom_worker::sandbox::{
     SandboxError,
     admission::estimate::estimate,
     owner::Owner,
-    pool::{Pool, PoolOptions},
+    pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
     protocol::RenderRequest,
 };
@@ -43,6 +43,7 @@ async fn main() -> Result<()> {
         size: 1,
         requests_per_child: 1,
         deadline: Duration::from_mins(5),
+        max_retained: MAX_RETAINED_MEMORY,
         require_confinement: false,
     })?;
     println!("| file | estimated MiB | needed MiB | part |\n|---|---|---|---|");

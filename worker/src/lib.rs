@@ -30,11 +30,11 @@ use darkroom_shared::{
 use sandbox::{
     SandboxError,
     admission::{Admission, available_memory},
-    pool::{Pool, PoolOptions},
+    pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
 };
 use sqlx::postgres::PgConnectOptions;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 /// Time until a worker without the right bucket and staging compares them again, and a job that met them is tried again.
 const WRONG_STORE_DELAY: Duration = Duration::from_secs(5);
@@ -71,6 +71,8 @@ impl App {
     pub async fn open(settings: &Settings, db: Database) -> anyhow::Result<Arc<Self>> {
         let bucket = Bucket::new(&settings.bucket)?;
         let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
+        let budget = settings.worker.render_memory.unwrap_or_else(available_memory::default_budget);
+        let admission = Admission::new(budget, settings.worker.concurrency);
         Ok(Arc::new(Self {
             installation: Installation::new(db.clone(), bucket.clone(), staging.clone()),
             db,
@@ -82,13 +84,11 @@ impl App {
                 size: settings.worker.concurrency,
                 requests_per_child: settings.worker.child_images,
                 deadline: settings.worker.render,
+                max_retained: admission.max_retained().min(MAX_RETAINED_MEMORY),
                 require_confinement: settings.worker.require_sandbox,
             })?,
             render: settings.worker.render,
-            admission: Admission::new(
-                settings.worker.render_memory.unwrap_or_else(available_memory::default_budget),
-                settings.worker.concurrency,
-            ),
+            admission,
             orphan_age: settings.worker.orphan,
             too_large: settings.worker.too_large,
             sweep: settings.worker.sweep,
@@ -102,6 +102,9 @@ pub struct Handlers(pub(crate) Arc<App>);
 
 /// Works until SIGTERM or Ctrl-C, then finishes what runs within the grace period. A second signal ends it at once, as
 /// a crash would: other workers notice within seconds.
+///
+/// # Errors
+/// Also when a task that it needs has ended, after a panic: what supervises this process must start it again.
 pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> {
     let mut stop = StopSignals::listen()?;
     report_confinement(&app.renderers).await?;
@@ -113,7 +116,7 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     if !is_right_store {
         return Ok(Drained::default());
     }
-    tokio::spawn(app.installation.clone().watch(true));
+    let watch = tokio::spawn(app.installation.clone().watch(true));
     app.renderers.warm_up();
     let database: PgConnectOptions = settings.database.url.expose().parse()?;
     let options = supervisor_options(settings).label(picture_memory::label(app.admission.max_per_picture()));
@@ -122,13 +125,24 @@ pub async fn run(settings: &Settings, app: Arc<App>) -> anyhow::Result<Drained> 
     registry::register(&supervisor, &settings.worker, &Handlers(Arc::clone(&app)))?;
     info!(images = settings.worker.concurrency, "working");
 
-    stop.received().await;
+    let ended = tokio::select! {
+        () = stop.received() => None,
+        task = supervisor.ended() => Some(task),
+        () = app.renderers.ended() => Some("render-spawner"),
+        _ = watch => Some("installation"),
+    };
+    if let Some(task) = ended {
+        error!(task, "a task of this worker has ended: it stops, to be started again");
+    }
     let drained = tokio::select! {
         drained = supervisor.drain(settings.worker.drain) => drained,
         () = stop.received() => anyhow::bail!("told twice to stop: ended at once"),
     };
     info!(handed_back = drained.handed_back, "stopped");
-    Ok(drained)
+    match ended {
+        Some(task) => anyhow::bail!("the task {task} has ended"),
+        None => Ok(drained),
+    }
 }
 
 /// Logs how render processes are confined. An error where they must be confined and are not; the pool logs and repeats other

@@ -30,7 +30,8 @@ pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handl
     // Before its own time, an image waits for those before it at its slot, and for one large image.
     let rendering = settings.render * (u32::from(IMAGES_PER_SLOT) + 1);
     let images = QueueOptions::new(settings.concurrency * usize::from(IMAGES_PER_SLOT)).deadline(rendering + TRANSFERS);
-    supervisor.work::<ProcessImage>(images, handlers.clone())?;
+    // Of the pictures that wait for memory in another worker, one with free slots renders some.
+    supervisor.work::<ProcessImage>(images.take_over_idle(), handlers.clone())?;
     let deletions = QueueOptions::new(DELETIONS).deadline(TRANSFERS);
     supervisor.work::<DeleteImage>(deletions, handlers.clone())?;
     supervisor.work::<ResumeDeletions>(QueueOptions::new(1), handlers.clone())?;

@@ -41,7 +41,12 @@ fn faulty(fault: &str) -> Program {
 }
 
 fn pool(program: Program, size: usize, requests_per_child: u32, deadline: Duration) -> Pool {
-    Pool::start(PoolOptions { program, size, requests_per_child, deadline, require_confinement: false }).unwrap()
+    Pool::start(options(program, size, requests_per_child, deadline)).unwrap()
+}
+
+fn options(program: Program, size: usize, requests_per_child: u32, deadline: Duration) -> PoolOptions {
+    let max_retained = MAX_RETAINED_MEMORY;
+    PoolOptions { program, size, requests_per_child, deadline, max_retained, require_confinement: false }
 }
 
 fn picture() -> Vec<u8> {
@@ -109,7 +114,7 @@ async fn error_of(fault: &str, deadline: Duration) -> SandboxError {
 
 fn evidence(error: SandboxError) -> String {
     match error {
-        SandboxError::Crashed { evidence } => evidence,
+        SandboxError::Crashed { evidence, .. } => evidence,
         other => panic!("{other:?}"),
     }
 }
@@ -351,8 +356,7 @@ async fn a_child_renders_for_one_owner_only() {
 #[tokio::test]
 async fn a_worker_that_requires_confinement_renders_in_no_child_without_it() {
     let with = |program, require_confinement| {
-        let options = PoolOptions { program, size: 1, requests_per_child: 1, deadline: LONG, require_confinement };
-        Pool::start(options).unwrap()
+        Pool::start(PoolOptions { require_confinement, ..options(program, 1, 1, LONG) }).unwrap()
     };
     let refused = with(faulty("unconfined"), true).check_confinement().await;
     assert!(matches!(refused, Err(SandboxError::Unconfined(_))), "{refused:?}");

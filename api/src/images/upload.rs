@@ -157,7 +157,7 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     let id = ImageId::now();
     let lane = values.lane;
     let title = values.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
-    let image = NewImage { id, title, recipe, source };
+    let image = NewImage { id, title, recipe, source, header };
     let app = app.clone();
     // A task of its own, so that a client that goes away cannot stop it between the file and the commit.
     let accepting = async move { accept_file(received, room, image, lane, &app).await };

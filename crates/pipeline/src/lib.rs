@@ -159,15 +159,16 @@ pub fn render<'a>(
 }
 
 /// The number of pixels of each size that a recipe makes of a picture, the largest first. Empty where the recipe cannot be
-/// met. Where the orientation is unknown without decoding, the larger of both possibilities. Costs microseconds.
-pub fn rendition_pixels(source: &[u8], header: &Header, recipe: &Recipe) -> Vec<u64> {
+/// met. Where the orientation is unknown without decoding, or without the file, the larger of both possibilities. Costs
+/// microseconds.
+pub fn rendition_pixels(source: Option<&[u8]>, header: &Header, recipe: &Recipe) -> Vec<u64> {
     let pixels = |(width, height)| {
         let plan = plan::plan(recipe, width, height, header.frames).ok();
         let sizes = plan.iter().flat_map(|plan| plan.targets.iter().map(|t| plan.extend.size((t.width, t.height))));
         sizes.map(|(width, height)| u64::from(width) * u64::from(height)).collect::<Vec<_>>()
     };
     let stored = (header.width, header.height);
-    match source::quick_orientation(source, header) {
+    match source.and_then(|source| source::quick_orientation(source, header)) {
         Some(orientation) => pixels(orientation.map_size(stored)),
         None => pixels(stored).max(pixels((stored.1, stored.0))),
     }

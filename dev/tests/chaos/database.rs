@@ -298,6 +298,31 @@ impl Database {
         sqlx::query_as(sql).fetch_all(&self.pool).await.unwrap()
     }
 
+    /// The images of more than a million pixels in the order in which their first attempts began.
+    pub(crate) async fn starts_of_large_images(&self) -> Vec<String> {
+        let sql =
+            "SELECT id::text FROM images WHERE source_width::bigint * source_height > 1000000 ORDER BY started_at";
+        sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
+    }
+
+    /// Number of jobs whose attempt only waits.
+    pub(crate) async fn idle_jobs(&self) -> i64 {
+        self.value("count(*) FROM apalis.jobs WHERE status = 'Running' AND idle_fence = fence").await
+    }
+
+    /// The images with a running attempt that has begun.
+    pub(crate) async fn begun_images(&self) -> BTreeSet<String> {
+        let sql = "SELECT idempotency_key FROM apalis.jobs
+            WHERE job_type = 'process-image' AND status = 'Running' AND idle_fence IS DISTINCT FROM fence";
+        sqlx::query_scalar::<_, String>(sql).fetch_all(&self.pool).await.unwrap().into_iter().collect()
+    }
+
+    /// The images whose jobs were charged with a crash.
+    pub(crate) async fn crashed_images(&self) -> BTreeSet<String> {
+        let sql = "SELECT idempotency_key FROM apalis.jobs WHERE job_type = 'process-image' AND crashes > 0";
+        sqlx::query_scalar::<_, String>(sql).fetch_all(&self.pool).await.unwrap().into_iter().collect()
+    }
+
     /// Number of workers that claimed a job of an image.
     pub(crate) async fn workers_of_images(&self) -> i64 {
         self.value("count(DISTINCT lock_by) FROM apalis.jobs WHERE job_type = 'process-image'").await

@@ -7,6 +7,7 @@ use std::{
 
 use futures::{StreamExt as _, stream::FuturesUnordered};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 
 use crate::{
     pictures,
@@ -43,20 +44,44 @@ fn children(worker: u32) -> Vec<Pid> {
     pids.filter(is_child).filter_map(Pid::from_raw).collect()
 }
 
+/// Sends a signal to every render process of a worker until the image has failed.
+async fn kill_children_until_failed(stack: &Stack, worker: u32, image: &str, signal: Signal) -> Value {
+    eventually("every render process has crashed", async || {
+        for child in children(worker) {
+            // It may have exited.
+            _ = kill_process(child, signal);
+        }
+        stack.image(image).await.filter(|image| image["status"] == "failed")
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_picture_that_aborts_its_render_process_fails_at_once_and_can_be_released() {
+    let mut stack = Stack::start(1).await;
+    let worker = stack.workers[0].process.id().unwrap();
+    let image = stack.upload(pictures::jpeg(&pictures::photo(5000, 4000, 1)), &[]).await;
+    let failed = kill_children_until_failed(&stack, worker, &image, Signal::ABORT).await;
+    assert_eq!(failed["error"]["code"], "crashed", "{failed}");
+    assert_eq!(failed["error"]["detail"], "Rendering this JPEG picture crashes; it was not tried again.");
+    let jobs = stack.queue_command(&["list", "--queue", "process-image"]).await;
+    let job = jobs[0]["id"].as_str().unwrap();
+    let shown = stack.queue_command(&["show", job]).await;
+    assert_eq!((&shown["reason"], &shown["crashes"]), (&"quarantined".into(), &1.into()), "{shown}");
+    assert_eq!(stack.staged().len(), 1, "the upload is kept");
+    stack.queue_command(&["release", job]).await;
+    stack.wait_for_status(&image, "ready").await;
+    assert_eq!(stack.workers[0].process.try_wait().unwrap(), None, "the worker lives");
+    stack.wait_for_empty_staging().await;
+}
+
 #[tokio::test]
 async fn a_picture_whose_render_processes_crash_is_quarantined_and_can_be_released() {
     let settings = vec![("MAX_CRASHES", "2".to_owned())];
     let mut stack = Stack::start_with(Setup { workers: 1, settings, ..Setup::default() }).await;
     let worker = stack.workers[0].process.id().unwrap();
     let image = stack.upload(pictures::jpeg(&pictures::photo(5000, 4000, 1)), &[]).await;
-    let failed = eventually("every render process has crashed", async || {
-        for child in children(worker) {
-            // It may have exited.
-            _ = kill_process(child, Signal::SEGV);
-        }
-        stack.image(&image).await.filter(|image| image["status"] == "failed")
-    })
-    .await;
+    let failed = kill_children_until_failed(&stack, worker, &image, Signal::SEGV).await;
     assert_eq!(failed["error"]["code"], "crashed", "{failed}");
     assert_eq!(stack.workers[0].process.try_wait().unwrap(), None, "the worker lives");
     let jobs = stack.queue_command(&["list", "--queue", "process-image"]).await;

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
+use darkroom_container::header::Header;
 use darkroom_model::{FailureCode, ImageId, Source, SourceFormat, Status, Title, recipe::Recipe};
 
 use super::{
@@ -19,8 +20,10 @@ pub struct NewImage {
     pub title: Title,
     /// What to render.
     pub recipe: Recipe,
-    /// What the header of its file says.
+    /// Its file.
     pub source: Source,
+    /// The header of its file.
+    pub header: Header,
 }
 
 /// An uploaded file, as its row describes it: a [`Source`] of any version.

@@ -2,7 +2,8 @@
 
 use sqlx::{PgConnection, types::Json};
 
-use darkroom_model::{ImageId, Rendition, RenditionFormat, SourceFormat, Status, recipe::Recipe};
+use darkroom_container::header::Header;
+use darkroom_model::{ImageId, Rendition, RenditionFormat, Status, recipe::Recipe};
 
 use super::{
     CatalogError, Image,
@@ -42,14 +43,9 @@ pub async fn get(db: &mut PgConnection, id: ImageId) -> Result<Option<Image>, Ca
 /// What is known of an image before it is rendered, without its file.
 #[derive(Clone, Debug)]
 pub struct UnrenderedImage {
-    /// The format of its file.
-    pub format: SourceFormat,
-    /// Width in pixels as stored, before the orientation is applied.
-    pub width: u32,
-    /// Height in pixels as stored, before the orientation is applied.
-    pub height: u32,
-    /// Frames of an animation; 1 for a still image.
-    pub frames: u32,
+    /// The header of its file. Of an image that an older version accepted, its memory may be underestimated: one scan, 24 bits
+    /// per pixel, and no tile that is larger than the picture.
+    pub header: Header,
     /// Size of its file in bytes.
     pub bytes: u64,
     /// What to render.
@@ -59,8 +55,8 @@ pub struct UnrenderedImage {
 /// An image that is to be rendered; `None` if it is finished, being deleted, or gone.
 pub async fn unrendered(db: &mut PgConnection, id: ImageId) -> Result<Option<UnrenderedImage>, CatalogError> {
     let row = sqlx::query!(
-        r#"SELECT source_format, source_width, source_height, source_frames, source_bytes,
-                  recipe AS "recipe: Json<Recipe>"
+        r#"SELECT source_format, source_width, source_height, source_frames, source_bytes, source_scans,
+                  source_bits_per_pixel, source_decoded_pixels, recipe AS "recipe: Json<Recipe>"
            FROM images WHERE id = $1 AND status IN ('queued', 'processing')"#,
         id.as_uuid()
     )
@@ -68,14 +64,17 @@ pub async fn unrendered(db: &mut PgConnection, id: ImageId) -> Result<Option<Unr
     .await?;
     row.map(|row| {
         let Json(recipe) = row.recipe;
-        Ok(UnrenderedImage {
+        let (width, height) = (from_integer(row.source_width)?, from_integer(row.source_height)?);
+        let header = Header {
             format: string_enum(&row.source_format)?,
-            width: from_integer(row.source_width)?,
-            height: from_integer(row.source_height)?,
+            width,
+            height,
             frames: from_integer(row.source_frames)?,
-            bytes: from_bigint(row.source_bytes)?,
-            recipe,
-        })
+            scans: row.source_scans.map_or(Ok(1), from_integer)?,
+            bits_per_pixel: row.source_bits_per_pixel.map_or(Ok(24), from_integer)?,
+            decoded_pixels: row.source_decoded_pixels.map_or(Ok(u64::from(width) * u64::from(height)), from_bigint)?,
+        };
+        Ok(UnrenderedImage { header, bytes: from_bigint(row.source_bytes)?, recipe })
     })
     .transpose()
 }

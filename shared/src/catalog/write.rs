@@ -15,11 +15,12 @@ use super::{
 /// Adds an image as `queued`, and returns when it was added, by the database's clock.
 pub async fn insert(db: &mut PgConnection, image: &NewImage) -> Result<DateTime<Utc>, CatalogError> {
     let folded = fold(image.title.as_str());
-    let source = &image.source;
+    let NewImage { source, header, .. } = image;
     let created_at = sqlx::query_scalar!(
         "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
-                             source_frames, source_bytes, source_sha256)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+                             source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
+                             source_decoded_pixels)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          RETURNING created_at",
         image.id.as_uuid(),
         image.title.as_str(),
@@ -32,6 +33,9 @@ pub async fn insert(db: &mut PgConnection, image: &NewImage) -> Result<DateTime<
         to_integer(source.frames)?,
         to_bigint(source.bytes)?,
         &source.sha256,
+        to_integer(header.scans)?,
+        to_integer(header.bits_per_pixel)?,
+        to_bigint(header.decoded_pixels)?,
     )
     .fetch_one(db)
     .await?;

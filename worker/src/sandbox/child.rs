@@ -21,7 +21,7 @@ type Socket = std::os::unix::net::UnixStream;
 
 /// Free memory that the allocator may keep between requests, in bytes: small pictures then need no page from the kernel.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-const MAX_FREE_MEMORY: usize = 32 << 20;
+const MAX_FREE_MEMORY: usize = 16 << 20;
 
 /// Renders a request: emits renditions, and returns the analysis or an error.
 pub type Render<'a> = dyn FnMut(&RenderRequest, Files<'_>, Emit<'_>) -> Result<ImageAnalysis, RenderError> + 'a;

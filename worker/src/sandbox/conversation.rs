@@ -13,7 +13,7 @@ use darkroom_pipeline::Rendered;
 use tokio::{io::AsyncRead, sync::mpsc, time::timeout};
 
 use super::{
-    SandboxError,
+    CrashCause, SandboxError,
     protocol::{self, Frame, ProtocolError, Reply},
     validate::{validate_analysis, validate_rendition},
 };
@@ -36,7 +36,7 @@ pub enum Ended {
 
 impl Ended {
     fn invalid(what: &str) -> Self {
-        Self::Error(SandboxError::Crashed { evidence: format!("it returned {what}") })
+        Self::Error(SandboxError::Crashed { cause: CrashCause::Picture, evidence: format!("it returned {what}") })
     }
 }
 
@@ -81,9 +81,7 @@ pub async fn receive_renditions(
                 return Err(Ended::Error(SandboxError::OutOfMemory { evidence: cleaned(&cause, MAX_CAUSE) }));
             }
             Reply::Ready(_) => {
-                return Err(Ended::Error(SandboxError::Crashed {
-                    evidence: "it sent a reply out of order".to_owned(),
-                }));
+                return Err(Ended::invalid("a reply out of order"));
             }
         }
     }

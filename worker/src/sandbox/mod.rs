@@ -30,4 +30,4 @@ pub mod resource_limits;
 mod spawner;
 mod validate;
 
-pub use error::SandboxError;
+pub use error::{CrashCause, SandboxError};

@@ -1,7 +1,7 @@
 //! The pool: idle children, as many as pictures are rendered at once.
 //!
 //! A child is replaced when it has exceeded a limit, crashed, been killed, or handled its number of requests; when it keeps
-//! more memory than [`MAX_RETAINED_MEMORY`]; and before it would render for another owner. The next child is spawned at once,
+//! more memory than [`PoolOptions::max_retained`]; and before it would render for another owner. The next child is spawned at once,
 //! so that a job finds it idle.
 
 use std::{
@@ -34,8 +34,7 @@ use super::{
     spawner::Spawner,
 };
 
-/// A child that keeps more memory than this after a request is replaced, in bytes. So a child uses at most this much besides
-/// the memory of its request.
+/// The most that [`PoolOptions::max_retained`] should be, in bytes. A child that keeps more than this is not worth keeping.
 pub const MAX_RETAINED_MEMORY: u64 = 64 << 20;
 /// The files of all renditions together have at most this part of the request's memory. The estimate of a picture has several
 /// times the length of the files that its noise makes.
@@ -58,6 +57,9 @@ pub struct PoolOptions {
     pub requests_per_child: u32,
     /// Wall-clock deadline of one request.
     pub deadline: Duration,
+    /// A child that keeps more memory than this after a request is replaced, in bytes. So a child uses at most this much
+    /// besides the memory of its request.
+    pub max_retained: u64,
     /// Render in no child that the system does not confine.
     pub require_confinement: bool,
 }
@@ -125,7 +127,7 @@ impl Pool {
         let limits = ResourceLimits { memory, renditions: memory / RENDITIONS_SHARE, cpu_time };
         let result = child.render(request, files, limits, options.deadline, renditions).await;
         let is_usable = result.as_ref().err().is_none_or(SandboxError::leaves_child_usable);
-        let keeps_little = || child.retained_memory() <= MAX_RETAINED_MEMORY;
+        let keeps_little = || child.retained_memory() <= options.max_retained;
         if is_usable && child.requests < options.requests_per_child && keeps_little() {
             replacement.cancel();
             self.0.put_idle(child);
@@ -143,9 +145,14 @@ impl Pool {
         self.0.started.load(Ordering::Relaxed)
     }
 
-    /// Memory that the idle children keep besides what they had at their start, in bytes; at most [`MAX_RETAINED_MEMORY`] each.
+    /// Memory that the idle children keep besides what they had at their start, in bytes; at most [`PoolOptions::max_retained`] each.
     pub fn retained_memory(&self) -> u64 {
         self.0.lock_idle().iter().map(Child::retained_memory).sum()
+    }
+
+    /// Waits until no more children can be spawned because the thread that spawns them has ended.
+    pub async fn ended(&self) {
+        self.0.spawner.ended().await;
     }
 
     /// Starts a child, and ends it once it has said how it is confined.

@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    SandboxError,
+    CrashCause, SandboxError,
     confinement::Confinement,
     conversation::{Ended, RemainingTime, receive_renditions},
     owner::Owner,
@@ -121,9 +121,12 @@ impl Child {
                 self.first_address_space = resource_limits::address_space(self.pid).unwrap_or(u64::MAX);
                 Ok(confinement)
             }
-            Ok(Ok(_)) => Err(SandboxError::Crashed { evidence: "its first reply is not that it is ready".to_owned() }),
-            Ok(Err(error)) => Err(self.reap(&error).await),
-            Err(_) => Err(SandboxError::Crashed { evidence: format!("it was not ready within {START_TIMEOUT:?}") }),
+            Ok(Ok(_)) => Err(not_ready("its first reply is not that it is ready".to_owned())),
+            Ok(Err(error)) => Err(match self.reap(&error).await {
+                SandboxError::Crashed { evidence, .. } => not_ready(evidence),
+                error => error,
+            }),
+            Err(_) => Err(not_ready(format!("it was not ready within {START_TIMEOUT:?}"))),
         }
     }
 
@@ -191,9 +194,11 @@ impl Child {
                 SandboxError::TimedOut { deadline: Duration::ZERO, cpu_time: Duration::MAX }
             }
             Some(Ok(status)) => exit_error(status, &stderr),
-            Some(Err(error)) => SandboxError::Crashed { evidence: error.to_string() },
+            Some(Err(error)) => SandboxError::Crashed { cause: CrashCause::Machine, evidence: error.to_string() },
             None => {
-                SandboxError::Crashed { evidence: format!("{error}; it was killed {stderr}").trim_end().to_owned() }
+                let cause = if is_disconnected { CrashCause::Machine } else { CrashCause::Picture };
+                let evidence = format!("{error}; it was killed {stderr}").trim_end().to_owned();
+                SandboxError::Crashed { cause, evidence }
             }
         }
     }
@@ -218,12 +223,17 @@ async fn send_request(socket: &mut UnixStream, request: &RenderRequest, files: F
     Ok(())
 }
 
+/// A child that died before it had a picture.
+fn not_ready(evidence: String) -> SandboxError {
+    SandboxError::Crashed { cause: CrashCause::Machine, evidence }
+}
+
 fn exit_error(status: ExitStatus, stderr: &str) -> SandboxError {
     let evidence = format!("{status} {stderr}").trim_end().to_owned();
     // The message of Rust's allocator before it aborts.
     if stderr.contains("memory allocation of") {
         SandboxError::OutOfMemory { evidence }
     } else {
-        SandboxError::Crashed { evidence }
+        SandboxError::Crashed { cause: CrashCause::of(status), evidence }
     }
 }

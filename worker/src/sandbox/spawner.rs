@@ -5,7 +5,10 @@
 
 use std::{io, sync::mpsc, thread};
 
-use tokio::{runtime::Handle, sync::oneshot};
+use tokio::{
+    runtime::Handle,
+    sync::{oneshot, watch},
+};
 
 use super::process::{Child, Program};
 
@@ -14,7 +17,11 @@ type Answer = oneshot::Sender<io::Result<Child>>;
 
 /// A handle of the thread. The thread ends when the last clone is dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Spawner(mpsc::Sender<Answer>);
+pub(super) struct Spawner {
+    requests: mpsc::Sender<Answer>,
+    /// The thread has the sender.
+    alive: watch::Receiver<()>,
+}
 
 impl Spawner {
     /// Starts the thread. It spawns `program` within `runtime`.
@@ -23,16 +30,26 @@ impl Spawner {
     /// The system refuses a thread.
     pub(super) fn start(program: Program, runtime: Handle) -> io::Result<Self> {
         let (sender, requests) = mpsc::channel();
-        let work = move || spawner_thread(&program, &runtime, &requests);
+        let (guard, alive) = watch::channel(());
+        let work = move || {
+            let _alive = guard;
+            spawner_thread(&program, &runtime, &requests);
+        };
         thread::Builder::new().name("render-spawner".to_owned()).spawn(work)?;
-        Ok(Self(sender))
+        Ok(Self { requests: sender, alive })
+    }
+
+    /// Waits until the thread has ended, which it does only after a panic.
+    pub(super) async fn ended(&self) {
+        let mut alive = self.alive.clone();
+        while alive.changed().await.is_ok() {}
     }
 
     /// Spawns a child.
     pub(super) async fn spawn_child(&self) -> io::Result<Child> {
         let ended = || io::Error::other("the spawner thread has ended");
         let (answer, spawned) = oneshot::channel();
-        self.0.send(answer).map_err(|_| ended())?;
+        self.requests.send(answer).map_err(|_| ended())?;
         spawned.await.map_err(|_| ended())?
     }
 }

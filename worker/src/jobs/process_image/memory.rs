@@ -7,7 +7,7 @@ use darkroom_queue::{JobError, Lease};
 use darkroom_shared::catalog::UnrenderedImage;
 use tracing::{debug, info};
 
-use super::{Outcome, inputs::Inputs, too_large};
+use super::{Outcome, inputs::Inputs, state, too_large};
 use crate::{
     App,
     sandbox::{
@@ -29,6 +29,8 @@ pub(super) struct Resources<'a> {
     app: &'a App,
     lease: &'a Lease,
     image: ImageId,
+    /// It was admitted once: the attempt begins.
+    has_begun: bool,
     memory: Option<MemoryPermit<'a>>,
     finishing: Option<FinishPermit<'a>>,
 }
@@ -54,12 +56,13 @@ impl<'a> Resources<'a> {
         image: ImageId,
         facts: &UnrenderedImage,
     ) -> Result<Self, JobError> {
-        let mut resources = Self { app, lease, image, memory: None, finishing: None };
+        let mut resources = Self { app, lease, image, has_begun: false, memory: None, finishing: None };
         let (overlay, overlay_file) = facts.recipe.overlay().map_or((0, 0), |_| (OVERLAY_MEMORY, OVERLAY_FILE));
         let needed = estimate_before_reading(facts).bytes(0) + overlay;
         // Only the header and the overlay tell whether the picture can never fit.
         let needed = resources.with_reserve(needed).min(app.admission.max_per_picture());
         resources.acquire(needed, facts.bytes + overlay_file).await?;
+        resources.has_begun = true;
         Ok(resources)
     }
 
@@ -145,10 +148,16 @@ impl<'a> Resources<'a> {
         let mut acquired = pin!(admission.acquire(needed, files));
         let permit = match futures::poll!(acquired.as_mut()) {
             Poll::Ready(result) => result?,
-            Poll::Pending => {
-                let _idle = admission.is_large(needed, files).then(|| self.lease.wait_idle());
-                acquired.await?
+            Poll::Pending if admission.is_large(needed, files) => {
+                let _idle = self.lease.wait_idle();
+                let announced = async {
+                    if !self.has_begun {
+                        state::announce_wait(self.app, self.image, self.lease).await;
+                    }
+                };
+                tokio::join!(acquired, announced).0?
             }
+            Poll::Pending => acquired.await?,
         };
         self.memory = Some(permit);
         Ok(())

@@ -105,8 +105,9 @@ async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(
         Err(_) if lease.stop_reason().is_some() => {}
         Err(error) => {
             let is_requeued = state::requeue(app, image, lease).await;
+            let may_be_last = matches!(error, JobError::Crash(_) | JobError::Quarantine(_)) || lease.is_last_attempt();
             // The next attempt stores the same objects again.
-            if is_requeued && !matches!(error, JobError::Crash(_)) && !lease.is_last_attempt() {
+            if is_requeued && !may_be_last {
                 return saved;
             }
         }
@@ -144,6 +145,7 @@ async fn render(
         Ok(loaded) => loaded,
         Err(failure) => return Ok(Err(failure)),
     };
+    let format = inputs.source.header.format;
     let slot = tokio::select! {
         slot = resources.render_slot(&memory) => slot,
         _ = lease.stopped() => return Err(JobError::Cancelled),
@@ -168,7 +170,10 @@ async fn render(
     let stored = stored?;
     match rendered {
         Some(Ok(analysis)) => Ok(Ok((stored, analysis))),
-        Some(Err(error)) => failure::of_rendering(error, app.render).map(Err),
+        Some(Err(error)) => {
+            let attempt = failure::Attempt { deadline: app.render, crashes: lease.crashes(), format };
+            failure::of_rendering(error, &attempt).map(Err)
+        }
         None => Err(JobError::Cancelled),
     }
 }

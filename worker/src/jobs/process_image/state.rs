@@ -2,7 +2,7 @@
 //! nothing.
 
 use darkroom_model::ImageId;
-use darkroom_queue::{JobError, Lease};
+use darkroom_queue::{CompleteError, JobError, Lease};
 use darkroom_shared::{
     catalog::{self, UnrenderedImage},
     lifecycle::{Failed, Processing, Ready},
@@ -17,11 +17,21 @@ pub(super) async fn unrendered(app: &App, image: ImageId) -> Result<Option<Unren
     Ok(app.db.run(async |db| catalog::unrendered(db, image).await).await?)
 }
 
+/// The picture only waits for memory until [`start`]: the death of this worker is no crash of its job, and another worker with
+/// room may take it over.
+pub(super) async fn announce_wait(app: &App, image: ImageId, lease: &Lease) {
+    let announced = app.db.run(async |db| lease.announce_idle(db).await).await;
+    // Without the announcement it waits as if it had begun.
+    if let Err(CompleteError::Sql(error)) = announced {
+        warn!(%image, %error, "cannot announce that an image waits for memory");
+    }
+}
+
 /// Makes the image `processing` if the lease is still held. An attempt that has slept past its lease must not count,
 /// nor make an image `processing` that another attempt has requeued.
 pub(super) async fn start(app: &App, image: ImageId, lease: &Lease) -> Result<Option<Processing>, JobError> {
     let start = async |tx: &mut PgConnection| -> Result<_, JobError> {
-        lease.lock_if_held(tx).await?;
+        lease.begin(tx).await?;
         Ok(catalog::start(tx, image).await?)
     };
     app.db.transaction(start).await

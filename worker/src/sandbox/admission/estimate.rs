@@ -36,18 +36,16 @@ impl MemoryEstimate {
 
 /// The memory that rendering a picture by this recipe needs. `source` is its file.
 pub fn estimate(header: &Header, source: &[u8], recipe: &Recipe) -> MemoryEstimate {
-    let outputs = darkroom_pipeline::rendition_pixels(source, header, recipe);
+    let outputs = darkroom_pipeline::rendition_pixels(Some(source), header, recipe);
     of_header(header, source.len() as u64, &outputs, recipe)
 }
 
-/// The memory that rendering an image probably needs, by what the catalog knows of it. A JPEG with several scans and a
-/// picture with alpha need more, which only their headers tell.
+/// The memory that rendering an image needs, by what the catalog knows of it: of the two ways in which a picture may be
+/// oriented, that which needs more.
 pub fn estimate_before_reading(image: &UnrenderedImage) -> MemoryEstimate {
-    let UnrenderedImage { format, width, height, frames, bytes, ref recipe } = *image;
-    let decoded_pixels = u64::from(width) * u64::from(height);
-    let header = Header { format, width, height, frames, scans: 1, bits_per_pixel: 24, decoded_pixels };
-    let outputs = darkroom_pipeline::rendition_pixels(&[], &header, recipe);
-    of_header(&header, bytes, &outputs, recipe)
+    let UnrenderedImage { header, bytes, recipe } = image;
+    let outputs = darkroom_pipeline::rendition_pixels(None, header, recipe);
+    of_header(header, *bytes, &outputs, recipe)
 }
 
 fn of_header(header: &Header, source_bytes: u64, outputs: &[u64], recipe: &Recipe) -> MemoryEstimate {
@@ -168,17 +166,14 @@ mod tests {
             decoded_pixels: 24_000_000,
         };
         let file = vec![0; 8 << 20];
-        let image = UnrenderedImage {
-            format: header.format,
-            width: header.width,
-            height: header.height,
-            frames: header.frames,
-            bytes: file.len() as u64,
-            recipe: Recipe::Standard,
-        };
-        let before_reading = estimate_before_reading(&image).bytes(0);
-        assert_eq!(before_reading, estimate(&header, &file, &Recipe::Standard).bytes(0));
         let progressive = Header { scans: 10, ..header };
-        assert!(before_reading < estimate(&progressive, &file, &Recipe::Standard).bytes(0));
+        let transparent = Header { format: SourceFormat::Png, bits_per_pixel: 32, ..header };
+        for header in [header, progressive, transparent] {
+            let image = UnrenderedImage { header, bytes: file.len() as u64, recipe: Recipe::Standard };
+            let before_reading = estimate_before_reading(&image).bytes(0);
+            let (width, height) = (header.height, header.width);
+            let of = |header| estimate(&header, &file, &Recipe::Standard).bytes(0);
+            assert_eq!(before_reading, of(header).max(of(Header { width, height, ..header })), "in either orientation");
+        }
     }
 }

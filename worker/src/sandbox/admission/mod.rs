@@ -10,7 +10,8 @@
 //!
 //! Every picture has its estimate as a hard limit, so the pictures never take more than the budget:
 //!
-//! - Three sixteenths of it are reserved for as many *small* pictures as are rendered at once.
+//! - Three sixteenths of it are reserved for as many *small* pictures as are rendered at once. Between pictures
+//!   a render process keeps no more than that: when it is idle, or renders a large picture, its small picture's share is unused.
 //! - A sixteenth is for the files of small pictures: several are read, or have their renditions stored, while others are
 //!   rendered.
 //! - The rest is for *large* pictures, in the order in which they come. A large picture waits before its file is read. At
@@ -36,7 +37,7 @@ const UNIT: u64 = 1 << 20;
 /// Bytes per permit of the files of small pictures.
 const FILE_UNIT: u64 = 1 << 10;
 /// Maximum number of large pictures that are in one process, most of them waiting. A wait holds a lease and no bytes. The
-/// bound leaves the others to other processes.
+/// bound leaves the others to other processes, which also take waiting ones over when they have free slots.
 pub const MAX_HELD: usize = 128;
 /// Maximum number of rendered pictures whose renditions are being stored after their job's slot was given to another.
 const MAX_FINISHING: usize = 64;
@@ -128,6 +129,12 @@ impl Admission {
     /// Maximum memory of one picture, in bytes.
     pub fn max_per_picture(&self) -> u64 {
         self.large / UNIT * UNIT
+    }
+
+    /// How much memory an idle render process may keep, in bytes: what is reserved for the small picture that it may render.
+    /// While it is idle or renders a large picture, nothing else uses that.
+    pub fn max_retained(&self) -> u64 {
+        self.small
     }
 
     /// Whether a picture that needs `memory` bytes and has a file of `file` bytes is large.
