@@ -40,10 +40,11 @@ async fn main() -> Result<()> {
         max_retained: MAX_RETAINED_MEMORY,
         require_confinement: false,
     })?;
-    let sample = |n: u32| n.wrapping_mul(0x9E37_79B1).to_le_bytes()[2] / 4;
+    let low = |n: u32| n.to_le_bytes()[0];
+    let noise = |n: u32| n.wrapping_mul(0x9E37_79B1).to_le_bytes()[2] / 4;
     let rgba: Vec<u8> =
-        (0..WIDTH * HEIGHT).flat_map(|n| [sample(n), (n % WIDTH / 16) as u8, (n / WIDTH / 16) as u8, 255]).collect();
-    let jpeg = Jpeg::new(4000, 3000).encode_rgb(|x, y| [x as u8, y as u8, sample(x * y)]);
+        (0..WIDTH * HEIGHT).flat_map(|n| [noise(n), low(n % WIDTH / 16), low(n / WIDTH / 16), 255]).collect();
+    let jpeg = Jpeg::new(4000, 3000).encode_rgb(|x, y| [low(x), low(y), noise(x * y)]);
     let png = pictures::png(WIDTH, HEIGHT, ColorType::Rgba, BitDepth::Eight, &rgba);
     let webp = pictures::webp(WIDTH, HEIGHT, &rgba);
     let to = |format| Recipe::Resize(Resize { format: Some(format), quality: Quality::DEFAULT, ..Resize::default() });

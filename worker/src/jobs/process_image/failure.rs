@@ -68,12 +68,11 @@ pub(super) async fn give_up(
     failure: &darkroom_queue::Failure,
 ) -> Result<(), BoxError> {
     let crashes = failure.source.as_deref().and_then(|source| source.downcast_ref::<CrashesRenderer>());
-    let (code, detail) = match crashes {
-        Some(CrashesRenderer { format, .. }) => (FailureCode::Crashed, crashes_detail(*format)),
-        None => {
-            let (code, detail) = reason(failure);
-            (code, detail.to_owned())
-        }
+    let (code, detail) = if let Some(CrashesRenderer { format, .. }) = crashes {
+        (FailureCode::Crashed, crashes_detail(*format))
+    } else {
+        let (code, detail) = reason(failure);
+        (code, detail.to_owned())
     };
     let failed = Failed::by_job(job.image, Failure { code, detail });
     catalog::save_failed(tx, &failed).await?;
