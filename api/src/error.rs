@@ -109,6 +109,9 @@ pub(crate) enum ApiError {
     /// The process has received SIGTERM and will close its listener.
     #[error("Not ready: the process is about to stop.")]
     Stopping,
+    /// A task without which the process cannot do its work has ended. Only a restart cures this.
+    #[error("A task of this process has ended: {0}. It has to be restarted.")]
+    TaskEnded(&'static str),
     /// Postgres ended a search that took too long.
     #[error("The search took too long. Search for a longer or a rarer part of the title, or try again later.")]
     SearchTimeout(#[source] Cause),
@@ -144,7 +147,7 @@ impl ApiError {
             Self::TooManyPending => &problem::TOO_MANY_PENDING,
             Self::StorageFull => &problem::INSUFFICIENT_STORAGE,
             Self::SearchTimeout(_) => &problem::SEARCH_TIMEOUT,
-            Self::NotReady(_) | Self::Stopping | Self::Unavailable(_) => &problem::UNAVAILABLE,
+            Self::NotReady(_) | Self::Stopping | Self::TaskEnded(_) | Self::Unavailable(_) => &problem::UNAVAILABLE,
             Self::Internal(_) | Self::Panicked => &problem::INTERNAL_ERROR,
         }
     }

@@ -53,6 +53,13 @@ enum ReadyResponse {
     Ready(Json<Readiness>),
 }
 
+struct LivenessProblems;
+
+impl DocumentedProblems for LivenessProblems {
+    const LIST: &'static [(&'static ProblemType, &'static str)] =
+        &[(&problem::UNAVAILABLE, "A task of the process has ended that it cannot work without; it has to be restarted.")];
+}
+
 struct ReadinessProblems;
 
 impl DocumentedProblems for ReadinessProblems {
@@ -71,11 +78,14 @@ impl Health {
     /// Liveness
     ///
     /// Responds as long as the process can serve requests, whether or not Postgres, the bucket and staging work. For liveness
-    /// probes: a process that does not respond should be restarted.
+    /// probes: a process that does not respond, or whose status is 503, should be restarted.
     #[expect(clippy::unused_async, reason = "the macro takes only async functions")]
     #[oai(path = "/healthz", method = "get", operation_id = "healthz")]
-    async fn healthz(&self) -> AliveResponse {
-        AliveResponse::Alive(Json(Alive { version: env!("CARGO_PKG_VERSION").to_owned() }))
+    async fn healthz(&self) -> Result<AliveResponse, LivenessProblems> {
+        match self.app.critical.ended() {
+            Some(task) => Err(ApiError::TaskEnded(task).into()),
+            None => Ok(AliveResponse::Alive(Json(Alive { version: env!("CARGO_PKG_VERSION").to_owned() }))),
+        }
     }
 
     /// Readiness

@@ -8,11 +8,13 @@
 //! | `error` | `ApiError`, the one match from errors to status codes |
 //! | `operation_error` | the errors of an operation, with their documentation |
 //! | `spec` | the `OpenAPI` document |
+//! | `critical` | tasks without which the process cannot do its work |
 //! | `limits` | maximum numbers of connections and requests, by the limit of open files |
 //! | `multipart` | the syntax of upload forms |
 //! | `http` | what every request and every response has; the server |
 #![forbid(unsafe_code)]
 
+mod critical;
 mod error;
 mod formats;
 mod health;
@@ -50,6 +52,7 @@ use crate::{
     images::{Images, backlog::Backlog},
 };
 pub use crate::{
+    critical::CriticalTasks,
     http::server::{ConnectionLimits, ServerOptions, serve},
     spec::{json as spec_json, yaml as spec_yaml},
 };
@@ -79,6 +82,8 @@ pub struct App {
     backlog: Arc<Backlog>,
     /// Whether the process is about to stop: it is not ready, but still accepts requests.
     pub stopping: Arc<AtomicBool>,
+    /// The tasks whose end `/healthz` reports.
+    pub critical: CriticalTasks,
 }
 
 /// Why an [`App`] cannot be opened.
@@ -98,6 +103,7 @@ impl App {
     pub async fn open(db: Database, settings: &Settings) -> Result<Self, AppError> {
         let bucket = Bucket::new(&settings.bucket)?;
         let staging = Staging::open(&settings.staging, &settings.bucket.access).await?;
+        let stopping = Arc::<AtomicBool>::default();
         Ok(Self {
             installation: Installation::new(db.clone(), bucket.clone(), staging.clone()),
             room: StagingRoom::new(staging.clone(), settings.api.limits.staging),
@@ -109,7 +115,8 @@ impl App {
             limits: settings.limits,
             presigned: settings.bucket.presigned,
             idle_timeout: pace::IDLE_TIMEOUT,
-            stopping: Arc::default(),
+            critical: CriticalTasks::new(Arc::clone(&stopping)),
+            stopping,
         })
     }
 }

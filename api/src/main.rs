@@ -16,10 +16,16 @@ use darkroom_shared::{
     telemetry,
 };
 use futures::FutureExt as _;
-use tokio::{net::TcpListener, runtime::Builder};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime::Builder,
+};
 
 /// Maximum number of threads for file I/O: enough to saturate a disk. Tokio's default of 512 only costs memory.
 const FILE_IO_THREADS: usize = 64;
+
+/// How many connections may wait in the kernel until they are accepted; the kernel's own limit is 4096 by default.
+const LISTEN_BACKLOG: u32 = 4096;
 
 /// Maximum number of connections of the listener that serves only probes.
 const HEALTH_CONNECTIONS: usize = 64;
@@ -102,7 +108,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     };
     let app = App::open(db, &settings).await?;
     tracing::info!("uploads wait in {}", settings.staging);
-    tokio::spawn(app.installation.clone().watch(false));
+    drop(app.critical.spawn("watch of the installation", app.installation.clone().watch(false)));
     let limits = limits::connections(&settings.api.limits, limits::raise_open_files());
     let options = ServerOptions {
         limits,
@@ -115,14 +121,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     let health = match settings.api.limits.health_bind {
         None => None,
         Some(address) => {
-            let listener = listen(address).await?;
+            let listener = listen(address)?;
             tracing::info!("listening for probes on http://{}", listener.local_addr()?);
             let limits = ConnectionLimits { connections: HEALTH_CONNECTIONS, requests: HEALTH_CONNECTIONS };
             let options = ServerOptions { limits, ..options.clone() };
-            Some(tokio::spawn(serve(listener, health_endpoint(&app), stop.clone(), options)))
+            let served = serve(listener, health_endpoint(&app), stop.clone(), options);
+            Some(app.critical.spawn("listener for probes", served))
         }
     };
-    let listener = listen(settings.api.bind).await?;
+    let listener = listen(settings.api.bind)?;
     tracing::info!("listening on http://{}", listener.local_addr()?);
     serve(listener, endpoint(&app), stop, options).await;
     if let Some(health) = health {
@@ -133,8 +140,15 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    let listen = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restarted process may listen while connections of the former one are being closed.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(LISTEN_BACKLOG)
+    };
+    listen().with_context(|| format!("cannot listen on {address}"))
 }
 
 /// Resolves `delay` after `stop`. Meanwhile `/readyz` says that the process stops, so that load balancers send no more

@@ -18,8 +18,9 @@ const NOT_WAITING: u64 = u64::MAX;
 /// The client of one connection.
 #[derive(Debug)]
 pub(crate) struct Client {
-    /// Milliseconds after [`START`]; [`NOT_WAITING`] while the client waits for the service. Between requests it is the time of the
-    /// last response, so that a client that sends its headers slowly does not look active.
+    /// Milliseconds after [`START`]; [`NOT_WAITING`] while the client waits for the service, also until its connection is read
+    /// for the first time. Between requests it is the time of the last response, so that a client that sends its headers slowly
+    /// does not look active.
     waiting_since: AtomicU64,
     /// Whether a request is between its headers and the end of its response.
     in_request: AtomicBool,
@@ -31,7 +32,7 @@ pub(crate) struct Client {
 impl Default for Client {
     fn default() -> Self {
         Self {
-            waiting_since: AtomicU64::new(now()),
+            waiting_since: AtomicU64::new(NOT_WAITING),
             in_request: AtomicBool::new(false),
             is_counted: AtomicBool::new(false),
             evicted: Notify::new(),

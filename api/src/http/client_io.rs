@@ -92,10 +92,13 @@ impl AsyncRead for ClientIo {
                 }
                 read
             }
-            Poll::Pending => match &mut this.header_timer {
-                Some(timer) => timer.poll_unpin(context).map(|()| Err(io::ErrorKind::TimedOut.into())),
-                None => Poll::Pending,
-            },
+            Poll::Pending => {
+                this.client.starts_to_wait();
+                match &mut this.header_timer {
+                    Some(timer) => timer.poll_unpin(context).map(|()| Err(io::ErrorKind::TimedOut.into())),
+                    None => Poll::Pending,
+                }
+            }
         }
     }
 }

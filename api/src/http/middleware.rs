@@ -133,6 +133,7 @@ fn error_response(error: &ApiError, info: &RequestInfo, routes: &Routes) -> Resp
         ApiError::Unavailable(_)
         | ApiError::NotReady(_)
         | ApiError::Stopping
+        | ApiError::TaskEnded(_)
         | ApiError::SearchTimeout(_)
         | ApiError::Overloaded
         | ApiError::TooManyPending

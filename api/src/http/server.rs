@@ -49,6 +49,8 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 const MAX_BUFFER: usize = 64 << 10;
 /// Delay after `accept` has failed, for example because too many files are open.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(100);
+/// Time between two attempts to make room for a connection.
+const ROOM_RETRY_DELAY: Duration = Duration::from_millis(1);
 
 /// How a listener treats its clients.
 #[derive(Clone, Debug)]
@@ -82,9 +84,10 @@ where
         };
         match accepted.and_then(|(stream, peer)| Ok((Addresses::of(&stream, peer)?, stream))) {
             Ok((addresses, stream)) => {
-                // Without room even in the reserve, the connection is closed at once.
-                let Some(connection) = connections.add() else { continue };
-                let connection = Arc::new(connection);
+                let connection = tokio::select! {
+                    () = &mut stop => break,
+                    connection = make_room(&connections) => Arc::new(connection),
+                };
                 let client = Arc::clone(&connection.client);
                 let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&client), pace.clone()));
                 let endpoint = Arc::clone(&endpoint);
@@ -112,6 +115,16 @@ where
     tracing::info!("stopping, {} connections are open", graceful.count());
     if timeout(options.grace, graceful.shutdown()).await.is_err() {
         tracing::warn!("aborting the requests that are still running after {} s", options.grace.as_secs());
+    }
+}
+
+/// Waits until there is room for a connection, at most some milliseconds unless the whole reserve is in requests.
+async fn make_room(connections: &Arc<Connections>) -> Connection {
+    loop {
+        match connections.add() {
+            Some(connection) => return connection,
+            None => sleep(ROOM_RETRY_DELAY).await,
+        }
     }
 }
 

@@ -44,3 +44,21 @@ async fn an_api_that_is_about_to_stop_is_not_ready_but_serves() {
     assert_eq!(problem["detail"], "Not ready: the process is about to stop.");
     assert_eq!((api.get("/v1/images").await.status.as_u16(), api.get("/healthz").await.status.as_u16()), (200, 200));
 }
+
+#[tokio::test]
+async fn an_api_whose_critical_task_has_ended_is_not_alive() {
+    let api = Api::start().await;
+    let unfinished = api.app.critical.spawn("one that runs", std::future::pending());
+    api.app.critical.spawn("one that panics", async { panic!("a fault") }).await.unwrap();
+    let problem = api.get("/healthz").await.problem(503, "/problems/unavailable");
+    assert_eq!(problem["detail"], "A task of this process has ended: one that panics. It has to be restarted.");
+    unfinished.abort();
+}
+
+#[tokio::test]
+async fn critical_tasks_may_end_once_the_process_is_about_to_stop() {
+    let api = Api::start().await;
+    api.app.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+    api.app.critical.spawn("a listener", std::future::ready(())).await.unwrap();
+    assert_eq!(api.get("/healthz").await.status, 200);
+}

@@ -174,6 +174,19 @@ impl Stack {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// Runs a script of bash with the environment of the stack, its binaries and these directories in `PATH`, and these
+    /// additional environment variables; it must succeed.
+    pub async fn shell(&self, script: &str, path: &[&Path], more: &[(&'static str, String)]) {
+        let binaries = binary("darkroom-api").parent().unwrap().to_path_buf();
+        let inherited = std::env::var_os("PATH").unwrap_or_default();
+        let path = path.iter().map(|dir| dir.to_path_buf()).chain([binaries]).chain(std::env::split_paths(&inherited));
+        let mut command = Command::new("bash");
+        command.args(["-euo", "pipefail", "-c", script]).env_clear().envs(self.env.iter().cloned());
+        command.env("PATH", std::env::join_paths(path).unwrap()).envs(more.iter().cloned());
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{script}: {output:?}");
+    }
+
     async fn wait_for_ready_api(&self) {
         eventually("the api is ready", async || {
             let answer = self.http.get(format!("{}/readyz", self.url)).send().await;

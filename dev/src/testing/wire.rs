@@ -17,6 +17,8 @@ pub struct Wire {
     port: u16,
     /// Number of times that the connections went silent.
     silences: watch::Sender<u64>,
+    /// Whether new connections are accepted, and nothing passes over them.
+    is_mute: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
@@ -28,12 +30,18 @@ impl Wire {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let (silences, watching) = watch::channel(0);
+        let (is_mute, muting) = watch::channel(false);
         let accepting = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(carry(client, server.clone(), watching.clone()));
+                let (server, watching, mut muting) = (server.clone(), watching.clone(), muting.clone());
+                tokio::spawn(async move {
+                    if muting.wait_for(|is_mute| !is_mute).await.is_ok() {
+                        carry(client, server, watching).await;
+                    }
+                });
             }
         });
-        Self { port, silences, accepting }
+        Self { port, silences, is_mute, accepting }
     }
 
     /// The URL of the server over this wire.
@@ -47,6 +55,17 @@ impl Wire {
     /// From now on nothing passes over the present connections, which stay open. New connections work.
     pub fn silence(&self) {
         self.silences.send_modify(|silences| *silences += 1);
+    }
+
+    /// From now on nothing passes over present or new connections, until [`Wire::unmute`].
+    pub fn mute(&self) {
+        self.is_mute.send_replace(true);
+        self.silence();
+    }
+
+    /// New connections work again, also those made meanwhile; those from before [`Wire::mute`] stay silent.
+    pub fn unmute(&self) {
+        self.is_mute.send_replace(false);
     }
 }
 

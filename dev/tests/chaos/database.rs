@@ -189,6 +189,26 @@ impl Database {
         sqlx::query("DELETE FROM apalis.jobs WHERE job_type = 'delete-image'").execute(&self.pool).await.unwrap();
     }
 
+    /// Runs statements in one transaction, again where it met a deadlock with the stack.
+    pub(crate) async fn migrate(&self, statements: &str) {
+        eventually("a migration is through", async || {
+            let result = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {statements}; COMMIT"))).execute(&self.pool).await;
+            let is_deadlock = |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code() == Some("40P01".into()));
+            match result {
+                Err(error) if is_deadlock(&error) => None,
+                result => Some(result.unwrap()),
+            }
+        })
+        .await;
+    }
+
+    /// Removes the image and the job that `upgrade` wrote as a newer version. The job must be untouched.
+    pub(crate) async fn remove_written_by_newer(&self) {
+        sqlx::query("DELETE FROM images WHERE status = 'resting'").execute(&self.pool).await.unwrap();
+        let removed = "DELETE FROM apalis.jobs WHERE job_type = 'dream-image' AND status = 'Pending' AND fence = 0";
+        assert_eq!(sqlx::query(removed).execute(&self.pool).await.unwrap().rows_affected(), 1);
+    }
+
     /// Adds images that an outage has failed: every second with its killed job, the others after that was pruned.
     pub(crate) async fn add_unavailable_images(&self, count: i64) {
         let sql = "

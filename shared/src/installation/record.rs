@@ -13,7 +13,7 @@ pub struct Record {
     pub id: Uuid,
     /// How often it was adopted, plus one.
     pub epoch: i32,
-    /// Grows every few minutes while a worker runs.
+    /// Grows every 30 s or so while a worker runs.
     pub generation: i64,
     /// A random value, renewed with the generation.
     pub stamp: Uuid,

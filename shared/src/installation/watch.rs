@@ -10,8 +10,9 @@ use super::{Installation, InstallationError, Marker, Mismatch, Store, record};
 const INTERVAL: Duration = Duration::from_secs(10);
 /// Maximum time of one comparison. A worker starts without it where the bucket is silent: it is repeated before it matters.
 const TIMEOUT: Duration = Duration::from_secs(5);
-/// Time between two generations. A database that was restored to a point before the latest one is noticed.
-const GENERATION: Duration = Duration::from_mins(5);
+/// Time between two generations, of all workers together. A database that was restored to a point before the latest one is
+/// noticed, so a restore that loses less than this may not be. Each is one small row and two small files.
+const GENERATION: Duration = Duration::from_secs(30);
 
 impl Installation {
     /// Compares now and every 10 s, and logs what changes; for ever. With `advances`, which is for workers, it also
@@ -45,7 +46,7 @@ impl Installation {
         }
     }
 
-    /// Advances the generation in the database and then in the markers, if the latest advance is 5 min ago and
+    /// Advances the generation in the database and then in the markers, if the latest advance is 30 s ago and
     /// everything agrees.
     async fn advance(&self) -> Result<(), InstallationError> {
         if !self.has_agreed() {

@@ -14,7 +14,7 @@ declare_settings! {
     STAGING_MAX_BYTES = Setting::with_default("0", "Maximum bytes of uploads that wait in staging; above it uploads are refused with 507; 0: no limit.");
     STAGING_RESERVE_BYTES = Setting::with_default("67108864", "Free bytes that uploads leave on the disk of staging, or of the drafts if staging is a bucket; otherwise they are refused with 507.");
     HEALTH_BIND = Setting::new("Address and port of a second listener of the api, which serves only /healthz and /readyz.");
-    MAX_CONNECTIONS = Setting::with_default("0", "Maximum open connections of the api, besides 32 for probes; 0: by the limit of open files, at most 4096.");
+    MAX_CONNECTIONS = Setting::with_default("0", "Maximum open connections of the api, besides 64 for probes; 0: by the limit of open files, at most 4096.");
     MAX_REQUESTS = Setting::with_default("0", "Maximum requests in flight of the api, slow uploads included and probes not; 0: half of MAX_CONNECTIONS, at most 512.");
     MIN_BYTES_PER_SECOND = Setting::with_default("1024", "Minimum rate at which a client sends a request or takes a response, after the first 30 seconds; 0: none.");
     MAX_PENDING_IMAGES = Setting::with_default("1000000", "Maximum images that wait to be rendered; above it uploads are refused with 503; 0: no limit.");
