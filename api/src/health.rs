@@ -56,8 +56,10 @@ enum ReadyResponse {
 struct LivenessProblems;
 
 impl DocumentedProblems for LivenessProblems {
-    const LIST: &'static [(&'static ProblemType, &'static str)] =
-        &[(&problem::UNAVAILABLE, "A task of the process has ended that it cannot work without; it has to be restarted.")];
+    const LIST: &'static [(&'static ProblemType, &'static str)] = &[(
+        &problem::UNAVAILABLE,
+        "A task of the process has ended that it cannot work without; it has to be restarted.",
+    )];
 }
 
 struct ReadinessProblems;

@@ -40,6 +40,11 @@ use darkroom_shared::{
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
 use poem_openapi::{OpenApi as _, OpenApiService, Tags};
 
+pub use crate::{
+    critical::CriticalTasks,
+    http::server::{ConnectionLimits, ServerOptions, serve},
+    spec::{json as spec_json, yaml as spec_yaml},
+};
 use crate::{
     health::Health,
     http::{
@@ -50,11 +55,6 @@ use crate::{
         routes::Routes,
     },
     images::{Images, backlog::Backlog},
-};
-pub use crate::{
-    critical::CriticalTasks,
-    http::server::{ConnectionLimits, ServerOptions, serve},
-    spec::{json as spec_json, yaml as spec_yaml},
 };
 
 /// The connections and limits that requests are served with. Cheap to clone.

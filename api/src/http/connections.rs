@@ -8,7 +8,8 @@ use std::{
 
 use super::client::Client;
 
-/// Connections beyond the maximum, which are accepted to answer probes, and everything else with 503.
+/// Connections beyond the maximum, which are accepted to answer probes, and everything else with 503. Half of them are for
+/// connections that are known to be probes.
 pub(crate) const RESERVE: usize = 64;
 /// How long a client must have been waited for before its connection makes room for another, in milliseconds. One that sends
 /// steadily over a bad link pauses less.
@@ -70,7 +71,8 @@ impl Connections {
 
     /// Adds a connection. At the maximum, the one whose client has been waited for longest is closed; if none has been waited for
     /// longer than a second, the new one is in the reserve. `None`: the reserve has no room either at this moment.
-    pub(crate) fn add(self: &Arc<Self>) -> Option<Connection> {
+    /// `is_probe`: whether its first request is known to be a probe.
+    pub(crate) fn add(self: &Arc<Self>, is_probe: bool) -> Option<Connection> {
         let client = Arc::new(Client::default());
         let mut open = self.open();
         let id = open.next;
@@ -78,7 +80,9 @@ impl Connections {
         let is_reserve = open.regular.len() >= self.limits.connections && !open.evict(EVICTABLE_MS, |_| true);
         if !is_reserve {
             open.regular.insert(id, Arc::clone(&client));
-        } else if open.reserve.len() < RESERVE || open.evict_reserve(RESERVE_EVICTABLE_MS) {
+        } else if open.reserve.len() < if is_probe { RESERVE } else { RESERVE / 2 }
+            || open.evict_reserve(RESERVE_EVICTABLE_MS)
+        {
             open.reserve.insert(id, Arc::clone(&client));
         } else {
             return None;
@@ -171,25 +175,26 @@ mod tests {
     #[test]
     fn beyond_the_maximum_connections_are_in_the_reserve() {
         let connections = connections(2, 9);
-        let regular: Vec<_> = (0..2).map(|_| connections.add().unwrap()).collect();
-        let reserve: Vec<_> = (0..RESERVE).map(|_| connections.add().unwrap()).collect();
+        let regular: Vec<_> = (0..2).map(|_| connections.add(false).unwrap()).collect();
+        let reserve: Vec<_> = (0..RESERVE / 2).map(|_| connections.add(false).unwrap()).collect();
         assert!(regular.iter().all(|connection| !connection.is_reserve));
         assert!(reserve.iter().all(|connection| connection.is_reserve));
         assert!(!connections.open().evict_reserve(0), "none of them has been looked at yet");
-        assert!(connections.add().is_none());
+        assert!(connections.add(false).is_none());
+        assert!(connections.add(true).is_some(), "half of the reserve is for probes");
         let busy: Vec<_> = reserve.iter().skip(1).map(|connection| connection.begin_request(false).unwrap()).collect();
         reserve[0].client.starts_to_wait();
         assert!(connections.open().evict_reserve(0), "one has not sent its request yet");
         assert!(!connections.open().evict_reserve(0), "all others are in a request");
-        let replacement = connections.add().unwrap();
+        let replacement = connections.add(false).unwrap();
         drop((busy, regular));
-        assert!(replacement.is_reserve && !connections.add().unwrap().is_reserve);
+        assert!(replacement.is_reserve && !connections.add(false).unwrap().is_reserve);
     }
 
     #[test]
     fn requests_in_flight_are_bounded_and_probes_do_not_count() {
         let connections = connections(9, 1);
-        let [first, second] = [connections.add().unwrap(), connections.add().unwrap()];
+        let [first, second] = [connections.add(false).unwrap(), connections.add(false).unwrap()];
         let slot = first.begin_request(true).unwrap();
         assert!(second.begin_request(true).is_err());
         assert!(second.begin_request(false).is_ok());
@@ -200,7 +205,7 @@ mod tests {
     #[test]
     fn the_connection_waited_for_longest_makes_room() {
         let connections = connections(2, 2);
-        let [first, second] = [connections.add().unwrap(), connections.add().unwrap()];
+        let [first, second] = [connections.add(false).unwrap(), connections.add(false).unwrap()];
         let slot = first.begin_request(true).unwrap();
         // The first waits for the service, the second for its client.
         second.client.starts_to_wait();

@@ -11,6 +11,7 @@
 //! | `docs` | Swagger UI, the `OpenAPI` document, descriptions of problem types |
 //! | `server` | the HTTP/1.1 server |
 //! | `connections` | the bounds of connections and requests, and eviction |
+//! | `refusal` | connections for which there is no room |
 //! | `client` | since when a connection waits for its client |
 //! | `client_io` | a connection's stream with deadlines |
 
@@ -23,5 +24,6 @@ pub(crate) mod docs;
 pub(crate) mod middleware;
 pub(crate) mod pace;
 pub(crate) mod problem;
+mod refusal;
 pub(crate) mod routes;
 pub(crate) mod server;

@@ -40,6 +40,7 @@ use super::{
     connections::{Connection, Connections, RequestSlot},
     middleware::{self, Overloaded},
     pace::Pace,
+    refusal::{FirstBytes, refuse},
 };
 
 /// How long a connection may be idle. Longer than the 60 s after which common load balancers close an idle connection: if the
@@ -84,10 +85,12 @@ where
         };
         match accepted.and_then(|(stream, peer)| Ok((Addresses::of(&stream, peer)?, stream))) {
             Ok((addresses, stream)) => {
-                let connection = tokio::select! {
+                let admitted = tokio::select! {
                     () = &mut stop => break,
-                    connection = make_room(&connections) => Arc::new(connection),
+                    admitted = admit(&connections, stream) => admitted,
                 };
+                let Some((connection, stream)) = admitted else { continue };
+                let connection = Arc::new(connection);
                 let client = Arc::clone(&connection.client);
                 let io = TokioIo::new(ClientIo::new(stream, Arc::clone(&client), pace.clone()));
                 let endpoint = Arc::clone(&endpoint);
@@ -118,13 +121,22 @@ where
     }
 }
 
-/// Waits until there is room for a connection, at most some milliseconds unless the whole reserve is in requests.
-async fn make_room(connections: &Arc<Connections>) -> Connection {
+/// Makes room for a connection. Without any, also in the reserve, a probe waits for it, and another request is refused: `None`.
+async fn admit(connections: &Arc<Connections>, stream: TcpStream) -> Option<(Connection, TcpStream)> {
+    if let Some(connection) = connections.add(false) {
+        return Some((connection, stream));
+    }
+    let stream = stream.into_std().ok()?;
     loop {
-        match connections.add() {
-            Some(connection) => return connection,
-            None => sleep(ROOM_RETRY_DELAY).await,
+        let first = FirstBytes::peek(&stream);
+        if first == FirstBytes::Other {
+            refuse(&stream);
+            return None;
         }
+        if let Some(connection) = connections.add(first == FirstBytes::Probe) {
+            return Some((connection, TcpStream::from_std(stream).ok()?));
+        }
+        sleep(ROOM_RETRY_DELAY).await;
     }
 }
 

@@ -193,7 +193,8 @@ impl Database {
     pub(crate) async fn migrate(&self, statements: &str) {
         eventually("a migration is through", async || {
             let result = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {statements}; COMMIT"))).execute(&self.pool).await;
-            let is_deadlock = |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code() == Some("40P01".into()));
+            let is_deadlock =
+                |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code() == Some("40P01".into()));
             match result {
                 Err(error) if is_deadlock(&error) => None,
                 result => Some(result.unwrap()),

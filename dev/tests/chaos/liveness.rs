@@ -107,7 +107,8 @@ async fn the_api_is_alive_while_the_bucket_is_silent_and_recovers() {
     test.upload_many(4).await;
     test.stack.bucket.server.inject(Fault::Slow(Duration::from_hours(1)));
     let uploads = async {
-        let uploads = async { while test.upload_once(crate::harness::small(1), crate::harness::SMALL).await.is_none() {} };
+        let uploads =
+            async { while test.upload_once(crate::harness::small(1), crate::harness::SMALL).await.is_none() {} };
         let _ = timeout(FAULT, uploads).await;
     };
     let requests = clients(&test, 50, "/readyz");

@@ -93,7 +93,10 @@ async fn the_documented_backup_and_restore_lose_nothing_that_was_backed_up() {
     }
 
     // Work goes on: what waited is rendered, and its files leave staging. Later uploads are not in the backup.
-    sqlx::query("UPDATE installation SET advanced_at = now() - interval '1 hour'").execute(&test.db.pool).await.unwrap();
+    sqlx::query("UPDATE installation SET advanced_at = now() - interval '1 hour'")
+        .execute(&test.db.pool)
+        .await
+        .unwrap();
     let marker = test.stack.staging.join(".darkroom-staging.json");
     let before = fs::read_to_string(&marker).unwrap();
     test.stack.start_worker();
@@ -101,7 +104,8 @@ async fn the_documented_backup_and_restore_lose_nothing_that_was_backed_up() {
     let later = test.stack.upload(small(100), SMALL).await;
     test.stack.wait_for_status(&later, "ready").await;
     test.stack.wait_for_empty_staging().await;
-    eventually("the generation advances", async || (fs::read_to_string(&marker).unwrap() != before).then_some(())).await;
+    eventually("the generation advances", async || (fs::read_to_string(&marker).unwrap() != before).then_some(()))
+        .await;
 
     // The database and half of the bucket are lost.
     test.stack.workers.clear();
