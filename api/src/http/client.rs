@@ -22,6 +22,8 @@ pub(crate) struct Client {
     /// for the first time. Between requests it is the time of the last response, so that a client that sends its headers slowly
     /// does not look active.
     waiting_since: AtomicU64,
+    /// Whether nothing has been received yet.
+    is_silent: AtomicBool,
     /// Whether a request is between its headers and the end of its response.
     in_request: AtomicBool,
     /// Whether the request counts among those in flight. Written only under the lock of [`Connections`](super::connections).
@@ -33,6 +35,7 @@ impl Default for Client {
     fn default() -> Self {
         Self {
             waiting_since: AtomicU64::new(NOT_WAITING),
+            is_silent: AtomicBool::new(true),
             in_request: AtomicBool::new(false),
             is_counted: AtomicBool::new(false),
             evicted: Notify::new(),
@@ -57,6 +60,15 @@ impl Client {
         if self.is_in_request() {
             self.waiting_since.store(NOT_WAITING, Ordering::Relaxed);
         }
+    }
+
+    /// Bytes were received.
+    pub(super) fn has_spoken(&self) {
+        self.is_silent.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_silent(&self) -> bool {
+        self.is_silent.load(Ordering::Relaxed)
     }
 
     /// The headers of a request are complete.

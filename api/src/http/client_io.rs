@@ -88,6 +88,7 @@ impl AsyncRead for ClientIo {
         match read {
             Poll::Ready(_) => {
                 if this.header_timer.is_none() && buffer.filled().len() > before {
+                    this.client.has_spoken();
                     this.header_timer = Some(Box::pin(sleep(HEADER_TIMEOUT)));
                 }
                 read

@@ -14,9 +14,10 @@ pub(crate) const RESERVE: usize = 64;
 /// How long a client must have been waited for before its connection makes room for another, in milliseconds. One that sends
 /// steadily over a bad link pauses less.
 const EVICTABLE_MS: u64 = 1000;
-/// The same in the reserve: a probe is sent at once, and with this many places 3,200 connections a second still pass. Those
-/// beyond wait in the kernel, where their requests arrive meanwhile.
+/// The same in the reserve, where a request has begun and is not complete: that of a probe arrives in one piece.
 const RESERVE_EVICTABLE_MS: u64 = 20;
+/// The same in the reserve, where nothing has arrived yet: the process that probes may be busy after it has connected.
+const SILENT_EVICTABLE_MS: u64 = 100;
 
 /// Maximum numbers of connections and requests.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +81,7 @@ impl Connections {
         let is_reserve = open.regular.len() >= self.limits.connections && !open.evict(EVICTABLE_MS, |_| true);
         if !is_reserve {
             open.regular.insert(id, Arc::clone(&client));
-        } else if open.reserve.len() < if is_probe { RESERVE } else { RESERVE / 2 }
-            || open.evict_reserve(RESERVE_EVICTABLE_MS)
+        } else if open.reserve.len() < if is_probe { RESERVE } else { RESERVE / 2 } || open.evict_reserve(evictable_ms)
         {
             open.reserve.insert(id, Arc::clone(&client));
         } else {
@@ -126,9 +126,11 @@ impl Open {
         true
     }
 
-    /// Closes the connection of the reserve whose client has been waited for longest, if longer than `min_ms`.
-    fn evict_reserve(&mut self, min_ms: u64) -> bool {
-        let Some(id) = waited_longest(self.reserve.iter(), min_ms) else { return false };
+    /// Closes the connection of the reserve whose client has been waited for longest, if longer than `min_ms` says.
+    fn evict_reserve(&mut self, min_ms: impl Fn(&Client) -> u64) -> bool {
+        let is_candidate = |client: &Client| client.waited_ms().is_some_and(|waited| waited >= min_ms(client));
+        let candidates = self.reserve.iter().filter(|(_, client)| is_candidate(client));
+        let Some(id) = waited_longest(candidates, 0) else { return false };
         if let Some(client) = self.reserve.remove(&id) {
             client.evict();
         }
@@ -140,6 +142,11 @@ impl Open {
             self.requests -= 1;
         }
     }
+}
+
+/// How long a connection of the reserve may wait while others need its place.
+fn evictable_ms(client: &Client) -> u64 {
+    if client.is_silent() { SILENT_EVICTABLE_MS } else { RESERVE_EVICTABLE_MS }
 }
 
 /// The connection whose client has been waited for longest, if for at least `min_ms`; the oldest of several.
@@ -179,13 +186,13 @@ mod tests {
         let reserve: Vec<_> = (0..RESERVE / 2).map(|_| connections.add(false).unwrap()).collect();
         assert!(regular.iter().all(|connection| !connection.is_reserve));
         assert!(reserve.iter().all(|connection| connection.is_reserve));
-        assert!(!connections.open().evict_reserve(0), "none of them has been looked at yet");
+        assert!(!connections.open().evict_reserve(|_| 0), "none of them has been looked at yet");
         assert!(connections.add(false).is_none());
         assert!(connections.add(true).is_some(), "half of the reserve is for probes");
         let busy: Vec<_> = reserve.iter().skip(1).map(|connection| connection.begin_request(false).unwrap()).collect();
         reserve[0].client.starts_to_wait();
-        assert!(connections.open().evict_reserve(0), "one has not sent its request yet");
-        assert!(!connections.open().evict_reserve(0), "all others are in a request");
+        assert!(connections.open().evict_reserve(|_| 0), "one has not sent its request yet");
+        assert!(!connections.open().evict_reserve(|_| 0), "all others are in a request");
         let replacement = connections.add(false).unwrap();
         drop((busy, regular));
         assert!(replacement.is_reserve && !connections.add(false).unwrap().is_reserve);
