@@ -157,7 +157,7 @@ async fn add_images(test: &ChaosTest) {
          SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - n), 12, '0') || '70008000'
                  || lpad(to_hex(n), 12, '0'))::uuid,
              title, title, grams.grams, '{{}}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 'ready', 1, now(), now()
-         FROM generate_series(1, {IMAGES}) AS n, lpad(n::text, 7, '0') || '.jpg' AS title,
+         FROM generate_series(1, {IMAGES}) AS n, LATERAL (SELECT lpad(n::text, 7, '0') || '.jpg' AS title) AS titles,
              LATERAL (SELECT array_agg(DISTINCT gram) AS grams FROM generate_series(1, length(title)) AS at,
                  unnest(ARRAY[substr(title, at, 1), substr(title, at, 2)]) AS gram) AS grams"
     );
