@@ -115,8 +115,8 @@ impl Database {
 
     /// Ten of the jobs that have not ended, for error messages.
     async fn unfinished_jobs(&self) -> String {
-        let rows = "(SELECT string_agg((to_jsonb(job) - 'job')::text, E'\\n') FROM (
-            SELECT * FROM apalis.jobs WHERE status IN ('Pending', 'Running') LIMIT 10) AS job)";
+        let rows = "(SELECT string_agg((to_jsonb(unfinished) - 'job')::text, E'\\n') FROM (
+            SELECT * FROM apalis.jobs WHERE status IN ('Pending', 'Running') LIMIT 10) AS unfinished)";
         self.value::<Option<String>>(rows).await.unwrap_or_default()
     }
 
