@@ -20,7 +20,7 @@ use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use crate::harness::{ChaosTest, SMALL, small};
 
 /// Makes every object and staged file look old enough for the sweep.
-fn make_everything_old(test: &ChaosTest) {
+pub(crate) fn make_everything_old(test: &ChaosTest) {
     for path in [test.stack.staged(), test.stack.objects()].concat() {
         let file = fs::File::options().write(true).open(path).unwrap();
         file.set_modified(SystemTime::now() - Duration::from_hours(72)).unwrap();

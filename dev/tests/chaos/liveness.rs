@@ -91,6 +91,7 @@ async fn the_api_is_alive_while_postgres_is_silent_and_recovers() {
     let mut test = ChaosTest::start(Setup { workers: 1, database: Some(wire.url(&url)), ..Setup::default() }).await;
     test.db = crate::database::Database::reopen(&url).await;
     test.upload_many(4).await;
+    test.db.wait_for_finished(4).await;
     wire.mute();
     let requests = clients(&test, 200, "/v1/images");
     assert_alive_until(&test, "Postgres is silent", sleep(FAULT)).await;
