@@ -53,6 +53,8 @@ enum State {
     Preamble,
     /// Directly after a delimiter.
     Delimiter,
+    /// After a delimiter and spaces or tabs: only a line end may follow.
+    Padding,
     /// In the headers of a part; the buffer begins with the line end of the delimiter.
     Headers,
     Content,
@@ -120,7 +122,7 @@ impl Parser {
         loop {
             let event = match self.state {
                 State::Preamble => self.preamble()?,
-                State::Delimiter => self.after_delimiter()?,
+                State::Delimiter | State::Padding => self.after_delimiter()?,
                 State::Headers => self.headers()?,
                 State::Content => Some(self.content()),
                 State::End => Some(Event::End),
@@ -183,7 +185,7 @@ impl Parser {
     }
 
     fn after_delimiter(&mut self) -> Result<Option<Event>, MultipartError> {
-        if self.buffer.starts_with(b"--") {
+        if self.state == State::Delimiter && self.buffer.starts_with(b"--") {
             self.buffer.clear();
             self.enter(State::End);
             return Ok(None);
@@ -192,6 +194,9 @@ impl Parser {
         let padding = self.buffer.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         self.examined += padding as u64 + 2;
         self.discard(padding)?;
+        if padding > 0 {
+            self.enter(State::Padding);
+        }
         if self.buffer.starts_with(LINE_END) {
             self.parts += 1;
             if self.parts > MAX_PARTS {
@@ -200,7 +205,8 @@ impl Parser {
             self.enter(State::Headers);
             return Ok(None);
         }
-        if self.buffer.len() < 2 && (LINE_END.starts_with(&self.buffer) || b"--".starts_with(&self.buffer)) {
+        let may_end = self.state == State::Delimiter && b"--".starts_with(&self.buffer);
+        if self.buffer.len() < 2 && (may_end || LINE_END.starts_with(&self.buffer)) {
             return Ok(Some(Event::NeedsInput));
         }
         Err(MultipartError::Syntax)
@@ -273,6 +279,19 @@ mod tests {
 
     fn part(name: &str, content: &str) -> String {
         format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{content}\r\n")
+    }
+
+    #[test]
+    fn a_padded_delimiter_is_not_the_last_in_chunks_of_any_size() {
+        for body in ["--x --", "--x\t-", "--x \t--\r\n"] {
+            for chunk in 1..=body.len() {
+                assert_eq!(
+                    parse(body.as_bytes(), chunk).0,
+                    Err(MultipartError::Syntax),
+                    "{body:?} in chunks of {chunk}"
+                );
+            }
+        }
     }
 
     #[test]

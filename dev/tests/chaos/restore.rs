@@ -112,7 +112,9 @@ async fn the_documented_backup_and_restore_lose_nothing_that_was_backed_up() {
     test.stack.api.process.kill().await.unwrap();
     test.db.pool.close().await;
     empty_database(&test).await;
-    objects.iter().for_each(|object| fs::remove_file(object).unwrap());
+    for object in &objects {
+        fs::remove_file(object).unwrap();
+    }
     let mut restore = scripts("Restore").into_iter();
     drill.run(&test, restore.next().unwrap()).await;
     assert!(objects.iter().all(|object| object.exists()));
