@@ -12,10 +12,9 @@ use std::{
 
 use darkroom_container::header::{self, HeaderLimits};
 use darkroom_model::recipe::Recipe;
-use darkroom_pipeline::Limits;
+use darkroom_pipeline::{Limits, MemoryEstimate};
 use darkroom_worker::sandbox::{
     SandboxError,
-    admission::estimate::estimate,
     owner::Owner,
     pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
@@ -51,7 +50,7 @@ async fn main() -> Result<()> {
         let source = fs::read(&file)?;
         let name = file.rsplit('/').next().unwrap_or_default();
         let Ok(header) = header::read(&mut Cursor::new(&source), &HeaderLimits::default()) else { continue };
-        let estimated = estimate(&header, &source, &recipe).bytes(limits.spare_cores);
+        let estimated = MemoryEstimate::of_file(&header, &source, &recipe).bytes(limits.spare_cores);
         if !suffices(&pool, &recipe, limits, &source, 2 * estimated).await {
             println!("| {name} | {} | more than twice as much | |", estimated >> 20);
             continue;

@@ -12,10 +12,9 @@ use darkroom_model::{
     RenditionFormat,
     recipe::{Quality, Recipe, Resize},
 };
-use darkroom_pipeline::Limits;
+use darkroom_pipeline::{Limits, MemoryEstimate};
 use darkroom_test_pictures::{self as pictures, Jpeg};
 use darkroom_worker::sandbox::{
-    admission::estimate::estimate,
     owner::Owner,
     pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
@@ -59,7 +58,7 @@ async fn main() -> Result<()> {
     let start = Instant::now();
     for (name, source, recipe) in tasks.iter().cycle().take(ROUNDS * tasks.len()) {
         let header = header::read(&mut Cursor::new(source), &HeaderLimits::default()).map_err(Error::other)?;
-        let memory = estimate(&header, source, recipe).bytes(0);
+        let memory = MemoryEstimate::of_file(&header, source, recipe).bytes(0);
         let begin = Instant::now();
         let request = RenderRequest { recipe: recipe.clone(), limits: Limits::default(), owner: Owner::DEFAULT };
         let (sender, mut renditions) = mpsc::channel(1);

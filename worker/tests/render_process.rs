@@ -8,11 +8,10 @@ use darkroom_model::{
     FailureCode, ImageAnalysis, ImageId, RenditionFormat,
     recipe::{Overlay, Quality, Recipe, Resize, Scale, Ssim},
 };
-use darkroom_pipeline::{Files, Limits, Rendered};
+use darkroom_pipeline::{Files, Limits, MemoryEstimate, Rendered, overlay_memory};
 use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
 use darkroom_worker::sandbox::{
     SandboxError,
-    admission::estimate::{estimate, overlay_bytes},
     owner::Owner,
     pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
@@ -173,7 +172,7 @@ async fn a_child_encodes_every_format_within_its_memory_limit() {
     for (format, quality, ssim) in of(80).chain(of(100)).chain(scored) {
         for source in [&source, &opaque] {
             let recipe = Recipe::Resize(Resize { format: Some(format), quality, ssim, ..Resize::default() });
-            let memory = estimate(&header_of(source), source, &recipe).bytes(0);
+            let memory = MemoryEstimate::of_file(&header_of(source), source, &recipe).bytes(0);
             let (_, renditions) = render_as(&pool, source, memory, recipe).await.unwrap();
             assert_eq!(renditions[0].format, format);
         }
@@ -191,7 +190,7 @@ async fn a_child_encodes_on_spare_cores_within_its_memory_limit() {
     for (source, recipe, files) in
         [(&jpeg, Recipe::Standard, 8), (&transparent, Recipe::Standard, 8), (&jpeg, smallest, 1)]
     {
-        let estimated = estimate(&header_of(source), source, &recipe);
+        let estimated = MemoryEstimate::of_file(&header_of(source), source, &recipe);
         for spare_cores in [1, 3] {
             // A new child each time, so that no memory of an earlier picture is reused.
             let pool = pool(shipped(), 1, 1, LONG);
@@ -222,7 +221,8 @@ async fn an_overlay_renders_within_the_memory_that_it_adds() {
     let recipe =
         Recipe::Resize(Resize { overlay: Some(overlay), format: Some(RenditionFormat::Jpeg), ..Resize::default() });
     for (source, logo) in [(png(32, 32), png(3000, 2000)), (png(1200, 800), png(1200, 800))] {
-        let memory = estimate(&header_of(&source), &source, &recipe).bytes(0) + overlay_bytes(&header_of(&logo), &logo);
+        let memory = MemoryEstimate::of_file(&header_of(&source), &source, &recipe).bytes(0)
+            + overlay_memory(&header_of(&logo), &logo);
         let files = Files { source: &source, overlay: Some(&logo) };
         let (_, renditions) = render_as(&pool, files, memory, recipe.clone()).await.unwrap();
         assert_eq!(renditions.len(), 1);
@@ -424,7 +424,7 @@ async fn too_little_memory_is_never_reported_as_a_broken_picture() {
         Resize { width: std::num::NonZeroU32::new(64), format: Some(RenditionFormat::Webp), ..Resize::default() };
     let recipe = Recipe::Resize(small);
     for source in &sources {
-        let enough = estimate(&header_of(source), source, &recipe).bytes(0) >> 20;
+        let enough = MemoryEstimate::of_file(&header_of(source), source, &recipe).bytes(0) >> 20;
         for memory in (1..enough).rev().step_by(5) {
             match render_as(&pool, source, memory << 20, recipe.clone()).await {
                 Ok(_) | Err(SandboxError::OutOfMemory { .. }) => {}
@@ -503,7 +503,7 @@ async fn render_or_refuse(pool: &Pool, source: &[u8]) -> Result<usize, FailureCo
         Ok(header) => header,
         Err(error) => return Err(error.failure().unwrap().code),
     };
-    let memory = estimate(&header, source, &Recipe::Standard).bytes(0);
+    let memory = MemoryEstimate::of_file(&header, source, &Recipe::Standard).bytes(0);
     match render(pool, source, memory).await {
         Ok((_, renditions)) => Ok(renditions.len()),
         Err(SandboxError::Refused { failure, .. }) => Err(failure.code),

@@ -33,7 +33,7 @@
 //! | item | purpose |
 //! |---|---|
 //! | [`render`] | renders a picture with a recipe |
-//! | [`rendition_pixels`] | the sizes of the renditions, before anything is decoded |
+//! | [`MemoryEstimate`], [`overlay_memory`] | how much memory a picture needs, before anything is decoded |
 //! | [`Files`], [`Limits`], [`Emit`] | what [`render`] takes: files, limits, the receiver of renditions |
 //! | [`Rendered`] | what it hands over |
 //! | [`start_threads`] | starts the threads of spare cores before a process is confined |
@@ -79,6 +79,7 @@ mod cores;
 mod effects;
 mod error;
 mod extend;
+mod memory;
 mod output;
 mod overlay;
 mod plan;
@@ -90,8 +91,9 @@ mod steps;
 pub use codecs::{ColourSignal, OutputFeatures};
 pub use cores::start_threads;
 pub use error::{EmitError, RenderError};
+pub use memory::{MemoryEstimate, overlay_memory};
 
-use darkroom_container::header::{Header, HeaderLimits};
+use darkroom_container::header::HeaderLimits;
 use darkroom_model::{ImageAnalysis, RenditionFormat, recipe::Recipe};
 use serde::{Deserialize, Serialize};
 
@@ -156,22 +158,6 @@ pub fn render<'a>(
     emit: Emit<'_>,
 ) -> Result<ImageAnalysis, RenderError> {
     render::render(&render::open(files.into(), recipe, limits)?, emit)
-}
-
-/// The number of pixels of each size that a recipe makes of a picture, the largest first. Empty where the recipe cannot be
-/// met. Where the orientation is unknown without decoding, or without the file, the larger of both possibilities. Costs
-/// microseconds.
-pub fn rendition_pixels(source: Option<&[u8]>, header: &Header, recipe: &Recipe) -> Vec<u64> {
-    let pixels = |(width, height)| {
-        let plan = plan::plan(recipe, width, height, header.frames).ok();
-        let sizes = plan.iter().flat_map(|plan| plan.targets.iter().map(|t| plan.extend.size((t.width, t.height))));
-        sizes.map(|(width, height)| u64::from(width) * u64::from(height)).collect::<Vec<_>>()
-    };
-    let stored = (header.width, header.height);
-    match source.and_then(|source| source::quick_orientation(source, header)) {
-        Some(orientation) => pixels(orientation.map_size(stored)),
-        None => pixels(stored).max(pixels((stored.1, stored.0))),
-    }
 }
 
 /// What files of an output format can hold.

@@ -10,7 +10,7 @@ use darkroom_model::{
 };
 use darkroom_raster::{Orientation, Raster, Samples};
 
-use crate::{RenderError, colour::ColourSpace};
+use crate::{RenderError, colour::ColourSpace, memory::area};
 
 /// One file format: reads it, and writes it where [`super::FORMATS`] lists it as an output. The file's header has passed
 /// its limits (`darkroom_container::header::read`) before any method is called.
@@ -34,6 +34,14 @@ pub(crate) trait Codec: Sync {
     /// Decodes a still picture, or the first frame of an animation.
     fn decode(&self, file: &[u8], header: &Header, request: &DecodeRequest<'_>) -> Result<Decoded, RenderError>;
 
+    /// Bytes that the decoder needs beside the decoded samples, at most, by the header. For pictures of noise. The default is
+    /// that of the `image` crate's decoders.
+    fn decoder_bytes(&self, header: &Header) -> u64 {
+        // A frame or a tile that is larger than the picture is decoded as a whole.
+        let sample_bytes = u64::from(header.bits_per_pixel).div_ceil(8).max(8);
+        8 * area(header) + sample_bytes * header.decoded_pixels.saturating_sub(area(header))
+    }
+
     /// Opens an animation. Frames are decoded when the iterator is advanced, and are composited.
     fn open_animation<'a>(&self, _file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
         Err(RenderError::internal(format!("{} has no animations", header.format)))
@@ -42,6 +50,12 @@ pub(crate) trait Codec: Sync {
     /// Encodes a picture of coded values with straight alpha, without metadata. A format without alpha gets none.
     fn encode(&self, _picture: &Raster<u8>, _quality: Quality, _effort: Effort) -> Result<Vec<u8>, RenderError> {
         Err(RenderError::internal("this format is not written"))
+    }
+
+    /// Bytes per pixel while a picture of noise is encoded, its 8 bytes in linear light included. 0 where the format is not
+    /// written.
+    fn encoder_bytes_per_pixel(&self, _quality: Quality, _opaque: bool) -> u64 {
+        0
     }
 
     /// Embeds metadata into a file that [`Codec::encode`] or an [`AnimationEncoder`] made. Without metadata the file is returned

@@ -13,6 +13,7 @@ use super::codec::{Codec, DecodeRequest, Decoded, Metadata, check_size};
 use crate::{
     RenderError,
     colour::{ColourSpace, MAX_PROFILE},
+    memory::area,
 };
 
 pub(super) struct JxlCodec;
@@ -63,6 +64,11 @@ impl Codec for JxlCodec {
         let image = open(bytes, header).ok()?;
         let AuxBoxData::Data(exif) = image.aux_boxes().first_exif().ok()? else { return None };
         exif.payload().get(exif.tiff_header_offset() as usize..).map(<[u8]>::to_vec)
+    }
+
+    /// The decoder keeps planes in floating point beside the picture.
+    fn decoder_bytes(&self, header: &Header) -> u64 {
+        32 * area(header)
     }
 
     fn decode(&self, bytes: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {

@@ -3,6 +3,7 @@
 use std::{pin::pin, task::Poll};
 
 use darkroom_model::{ImageId, recipe::Recipe};
+use darkroom_pipeline::{MemoryEstimate, overlay_memory};
 use darkroom_queue::{JobError, Lease};
 use darkroom_shared::catalog::UnrenderedImage;
 use tracing::{debug, info};
@@ -11,10 +12,7 @@ use super::{Outcome, inputs::Inputs, state, too_large};
 use crate::{
     App,
     sandbox::{
-        admission::{
-            AdmissionError, FinishPermit, MemoryPermit, RenderSlot,
-            estimate::{MemoryEstimate, estimate, estimate_before_reading, overlay_bytes},
-        },
+        admission::{AdmissionError, FinishPermit, MemoryPermit, RenderSlot},
         core_share::CoreShare,
     },
 };
@@ -58,7 +56,7 @@ impl<'a> Resources<'a> {
     ) -> Result<Self, JobError> {
         let mut resources = Self { app, lease, image, has_begun: false, memory: None, finishing: None };
         let (overlay, overlay_file) = facts.recipe.overlay().map_or((0, 0), |_| (OVERLAY_MEMORY, OVERLAY_FILE));
-        let needed = estimate_before_reading(facts).bytes(0) + overlay;
+        let needed = MemoryEstimate::of_header(&facts.header, facts.bytes, &facts.recipe).bytes(0) + overlay;
         // Only the header and the overlay tell whether the picture can never fit.
         let needed = resources.with_reserve(needed).min(app.admission.max_per_picture());
         resources.acquire(needed, facts.bytes + overlay_file).await?;
@@ -172,8 +170,8 @@ pub(super) struct PictureMemory {
 
 impl PictureMemory {
     fn of(inputs: &Inputs, recipe: &Recipe) -> Self {
-        let overlay = inputs.overlay.as_ref().map_or(0, |overlay| overlay_bytes(&overlay.header, &overlay.file));
-        Self { estimate: estimate(&inputs.source.header, &inputs.source.file, recipe), overlay }
+        let overlay = inputs.overlay.as_ref().map_or(0, |overlay| overlay_memory(&overlay.header, &overlay.file));
+        Self { estimate: MemoryEstimate::of_file(&inputs.source.header, &inputs.source.file, recipe), overlay }
     }
 
     /// In bytes, with this number of spare cores.

@@ -3,12 +3,11 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | the permits |
-//! | [`estimate`] | how much memory a picture needs, from its header |
 //! | [`available_memory`] | the memory of the machine or the container |
 //! | `cgroup.rs` | the memory limit of the control group |
 //! | `hand_back.rs` | when a large picture that finds no place should be claimed again |
 //!
-//! Every picture has its estimate as a hard limit, so the pictures never take more than the budget:
+//! Every picture has its estimate ([`darkroom_pipeline::MemoryEstimate`]) as a hard limit, so the pictures never take more than the budget:
 //!
 //! - Three sixteenths of it are reserved for as many *small* pictures as are rendered at once. Between pictures
 //!   a render process keeps no more than that: when it is idle, or renders a large picture, its small picture's share is unused.
@@ -23,7 +22,6 @@
 
 pub mod available_memory;
 mod cgroup;
-pub mod estimate;
 mod hand_back;
 
 use std::time::Duration;

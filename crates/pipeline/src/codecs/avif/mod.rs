@@ -15,7 +15,7 @@ use super::{
     codec::{Codec, DecodeRequest, Decoded, Metadata},
     features::{ColourSignal, OutputFeatures},
 };
-use crate::RenderError;
+use crate::{RenderError, memory::area};
 
 /// Animations are not written: rav1e takes too long.
 pub(super) const FEATURES: OutputFeatures = OutputFeatures {
@@ -40,6 +40,15 @@ impl Codec for AvifCodec {
 
     fn decode(&self, file: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
         decode::decode(file, header).map(Decoded::from)
+    }
+
+    /// The decoder keeps planes of 16 bits beside the picture.
+    fn decoder_bytes(&self, header: &Header) -> u64 {
+        16 * area(header)
+    }
+
+    fn encoder_bytes_per_pixel(&self, quality: Quality, _opaque: bool) -> u64 {
+        if quality <= Quality::DEFAULT { 96 } else { 250 }
     }
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {

@@ -25,6 +25,7 @@ use super::{
 use crate::{
     RenderError,
     colour::{ColourSpace, MAX_PROFILE},
+    memory::{area, decoded_bytes, lossy_encoder_bytes},
 };
 
 pub(super) const FEATURES: OutputFeatures =
@@ -75,6 +76,16 @@ impl Codec for JpegCodec {
             (libjpeg::decode(file, header, profile, eighths, request.max_scans)?, eighths)
         };
         Ok(Decoded { samples: Samples::Eight(raster), extent: extent(eighths) })
+    }
+
+    fn decoder_bytes(&self, header: &Header) -> u64 {
+        // A progressive JPEG is decoded from all its coefficients, 16 bits each, whatever its subsampling.
+        let coefficients = if header.scans > 1 { 2 * decoded_bytes(header) } else { 0 };
+        area(header) + coefficients
+    }
+
+    fn encoder_bytes_per_pixel(&self, quality: Quality, _opaque: bool) -> u64 {
+        lossy_encoder_bytes(quality)
     }
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {

@@ -39,6 +39,15 @@ impl Codec for PngCodec {
         decode::animation(file, header)
     }
 
+    /// The palette of noise has as many colours as pixels, and is computed in floating point.
+    fn encoder_bytes_per_pixel(&self, quality: Quality, opaque: bool) -> u64 {
+        match (quality == Quality::MAX, opaque) {
+            (true, _) => 52,
+            (false, true) => 100,
+            (false, false) => 128,
+        }
+    }
+
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
         encode::encode(picture, quality, effort)
     }

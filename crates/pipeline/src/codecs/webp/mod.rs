@@ -16,7 +16,7 @@ use super::{
     codec::{Animation, AnimationEncoder, Codec, DecodeRequest, Decoded, Metadata},
     features::{ColourSignal, OutputFeatures},
 };
-use crate::RenderError;
+use crate::{RenderError, memory::lossy_encoder_bytes};
 
 pub(super) const FEATURES: OutputFeatures =
     OutputFeatures { alpha: true, animation: true, lossless: true, colour: ColourSignal::Icc, exif: true, bits: 8 };
@@ -38,6 +38,11 @@ impl Codec for WebpCodec {
 
     fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
         decode::animation(file, header)
+    }
+
+    /// With alpha there are two pictures to encode.
+    fn encoder_bytes_per_pixel(&self, quality: Quality, opaque: bool) -> u64 {
+        lossy_encoder_bytes(quality) * if opaque { 1 } else { 2 }
     }
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
