@@ -1,6 +1,6 @@
 //! Parameters of `Content-Type` (RFC 9110, section 8.3) and `Content-Disposition` (RFC 7578, section 4.2).
 
-use super::parser::MAX_BOUNDARY;
+use super::{encoded_text, parser::MAX_BOUNDARY};
 
 /// What the headers of a part say about it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,22 +13,33 @@ pub struct PartHead {
 
 impl PartHead {
     /// Reads the header lines of a part. Lines other than `Content-Disposition` have no effect (RFC 7578, section 4.8).
+    ///
+    /// Names are read in every encoding that senders use: `name*` and `filename*` (RFC 8187), which count before the plain
+    /// ones, encoded words (RFC 2047), and the escapes of browsers (WHATWG HTML, section 4.10.21.8).
     pub(super) fn parse(lines: &[u8]) -> Self {
-        let mut head = Self::default();
         let text = String::from_utf8_lossy(lines);
+        // A line that begins with white space continues the one before (RFC 5322, section 2.2.3).
+        let text = text.replace("\r\n ", " ").replace("\r\n\t", " ");
         let disposition = text.split("\r\n").find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.trim().eq_ignore_ascii_case("content-disposition").then_some(value)
         });
-        for (name, value) in disposition.map(parameters).into_iter().flatten() {
-            // `filename*` must not be used in forms (RFC 7578, section 4.2).
-            if name.eq_ignore_ascii_case("name") {
-                head.name = value;
-            } else if name.eq_ignore_ascii_case("filename") {
-                head.file_name = Some(value);
+        let (mut name, mut file_name) = ([None, None], [None, None]);
+        for (parameter, value) in disposition.map(parameters).into_iter().flatten() {
+            let (parameter, is_extended) = parameter.strip_suffix('*').map_or((parameter, false), |name| (name, true));
+            let found = match parameter {
+                _ if parameter.eq_ignore_ascii_case("name") => &mut name,
+                _ if parameter.eq_ignore_ascii_case("filename") => &mut file_name,
+                _ => continue,
+            };
+            if is_extended {
+                found[0] = found[0].take().or_else(|| encoded_text::extended_value(&value));
+            } else {
+                found[1] = found[1].take().or_else(|| Some(encoded_text::plain_value(&value)));
             }
         }
-        head
+        let first = |[extended, plain]: [Option<String>; 2]| extended.or(plain);
+        Self { name: first(name).unwrap_or_default(), file_name: first(file_name) }
     }
 }
 
@@ -46,7 +57,7 @@ pub fn parse_boundary(content_type: &str) -> Option<String> {
     is_valid.then_some(boundary)
 }
 
-/// The `name=value` pairs after the first semicolon; values are tokens or quoted strings.
+/// The `name=value` pairs after the first semicolon; values are quoted strings or what stands before the next semicolon.
 fn parameters(value: &str) -> impl Iterator<Item = (&str, String)> {
     let mut rest = value.split_once(';').map_or("", |(_, rest)| rest);
     std::iter::from_fn(move || {
@@ -103,11 +114,11 @@ mod tests {
     fn name_and_file_name_are_read_from_the_disposition() {
         for (lines, name, file_name) in [
             ("Content-Disposition: form-data; name=\"file\"; filename=\"a.png\"", "file", Some("a.png")),
-            ("content-type: x\r\ncontent-disposition:form-data;NAME=file ; filename=a.png", "file", Some("a.png")),
+            ("content-type: x\r\ncontent-disposition:form-data;NAME=file ; FileName=a.png", "file", Some("a.png")),
             ("Content-Disposition: form-data; filename=\"a;b=\\\"c\\\".png\"; name=\"f\"", "f", Some("a;b=\"c\".png")),
             ("Content-Disposition: form-data; name=\"f\"; filename=\"C:\\dir\\a.png\"", "f", Some("C:\\dir\\a.png")),
-            ("Content-Disposition: form-data; name=\"f\"; filename*=UTF-8''x.png", "f", None),
             ("Content-Disposition: form-data; name=\"東京\"", "東京", None),
+            ("Content-Disposition: form-data;\r\n name=\"f\";\r\n\tfilename=a", "f", Some("a")),
             ("Content-Disposition: form-data; name=\"open", "open", None),
             ("Content-Disposition: form-data; name; ; =x", "", None),
             ("Content-Disposition", "", None),
@@ -118,11 +129,36 @@ mod tests {
     }
 
     #[test]
+    fn file_names_are_read_in_every_encoding_of_senders() {
+        for (parameters, file_name) in [
+            ("filename*=UTF-8''x.png", "x.png"),
+            // .NET writes both.
+            ("filename=\"=?utf-8?B?Y2Fmw6kuanBn?=\"; filename*=utf-8''caf%C3%A9.jpg", "café.jpg"),
+            ("filename*=iso-8859-1'de'stra%DFe.jpg; filename=strasse.jpg", "straße.jpg"),
+            ("FILENAME*=\"UTF-8''%e6%9d%b1.png\"", "東.png"),
+            // One that cannot be read leaves the plain name.
+            ("filename*=UTF-8''%FF.png; filename=b.png", "b.png"),
+            ("filename*=x.png; filename=b.png", "b.png"),
+            ("filename=\"=?UTF-8?Q?caf=C3=A9_1.jpg?=\"", "café 1.jpg"),
+            ("filename==?utf-8?B?Y2Fmw6kuanBn?=", "café.jpg"),
+            // Browsers.
+            ("filename=\"a%22b%0D%0a.jpg\"", "a\"b\r\n.jpg"),
+            ("filename=\"100%25 %41.jpg\"", "100%25 %41.jpg"),
+        ] {
+            let lines = format!("Content-Disposition: form-data; name=f; {parameters}");
+            assert_eq!(head(&lines), ("f".to_owned(), Some(file_name.to_owned())), "{parameters}");
+        }
+        assert_eq!(head("Content-Disposition: form-data; name*=utf-8''%66").0, "f");
+    }
+
+    #[test]
     fn a_boundary_has_1_to_70_allowed_characters() {
         let long = "x".repeat(70);
         for (content_type, boundary) in [
             ("multipart/form-data; boundary=x", Some("x")),
             ("Multipart/Form-Data;charset=utf-8; Boundary=\"a b\"", Some("a b")),
+            // Java's mail library: neither quoted nor a token.
+            ("multipart/form-data; boundary=----=_Part_0_1330.1", Some("----=_Part_0_1330.1")),
             (&format!("multipart/form-data; boundary={long}"), Some(long.as_str())),
             (&format!("multipart/form-data; boundary={long}x"), None),
             ("multipart/form-data; boundary=", None),

@@ -7,7 +7,9 @@
 //! |---|---|
 //! | `parser` | splits a body into parts and their content |
 //! | `header` | parameters of `Content-Type` and `Content-Disposition` |
+//! | `encoded_text` | encodings of the text in them |
 
+mod encoded_text;
 mod header;
 mod parser;
 
