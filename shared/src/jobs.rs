@@ -69,6 +69,15 @@ impl Job for RetryImages {
     const MAX_ATTEMPTS: u32 = 5;
 }
 
+/// Folds the titles of stored images again where a new version folds them differently. Periodic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefoldTitles {}
+
+impl Job for RefoldTitles {
+    const QUEUE: &'static str = "refold-titles";
+    const MAX_ATTEMPTS: u32 = 5;
+}
+
 /// How the job of a new image is enqueued. The key finds the job of an image; the lane keeps the thousand images of one
 /// uploader from delaying the single image of another. Uploads that name no lane share one.
 pub fn process_image_options(image: ImageId, lane: Option<String>) -> Enqueue {

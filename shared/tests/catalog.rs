@@ -154,6 +154,47 @@ async fn the_schema_enforces_the_lifecycle() {
 }
 
 #[tokio::test]
+async fn titles_that_an_older_version_has_folded_are_folded_again_once() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    for title in ["Straße", "pier", "σίσυφος", "new Straße"] {
+        accept(&mut db, title).await;
+    }
+    // As the first version folded them: lower case, letter by letter.
+    sqlx::query("UPDATE images SET title_folded = lower(title), title_grams = '{}' WHERE title <> 'pier'")
+        .execute(&mut *db)
+        .await
+        .unwrap();
+    sqlx::query("UPDATE images SET created_at = now() - interval '2 hours' WHERE title NOT LIKE 'new%'")
+        .execute(&mut *db)
+        .await
+        .unwrap();
+    assert!(search(&mut db, "STRASSE").await.is_empty());
+
+    let mut batches = Vec::new();
+    for _ in 0..3 {
+        let batch = catalog::refold_titles(&mut db, 2).await.unwrap();
+        batches.push((batch.read, batch.changed));
+    }
+    assert_eq!(batches, [(2, 1), (1, 1), (0, 0)]);
+    assert_eq!(search(&mut db, "STRASSE").await, ["Straße"]);
+    assert_eq!(search(&mut db, "ΣΊΣΥΦΟΣ").await, ["σίσυφος"]);
+
+    // A title of an older binary that ran on for a while is folded when its image is an hour old.
+    sqlx::query("UPDATE images SET created_at = now() - interval '2 hours'").execute(&mut *db).await.unwrap();
+    let late = catalog::refold_titles(&mut db, 2).await.unwrap();
+    assert_eq!((late.read, late.changed), (1, 1));
+    assert_eq!(search(&mut db, "strasse").await, ["new Straße", "Straße"]);
+
+    // A newer version has begun: this one changes nothing.
+    sqlx::query("UPDATE title_folding SET version = 1000, folded_until = NULL").execute(&mut *db).await.unwrap();
+    assert_eq!(catalog::refold_titles(&mut db, 2).await.unwrap().read, 0);
+    // A schema without the table.
+    sqlx::query("DROP TABLE title_folding").execute(&mut *db).await.unwrap();
+    assert_eq!(catalog::refold_titles(&mut db, 2).await.unwrap().read, 0);
+}
+
+#[tokio::test]
 async fn titles_are_found_by_any_part_in_any_script_and_case() {
     let pool = Database::migrated().await;
     let mut db = pool.acquire().await.unwrap();
@@ -231,6 +272,7 @@ async fn a_newer_schema_is_used_unless_its_floor_excludes_this_binary() {
 #[tokio::test]
 async fn a_schema_that_lacks_a_migration_which_this_version_needs_is_refused() {
     let pool = Database::migrated().await;
+    pool.forget_migration("title folding").await;
     database::verify(&mut pool.acquire().await.unwrap()).await.unwrap();
     pool.forget_migration("header facts").await;
     let error = database::verify(&mut pool.acquire().await.unwrap()).await.unwrap_err();

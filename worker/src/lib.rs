@@ -6,6 +6,7 @@
 //! | [`jobs::delete_image`] | the job that removes an image for good |
 //! | [`queue_command`] | `darkroom-worker queue …`, for operators |
 //! | [`jobs::resume_deletions`] | the periodic job that enqueues deletions which no job carries out |
+//! | [`jobs::refold_titles`] | the periodic job that folds titles again after a change of the rules |
 //! | [`jobs::retry_images`] | the periodic job that tries images again which an outage has failed |
 //! | [`jobs::sweep`] | the periodic job that removes what no image claims |
 //! | [`sandbox`] | the child processes in which the pipeline runs |

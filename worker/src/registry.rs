@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use darkroom_queue::{QueueOptions, Supervisor};
 use darkroom_shared::{
-    jobs::{DeleteImage, ProcessImage, ResumeDeletions, RetryImages, Sweep},
+    jobs::{DeleteImage, ProcessImage, RefoldTitles, ResumeDeletions, RetryImages, Sweep},
     settings::WorkerSettings,
 };
 
@@ -25,6 +25,9 @@ const RETRIES: &str = "*/15 * * * *";
 /// Every 15 min: enqueue deletions that no job carries out.
 const RESUMED_DELETIONS: &str = "10-59/15 * * * *";
 
+/// Every 15 min: fold titles again. Reads one row where there is nothing to do.
+const REFOLDS: &str = "3-59/15 * * * *";
+
 /// Starts to work on all queues.
 pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handlers: &Handlers) -> anyhow::Result<()> {
     // Before its own time, an image waits for those before it at its slot, and for one large image.
@@ -36,10 +39,12 @@ pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handl
     supervisor.work::<DeleteImage>(deletions, handlers.clone())?;
     supervisor.work::<ResumeDeletions>(QueueOptions::new(1), handlers.clone())?;
     supervisor.work::<Sweep>(QueueOptions::new(1), handlers.clone())?;
+    supervisor.work::<RefoldTitles>(QueueOptions::new(1), handlers.clone())?;
     supervisor.work::<RetryImages>(QueueOptions::new(1), handlers.clone())?;
 
     supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
     supervisor.schedule("retry-images", RETRIES, || RetryImages {})?;
+    supervisor.schedule("refold-titles", REFOLDS, || RefoldTitles {})?;
     supervisor.schedule("resume-deletions", RESUMED_DELETIONS, || ResumeDeletions {})?;
     Ok(())
 }

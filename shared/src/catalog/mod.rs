@@ -12,6 +12,7 @@
 //! | `write.rs` | adding images and changing their status |
 //! | `maintenance.rs` | what the periodic jobs and the deletion ask |
 //! | `search.rs` | how titles are searched |
+//! | `refold.rs` | folds the titles of stored images again |
 //! | `columns.rs` | conversions between Rust and Postgres types |
 
 mod columns;
@@ -19,6 +20,7 @@ mod image;
 pub mod lifecycle;
 mod maintenance;
 mod read;
+mod refold;
 mod search;
 mod write;
 
@@ -28,6 +30,7 @@ pub use maintenance::{
     renditions_of_all, requeue_unavailable, statuses, unfinished, unmark_too_large,
 };
 pub use read::{Filter, UnrenderedImage, count_queued, get, known_renditions, list, renditions, unrendered};
+pub use refold::{Refolded, refold_titles};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 
 /// Why the catalog did not answer.

@@ -2,10 +2,25 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Text in compatibility composition (NFKC, UAX #15) and lower case, so that `Ä`, `ä` and `a` + `¨` are alike.
-/// Rust folds, because SQL would fold by the database's locale.
+/// The version of [`fold`]. Advance it with any change of what [`fold`] returns: the titles of stored images are then folded
+/// again ([`super::refold_titles`]).
+pub(super) const FOLDING: i16 = 2;
+
+/// Text in compatibility composition (NFKC, UAX #15) with full case folding (Unicode, section 3.13), so that `Ä`, `ä` and
+/// `a` + `¨` are alike, and `ß` and `SS`, and `ς` and `Σ`. Rust folds, because SQL would fold by the database's locale.
+///
+/// Unlike Unicode's folding, the Turkish `ı` and `İ` become `i`: who searches knows a title, not the language of its writer.
 pub(super) fn fold(text: &str) -> String {
-    text.nfkc().flat_map(char::to_lowercase).nfc().collect()
+    let folded: String = text.nfkc().flat_map(fold_char).nfkc().collect();
+    // The dot of `İ`, which is `i` with a dot above in lower case.
+    folded.replace("i\u{307}", "i")
+}
+
+/// The lower case of the upper case of the lower case: what differs in case alone, in one or several letters, becomes alike.
+/// This equals Unicode's full case folding (`CaseFolding.txt`, C and F) but for `ı`, and for Cherokee, which has lower
+/// case here and upper case there.
+fn fold_char(char: char) -> impl Iterator<Item = char> {
+    char.to_lowercase().flat_map(char::to_uppercase).flat_map(char::to_lowercase)
 }
 
 /// The unigrams and bigrams of a folded text, sorted, as the title index holds them. A text contains
@@ -38,6 +53,26 @@ mod tests {
     fn folding_makes_case_and_composition_alike() {
         assert_eq!(fold("ÄRGER"), fold("a\u{308}rger"));
         assert_eq!(fold("ＴＯＫＹＯ"), "tokyo");
+    }
+
+    #[test]
+    fn case_is_folded_in_full() {
+        for alike in [
+            &["STRASSE", "Straße", "STRAẞE", "straſſe"][..],
+            &["σίσυφος", "ΣΊΣΥΦΟΣ", "Σίσυφοσ"],
+            &["ISPARTA", "ısparta", "isparta", "İsparta", "I\u{307}SPARTA", "i\u{307}sparta"],
+            &["ﬃ", "FFI"],
+            &["ᾳ", "ΑΙ"],
+            &["ᏣᎳᎩ", "ꮳꮃꭹ"],
+            &["µ", "Μ"],
+            &["ŉ", "ʼN"],
+        ] {
+            for text in alike {
+                assert_eq!(fold(text), fold(alike[0]), "{text}");
+                assert_eq!(fold(&fold(text)), fold(text), "{text}");
+            }
+        }
+        assert_ne!(fold("ö"), fold("o"));
     }
 
     #[test]
