@@ -2,7 +2,7 @@
 
 use std::{io::Cursor, iter};
 
-use darkroom_container::header::{self, Header};
+use darkroom_container::header::{self, Header, HeaderError, Limit};
 use darkroom_raster::{Orientation, Samples};
 
 use crate::{
@@ -35,8 +35,11 @@ pub(crate) struct SourceFrame {
 
 impl<'a> Source<'a> {
     pub(crate) fn open(file: &'a [u8], limits: &Limits) -> Result<Self, RenderError> {
-        let header = header::read(&mut Cursor::new(file), &limits.header)?;
-        let metadata = codecs::decoder(header.format).metadata(file, &header)?;
+        let mut header = header::read(&mut Cursor::new(file), &limits.header)?;
+        let codec = codecs::decoder(header.format);
+        header.frames = codec.frames(file, &header)?;
+        check_frames(&header, limits)?;
+        let metadata = codec.metadata(file, &header)?;
         Ok(Self { file, header, metadata, max_scans: limits.header.scans })
     }
 
@@ -75,6 +78,17 @@ impl<'a> Source<'a> {
         let frame = self.frames(at_least)?.frames.next().transpose()?;
         Ok(frame.ok_or_else(|| RenderError::internal("a file without a frame passed its header's checks"))?.decoded)
     }
+}
+
+/// Checks what the header did not tell.
+fn check_frames(header: &Header, limits: &Limits) -> Result<(), RenderError> {
+    for (limit, found) in [(Limit::Frames, header.frames.into()), (Limit::Pixels, header.pixels())] {
+        let max = limits.header.get(limit);
+        if found > max {
+            return Err(HeaderError::TooLarge { limit, max, found }.into());
+        }
+    }
+    Ok(())
 }
 
 /// The orientation, where it is found without parsing the whole file.

@@ -15,17 +15,17 @@ mod tiff;
 mod webp;
 
 pub use self::{
-    avif::{Av1, Avif},
+    avif::{Av1, Avif, avif_sequence},
     baseline::Baseline,
     bmp::bmp,
     exif::exif,
-    gif::{GifFrame, gif},
+    gif::{GifFrame, RawGif, gif},
     icc::gray_ink_profile,
     jpeg::{Jpeg, turned_jpeg},
-    jxl::{jxl, jxl_container},
-    png::{compressed_chunk, interlaced_png, png, png_with},
+    jxl::{animated_jxl, jxl, jxl_container},
+    png::{compressed_chunk, interlaced_png, png, png_of_chunks, png_with, zlib},
     tiff::Tiff,
-    webp::{webp, webp_with},
+    webp::{webp, webp_of_chunks, webp_with},
 };
 
 /// Red, green, blue.

@@ -57,6 +57,32 @@ pub fn interlaced_png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb)
     file
 }
 
+/// A PNG of 8 bits per sample whose chunks between IHDR and IEND are these.
+#[must_use]
+pub fn png_of_chunks(width: u32, height: u32, colour_type: u8, chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let size = [width, height].map(u32::to_be_bytes).concat();
+    let mut file = b"\x89PNG\r\n\x1A\n".to_vec();
+    let ends = ([(*b"IHDR", [&size[..], &[8, colour_type, 0, 0, 0]].concat())], [(*b"IEND", Vec::new())]);
+    for (kind, body) in ends.0.iter().chain(chunks).chain(&ends.1) {
+        let mut crc = flate2::Crc::new();
+        crc.update(kind);
+        crc.update(body);
+        file.extend(u32::try_from(body.len()).unwrap_or(0).to_be_bytes());
+        file.extend(kind);
+        file.extend(body);
+        file.extend(crc.sum().to_be_bytes());
+    }
+    file
+}
+
+/// Deflates.
+#[must_use]
+pub fn zlib(data: &[u8]) -> Vec<u8> {
+    let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(data).expect("into memory");
+    encoder.finish().expect("into memory")
+}
+
 /// The body of a PNG chunk with a name and deflated data, as iCCP and zTXt have it.
 #[must_use]
 pub fn compressed_chunk(data: &[u8]) -> Vec<u8> {

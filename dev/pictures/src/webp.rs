@@ -4,11 +4,22 @@
 /// the file `simple`, followed by these chunks.
 #[must_use]
 pub fn webp_with(width: u32, height: u32, simple: &[u8], chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+    extended(width, height, 0x1C, &simple[12..], chunks)
+}
+
+/// A WebP in the extended format with these flags and chunks.
+#[must_use]
+pub fn webp_of_chunks(width: u32, height: u32, flags: u8, chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
+    extended(width, height, flags, &[], chunks)
+}
+
+fn extended(width: u32, height: u32, flags: u8, picture: &[u8], chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(0).to_le_bytes();
-    let mut body = b"WEBPVP8X\x0A\0\0\0\x1C\0\0\0".to_vec();
+    let mut body = b"WEBPVP8X\x0A\0\0\0".to_vec();
+    body.extend([flags, 0, 0, 0]);
     body.extend(&(width - 1).to_le_bytes()[..3]);
     body.extend(&(height - 1).to_le_bytes()[..3]);
-    body.extend(&simple[12..]);
+    body.extend(picture);
     for (kind, data) in chunks {
         body.extend(kind);
         body.extend(length(data));

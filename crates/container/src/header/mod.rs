@@ -6,11 +6,11 @@
 //!
 //! One file per format; the list of formats is in this file.
 
-pub mod avif;
 mod bmp;
 mod byte_reader;
 mod error;
-mod gif;
+pub mod gif;
+pub mod heif;
 mod jpeg;
 mod jxl;
 mod limits;
@@ -96,7 +96,7 @@ fn header_parsers<R: BufRead + Seek>() -> [HeaderParser<R>; 8] {
         HeaderParser { format: SourceFormat::Jxl, has_signature: jxl::has_signature, read: jxl::read },
         HeaderParser { format: SourceFormat::Tiff, has_signature: tiff::has_signature, read: tiff::read },
         HeaderParser { format: SourceFormat::Bmp, has_signature: bmp::has_signature, read: bmp::read },
-        HeaderParser { format: SourceFormat::Avif, has_signature: avif::has_signature, read: avif::read },
+        HeaderParser { format: SourceFormat::Avif, has_signature: heif::has_signature, read: heif::read },
     ]
 }
 
@@ -123,8 +123,16 @@ pub fn read<R: BufRead + Seek>(reader: &mut R, limits: &HeaderLimits) -> Result<
 ///
 /// # Errors
 /// [`HeaderError`], as for [`read`].
-pub fn avif_layout<R: BufRead + Seek>(reader: &mut R) -> Result<avif::Layout, HeaderError> {
-    avif::layout(&mut ByteReader::new(reader, SourceFormat::Avif.name()))
+pub fn avif_layout<R: BufRead + Seek>(reader: &mut R) -> Result<heif::Layout, HeaderError> {
+    heif::layout(&mut ByteReader::new(reader, SourceFormat::Avif.name()))
+}
+
+/// Reads the structure of a GIF that [`read`] has accepted, as its decoder needs it.
+///
+/// # Errors
+/// [`HeaderError`], as for [`read`].
+pub fn gif_layout<R: BufRead + Seek>(reader: &mut R) -> Result<gif::Layout, HeaderError> {
+    gif::layout(&mut ByteReader::new(reader, SourceFormat::Gif.name()))
 }
 
 #[cfg(test)]

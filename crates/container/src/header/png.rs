@@ -21,6 +21,8 @@ pub(super) fn read<R: BufRead + Seek>(
     limits.check(Limit::Pixels, header.pixels())?;
     let mut declared_frames: Option<u32> = None;
     let mut frames: u32 = 0;
+    // Whether an fcTL chunk waits for the first chunk of its data.
+    let mut frame_begins = false;
     let (mut has_idat, mut has_trns) = (false, false);
     loop {
         let length = input.be32()?;
@@ -31,16 +33,20 @@ pub(super) fn read<R: BufRead + Seek>(
         let mut rest = u64::from(length) + 4; // the CRC
         match &kind {
             b"IHDR" => return broken("it has two header chunks"),
-            b"IDAT" => has_idat = true,
+            b"IDAT" | b"fdAT" => {
+                has_idat |= &kind == b"IDAT";
+                if std::mem::take(&mut frame_begins) {
+                    frames += 1;
+                    limits.check(Limit::Frames, frames.into())?;
+                }
+            }
             b"tRNS" => has_trns = true,
-            b"acTL" if declared_frames.is_some() => return broken("it declares its animation twice"),
-            b"acTL" if !has_idat && length == 8 => {
+            b"acTL" if !has_idat && length == 8 && declared_frames.is_none() => {
                 declared_frames = Some(input.be32()?);
                 rest -= 4;
             }
             b"fcTL" if length == 26 => {
-                frames += 1;
-                limits.check(Limit::Frames, frames.into())?;
+                frame_begins = true;
                 frame_control(input, &header)?;
                 rest -= 20;
             }
@@ -57,12 +63,12 @@ pub(super) fn read<R: BufRead + Seek>(
     if has_trns {
         header.bits_per_pixel += alpha_bits;
     }
-    if let Some(declared) = declared_frames {
-        if declared != frames {
-            return broken(format!("it declares {declared} frames and has {frames}"));
-        }
-        header.frames = frames.max(1);
-    }
+    // Where the file declares another number of frames than it has, the smaller one counts, as in browsers. A number outside of
+    // 31 bits declares no animation.
+    header.frames = match declared_frames {
+        Some(declared) if declared <= i32::MAX.unsigned_abs() => declared.min(frames).max(1),
+        _ => 1,
+    };
     Ok(header)
 }
 

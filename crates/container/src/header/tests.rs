@@ -145,7 +145,19 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
         (png_with(300, 200, 16, 0, &[chunk(*b"tRNS", &[0; 2])]), header(Png, 300, 200, 1, 1, 32)),
         (png_with(300, 200, 8, 6, &[chunk(*b"tRNS", &[0; 2])]), header(Png, 300, 200, 1, 1, 32)),
         (
-            png_with(9, 9, 8, 2, &[animation_control(2), frame_control(9, 9, 0), frame_control(1, 1, 8)]),
+            png_with(
+                9,
+                9,
+                8,
+                2,
+                &[
+                    animation_control(2),
+                    frame_control(9, 9, 0),
+                    chunk(*b"IDAT", &[1]),
+                    frame_control(1, 1, 8),
+                    chunk(*b"fdAT", &[0; 9]),
+                ],
+            ),
             header(Png, 9, 9, 2, 1, 24),
         ),
         (riff(&[(b"VP8 ", lossy(1024, 772))]), header(Webp, 1024, 772, 1, 1, 24)),
@@ -170,6 +182,7 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
             header(Webp, 50, 60, 2, 1, 24),
         ),
         (gif_with(20, 10, &[(20, 10), (30, 30)]), Header { decoded_pixels: 900, ..header(Gif, 20, 10, 2, 1, 32) }),
+        (gif_with(5, 5, &[(20, 10), (30, 30)]), Header { decoded_pixels: 900, ..header(Gif, 20, 10, 2, 1, 32) }),
         (gif_with(0, 0, &[(7, 9)]), header(Gif, 7, 9, 1, 1, 32)),
         (Avif::new(Av1::Half).encode(), header(AvifFile, 32, 16, 1, 1, 24)),
         (Avif::new(Av1::Ten).with_alpha(true).encode(), header(AvifFile, 32, 16, 1, 1, 64)),
@@ -225,6 +238,14 @@ fn common_unsupported_files_are_named() {
         (b"\n <svg xmlns=''/>", "an SVG"),
         (b"II+\0............", "a BigTIFF"),
         (b"\0\0\0\x18ftypheic....mif1heic", "a HEIC"),
+        (b"\0\0\0\x18ftypmif1....mif1heix", "a HEIC"),
+        (b"\0\0\0\x18ftypmif3\0\0\0\0mif3mif3", "a HEIF of an unusual kind"),
+        (b"\0\0\0\x10ftypmif3heic", "a HEIC"),
+        (b"\0\0\0\x18ftypmif1....mif1miaf", "a HEIF of an unusual kind"),
+        (b"\0\0\0\x18ftypjpeg....mif1jpeg", "a HEIF that holds a JPEG"),
+        (b"\0\0\0\x18ftypmif1....mif1j2ki", "a HEIF that holds a JPEG 2000"),
+        (b"\0\0\0\x18ftypavci....mif1avci", "a HEIF with H.264"),
+        (b"\0\0\0\x18ftypvvic....mif1vvic", "a HEIF with H.266"),
         (b"\0\0\0\x18ftypmp42....mp42isom", "a video"),
         (b"<!DOCTYPE html>..", "a web page"),
         (b"", "an empty file"),
@@ -278,7 +299,7 @@ fn raw_files_and_unsupported_tiffs_are_named() {
 #[test]
 fn a_frame_or_a_tile_larger_than_the_picture_counts_as_decoded_pixels() {
     let header = read_bytes(&gif_with(10, 10, &[(300, 200), (400, 300)])).unwrap();
-    assert_eq!((header.pixels(), header.decoded_pixels), (200, 120_000));
+    assert_eq!((header.pixels(), header.decoded_pixels), (2 * 300 * 200, 120_000));
     let tiled = |width, length| tiff(&[(322, width), (323, length)]);
     assert_eq!(read_bytes(&tiled(512, 256)).unwrap().decoded_pixels, 512 * 256);
     assert_eq!(read_bytes(&tiled(2, 2)).unwrap().decoded_pixels, 4 * 2, "the picture is larger than its tiles");
@@ -301,6 +322,59 @@ fn the_size_of_a_jpeg_xl_is_that_after_orientation() {
     }
 }
 
+/// A file on a disk: the kernel refuses to seek far past its end.
+struct OnDisk(Cursor<Vec<u8>>);
+
+impl std::io::Read for OnDisk {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.0.read(buffer)
+    }
+}
+
+impl Seek for OnDisk {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        match to {
+            std::io::SeekFrom::Start(position) if position >= 1 << 44 => Err(std::io::ErrorKind::InvalidInput.into()),
+            to => self.0.seek(to),
+        }
+    }
+}
+
+#[test]
+fn a_box_that_is_longer_than_any_file_is_cut_short() {
+    let long = |length: u64| [&[0, 0, 0, 1][..], b"free", &length.to_be_bytes(), &[0; 16]].concat();
+    for length in [17, 1 << 31, 1 << 44, 1 << 62, i64::MAX.unsigned_abs() - 20, 1 << 63, u64::MAX - 8, u64::MAX] {
+        let avif = [&b"\0\0\0\x14ftypavif\0\0\0\0avif"[..], &long(length)].concat();
+        let in_meta = [&b"\0\0\0\x14ftypavif\0\0\0\0avif\0\0\0\0meta\0\0\0\0"[..], &long(length)].concat();
+        let jxl = [&b"\0\0\0\x0CJXL \r\n\x87\n"[..], &long(length)].concat();
+        for file in [avif, in_meta, jxl] {
+            let error = read(&mut std::io::BufReader::new(OnDisk(Cursor::new(file))), &HeaderLimits::default());
+            assert!(
+                matches!(error, Err(HeaderError::Truncated { .. } | HeaderError::Broken(_))),
+                "{length}: {error:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_clean_aperture_counts_where_it_begins_in_the_corner() {
+    let size = |file: &Avif| {
+        let header = read_bytes(&file.encode()).unwrap();
+        (header.width, header.height, header.decoded_pixels)
+    };
+    let full = || Avif::new(Av1::Full);
+    // The centre of 20 × 8 pixels in the corner lies 6 columns and 4 rows before that of the picture.
+    assert_eq!(size(&full().with_clean_aperture(20, 8, -12, -8)), (20, 8, 512));
+    assert_eq!(size(&full().with_clean_aperture(31, 15, -1, -1)), (31, 15, 512));
+    assert_eq!(size(&full().with_clean_aperture(32, 16, 0, 0)), (32, 16, 512));
+    for (width, height, right, down) in
+        [(20, 8, 0, 0), (20, 8, -13, -8), (40, 8, -12, -8), (0, 8, 0, 0), (20, 8, 12, 8)]
+    {
+        assert_eq!(size(&full().with_clean_aperture(width, height, right, down)), (32, 16, 512), "{width}");
+    }
+}
+
 #[test]
 fn the_layout_of_an_avif_is_read() {
     let profile = vec![7; 5_000];
@@ -309,18 +383,25 @@ fn the_layout_of_an_avif_is_read() {
     assert_eq!((layout.depth, layout.monochrome, layout.premultiplied), (12, false, true));
     assert_eq!((layout.turns, layout.mirror), (3, Some(1)));
     assert_eq!(layout.profile, Some(profile));
-    assert_eq!(layout.nclx, Some(avif::Nclx { primaries: 1, transfer: 13, matrix: 6, full_range: true }));
-    for (offset, length) in layout.colour.iter().chain(layout.alpha.iter().flatten()) {
+    assert_eq!(layout.nclx, Some(heif::Nclx { primaries: 1, transfer: 13, matrix: 6, full_range: true }));
+    for (offset, length) in
+        layout.colour.tiles.iter().chain(layout.alpha.iter().flat_map(|alpha| &alpha.tiles)).flatten()
+    {
         let start = usize::try_from(*offset).unwrap();
         assert!(file[start..start + usize::try_from(*length).unwrap()].starts_with(&[0x12, 0]), "no AV1 data there");
     }
 }
 
 #[test]
-fn an_animation_must_hold_the_frames_it_declares_on_its_canvas() {
+fn the_frames_of_an_animation_are_those_it_declares_and_has_on_its_canvas() {
     let apng = |declared, frames: &[Vec<u8>]| png_with(9, 9, 8, 2, &[&[animation_control(declared)], frames].concat());
     let frame = frame_control(9, 9, 0);
-    assert!(matches!(read_bytes(&apng(3, &[frame.clone(), frame.clone()])), Err(HeaderError::Broken(_))));
+    // Each frame has data: the first one the default image.
+    let data = || chunk(*b"fdAT", &[0; 9]);
+    let both = [frame.clone(), chunk(*b"IDAT", &[1]), frame, data()];
+    for (declared, frames) in [(3, 2), (2, 2), (1, 1), (0, 1), (u32::MAX, 1)] {
+        assert_eq!(read_bytes(&apng(declared, &both)).unwrap().frames, frames, "{declared}");
+    }
     assert!(matches!(read_bytes(&apng(1, &[frame_control(9, 9, 1)])), Err(HeaderError::Broken(_))));
     assert!(matches!(read_bytes(&apng(1, &[frame_control(2, 2, u32::MAX)])), Err(HeaderError::Broken(_))));
     let webp = riff(&[(b"VP8X", extended(0x02, 5, 5)), (b"ANMF", animation_frame(6, 5))]);

@@ -21,6 +21,11 @@ pub(crate) trait Codec: Sync {
     /// Reads what the pixels need to be shown right.
     fn metadata(&self, file: &[u8], header: &Header) -> Result<Metadata, RenderError>;
 
+    /// The number of frames. Overridden where the header does not tell it.
+    fn frames(&self, _file: &[u8], header: &Header) -> Result<u32, RenderError> {
+        Ok(header.frames)
+    }
+
     /// The orientation, where it is found without parsing the whole file; `None` elsewhere.
     fn quick_orientation(&self, _file: &[u8]) -> Option<Orientation> {
         None

@@ -1,15 +1,15 @@
-//! JPEG XL (ISO/IEC 18181), its first frame, through jxl-oxide.
+//! JPEG XL (ISO/IEC 18181) through jxl-oxide, which composites the frames of an animation.
 
 use darkroom_container::header::Header;
 use jxl_oxide::{
-    AllocTracker, AuxBoxData, JxlImage, JxlThreadPool, PixelFormat,
+    AllocTracker, AuxBoxData, FrameBufferSample, JxlImage, JxlThreadPool, PixelFormat,
     color::{ColourEncoding, ColourSpace as JxlColourSpace, EnumColourEncoding, TransferFunction},
     image::ExtraChannelInfo,
 };
 
 use darkroom_raster::{Channels, Raster, Samples};
 
-use super::codec::{Codec, DecodeRequest, Decoded, Metadata, check_size};
+use super::codec::{Animation, AnimationFrame, Codec, DecodeRequest, Decoded, Metadata, check_size};
 use crate::{
     RenderError,
     colour::{ColourSpace, MAX_PROFILE},
@@ -25,7 +25,8 @@ const BYTES_PER_PIXEL: u64 = 80;
 const BASE_ALLOCATION: u64 = 256 << 20;
 
 fn open(bytes: &[u8], header: &Header) -> Result<JxlImage, RenderError> {
-    let limit = usize::try_from(header.pixels() * BYTES_PER_PIXEL + BASE_ALLOCATION).unwrap_or(usize::MAX);
+    let pixels = u64::from(header.width) * u64::from(header.height);
+    let limit = usize::try_from(pixels * BYTES_PER_PIXEL + BASE_ALLOCATION).unwrap_or(usize::MAX);
     let builder = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(AllocTracker::with_limit(limit));
     let image = builder.read(bytes).map_err(|error| RenderError::damaged("JPEG XL", error))?;
     check_size(header, (image.width(), image.height()), "JPEG XL")?;
@@ -36,7 +37,52 @@ fn unsupported(space: &str) -> RenderError {
     RenderError::unsupported(format!("This is a JPEG XL in {space}, which is not read."), space)
 }
 
+/// The channels of the decoded pictures.
+fn channels(image: &JxlImage) -> Result<Channels, RenderError> {
+    match image.pixel_format() {
+        PixelFormat::Gray => Ok(Channels::Gray),
+        PixelFormat::Graya => Ok(Channels::GrayAlpha),
+        PixelFormat::Rgb => Ok(Channels::Rgb),
+        PixelFormat::Rgba => Ok(Channels::Rgba),
+        PixelFormat::Cmyk | PixelFormat::Cmyka => Err(unsupported("CMYK")),
+    }
+}
+
+/// Decodes one frame to samples of this type, with straight alpha, and returns how long it is shown, in ticks.
+fn frame<T: FrameBufferSample + Copy + Default>(
+    image: &JxlImage,
+    index: usize,
+    wrap: fn(Raster<T>) -> Samples,
+) -> Result<(Samples, u32), RenderError> {
+    let channels = channels(image)?;
+    if index >= image.num_loaded_keyframes() {
+        return Err(RenderError::truncated("JPEG XL", "no frame"));
+    }
+    let render = image.render_frame(index).map_err(|error| RenderError::damaged("JPEG XL", error))?;
+    let mut stream = render.stream();
+    if (stream.width(), stream.height()) != (image.width(), image.height())
+        || stream.channels() as usize != channels.count()
+    {
+        return Err(RenderError::damaged("JPEG XL", "its header and its stream disagree about the size"));
+    }
+    let mut raster = Raster::new(image.width(), image.height(), channels);
+    stream.write_to_buffer(&mut raster.samples);
+    let alphas = image.image_header().metadata.ec_info.iter().find(|channel| channel.is_alpha());
+    let is_premultiplied = alphas.and_then(ExtraChannelInfo::alpha_associated) == Some(true);
+    let samples = wrap(raster);
+    Ok((if is_premultiplied { samples.unpremultiplied() } else { samples }, render.duration()))
+}
+
 impl Codec for JxlCodec {
+    fn frames(&self, bytes: &[u8], header: &Header) -> Result<u32, RenderError> {
+        let image = open(bytes, header)?;
+        let is_animated = image.image_header().metadata.animation.is_some();
+        if is_animated && !image.is_loading_done() {
+            return Err(RenderError::truncated("JPEG XL", "a frame is missing"));
+        }
+        Ok(if is_animated { u32::try_from(image.num_loaded_keyframes()).unwrap_or(u32::MAX).max(1) } else { 1 })
+    }
+
     /// The orientation is applied by the decoder.
     fn metadata(&self, bytes: &[u8], header: &Header) -> Result<Metadata, RenderError> {
         let image = open(bytes, header)?;
@@ -73,35 +119,28 @@ impl Codec for JxlCodec {
 
     fn decode(&self, bytes: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
         let image = open(bytes, header)?;
-        let channels = match image.pixel_format() {
-            PixelFormat::Gray => Channels::Gray,
-            PixelFormat::Graya => Channels::GrayAlpha,
-            PixelFormat::Rgb => Channels::Rgb,
-            PixelFormat::Rgba => Channels::Rgba,
-            PixelFormat::Cmyk | PixelFormat::Cmyka => return Err(unsupported("CMYK")),
-        };
-        if image.num_loaded_keyframes() == 0 {
-            return Err(RenderError::truncated("JPEG XL", "no frame"));
-        }
-        let render = image.render_frame(0).map_err(|error| RenderError::damaged("JPEG XL", error))?;
-        let mut stream = render.stream();
-        if (stream.width(), stream.height()) != (header.width, header.height)
-            || stream.channels() as usize != channels.count()
-        {
-            return Err(RenderError::damaged("JPEG XL", "its header and its stream disagree about the size"));
-        }
-        let metadata = &image.image_header().metadata;
-        let samples = if metadata.bit_depth.bits_per_sample() > 8 {
-            let mut raster = Raster::<u16>::new(header.width, header.height, channels);
-            stream.write_to_buffer(&mut raster.samples);
-            Samples::Sixteen(raster)
-        } else {
-            let mut raster = Raster::<u8>::new(header.width, header.height, channels);
-            stream.write_to_buffer(&mut raster.samples);
-            Samples::Eight(raster)
-        };
-        let premultiplied =
-            metadata.ec_info.iter().find(|channel| channel.is_alpha()).and_then(ExtraChannelInfo::alpha_associated);
-        Ok(if premultiplied == Some(true) { samples.unpremultiplied() } else { samples }.into())
+        let is_deep = image.image_header().metadata.bit_depth.bits_per_sample() > 8;
+        let (samples, _) =
+            if is_deep { frame(&image, 0, Samples::Sixteen)? } else { frame(&image, 0, Samples::Eight)? };
+        Ok(samples.into())
+    }
+
+    fn open_animation<'a>(&self, bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+        let image = open(bytes, header)?;
+        let animation = image.image_header().metadata.animation.as_ref();
+        let animation = animation.ok_or_else(|| RenderError::damaged("JPEG XL", "no animation"))?;
+        let plays = animation.num_loops;
+        // Ticks per second.
+        let (numerator, denominator) =
+            (u64::from(animation.tps_numerator.max(1)), u64::from(animation.tps_denominator));
+        let count = header.frames as usize;
+        let frames = (0..count).map(move |index| {
+            let (Samples::Eight(picture), ticks) = frame(&image, index, Samples::Eight)? else {
+                return Err(RenderError::internal("8 bits became 16"));
+            };
+            let milliseconds = u32::try_from(u64::from(ticks) * 1000 * denominator / numerator).unwrap_or(u32::MAX);
+            Ok(AnimationFrame { picture, milliseconds })
+        });
+        Ok(Animation { plays, frames: Box::new(frames) })
     }
 }

@@ -156,10 +156,74 @@ fn high_dynamic_range_is_tone_mapped_and_not_clipped() {
 }
 
 #[test]
-fn an_avif_of_tiles_and_a_heic_are_refused_by_name() {
-    let tiles = failure(&Avif::new(Av1::Full).of_kind(*b"grid").encode());
-    assert_eq!(tiles.code, FailureCode::UnsupportedFormat);
-    assert!(tiles.detail.contains("put together from tiles"), "{}", tiles.detail);
+fn an_avif_of_tiles_is_put_together() {
+    for (width, height) in [(96, 32), (90, 25), (65, 17)] {
+        for data in [Av1::Full, Av1::Half, Av1::Ten, Av1::Gray] {
+            let file = Avif::new(data).in_grid(2, 3).saying(width, height);
+            let picture = seen(&file.encode());
+            assert_eq!(picture.dimensions(), (width, height), "{data:?}");
+            if data != Av1::Gray {
+                // In the first row of a tile, subsampled chroma has a part of the tile above.
+                let last = if data == Av1::Half { (40, 12) } else { (40, 16) };
+                for (x, y) in [(8, 4), (40, 4), (24, 4), (8, 12), (56, 12), last] {
+                    assert_close(&picture, x, y, corners(32, 16, x % 32, y % 16), 4);
+                }
+            }
+            let transparent = seen(&file.with_alpha(false).turned(Some(1), None).encode()).to_rgba8();
+            assert_eq!(transparent.dimensions(), (height, width));
+            assert_eq!(transparent.get_pixel(4, width - 1 - 40).0[3], 255);
+            assert!(transparent.get_pixel(4, width - 1 - 24).0[3].abs_diff(128) <= 1);
+        }
+    }
+    // Tiles that leave a part of the picture uncovered, or lie outside of it.
+    for (width, height) in [(97, 32), (96, 33), (64, 32), (96, 16)] {
+        let failure = failure(&Avif::new(Av1::Full).in_grid(2, 3).saying(width, height).encode());
+        assert_eq!(failure.code, FailureCode::BrokenImage, "{width} {height}");
+    }
+}
+
+#[test]
+fn the_clean_aperture_of_an_avif_is_cropped_as_in_browsers() {
+    let cropped = seen(&Avif::new(Av1::Half).with_clean_aperture(20, 12, -12, -4).encode());
+    assert_eq!(cropped.dimensions(), (20, 12));
+    for (x, y) in [(4, 4), (18, 4), (4, 10), (18, 10)] {
+        assert_close(&cropped, x, y, corners(32, 16, x, y), 3);
+    }
+    let turned = seen(&Avif::new(Av1::Full).with_clean_aperture(20, 12, -12, -4).turned(Some(1), None).encode());
+    assert_eq!(turned.dimensions(), (12, 20));
+    let elsewhere = seen(&Avif::new(Av1::Full).with_clean_aperture(20, 12, 0, 0).encode());
+    assert_eq!(elsewhere.dimensions(), (32, 16));
+}
+
+#[test]
+fn the_last_layer_of_an_avif_is_shown_or_the_one_it_selects() {
+    let inverted = |x, y| corners(32, 16, x, y).map(|value| 255 - value);
+    let last = [
+        Avif::new(Av1::Layered),
+        Avif::new(Av1::Layered).with_property(*b"lsel", &[0xFF, 0xFF]),
+        Avif::new(Av1::Layered).with_property(*b"a1op", &[0]).with_property(*b"a1lx", &[0, 0, 35, 0, 0, 0, 0]),
+    ];
+    for file in last {
+        assert_close(&seen(&file.encode()), 8, 4, inverted(8, 4), 3);
+    }
+    for (layer, expected) in [(0, corners(32, 16, 8, 4)), (1, inverted(8, 4))] {
+        let file = Avif::new(Av1::Layered).with_property(*b"lsel", &[0, layer]);
+        assert_close(&seen(&file.encode()), 8, 4, expected, 3);
+    }
+}
+
+#[test]
+fn an_avif_may_end_with_its_meta_box() {
+    assert_corners(&seen(&Avif::new(Av1::Full).ending_with_meta().encode()), 3);
+    let with_alpha = seen(&Avif::new(Av1::Full).with_alpha(false).with_exif(b"II*\0").ending_with_meta().encode());
+    assert_eq!(with_alpha.to_rgba8().get_pixel(24, 12).0[3], 0);
+}
+
+#[test]
+fn an_avif_of_pictures_and_a_heic_are_refused_by_name() {
+    let derived = failure(&Avif::new(Av1::Full).of_kind(*b"iovl").encode());
+    assert_eq!(derived.code, FailureCode::UnsupportedFormat);
+    assert!(derived.detail.contains("put together from other pictures"), "{}", derived.detail);
     let mut heic = Avif::new(Av1::Full).of_kind(*b"hvc1").encode();
     assert!(failure(&heic).detail.contains("a HEIC"));
     heic[8..12].copy_from_slice(b"heic");
@@ -597,6 +661,7 @@ fn the_analysis_has_the_dominant_colour_and_a_hash_that_copies_share() {
 fn every_test_named_in_the_formats_page_exists() {
     let page = include_str!("../../../../docs/formats.md");
     let tests = [
+        include_str!("animations.rs"),
         include_str!("formats.rs"),
         include_str!("gamut.rs"),
         include_str!("keep.rs"),
@@ -604,6 +669,7 @@ fn every_test_named_in_the_formats_page_exists() {
         include_str!("crafted_pictures.rs"),
         include_str!("../../../container/src/header/tests.rs"),
         include_str!("../../../jpeg/src/decode/tests.rs"),
+        include_str!("../../src/codecs/gif.rs"),
         include_str!("../../src/colour/tone_map.rs"),
     ];
     let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(|name| name.contains('_')).collect();

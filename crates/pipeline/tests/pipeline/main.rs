@@ -2,6 +2,7 @@
 //! hundred megabytes and the time to link them.
 #![expect(clippy::unwrap_used, clippy::cast_possible_truncation, reason = "test helpers; byte patterns")]
 
+mod animations;
 mod avif;
 mod choice;
 mod crafted_pictures;

@@ -1,4 +1,4 @@
-//! AVIF to pixels: the container by `darkroom_container::header::avif`, the AV1 stream by rav1d. Conversion to RGB is in
+//! AVIF to pixels: the container by `darkroom_container::header::heif`, the AV1 stream by [`super::av1`]. Conversion to RGB is in
 //! [`super::ycbcr`].
 #![expect(
     clippy::cast_possible_truncation,
@@ -10,16 +10,18 @@ use std::io::Cursor;
 
 use darkroom_container::header::{
     self, Header,
-    avif::{self, Extents, Layout},
+    heif::{self, Coded, Layout},
 };
-use re_rav1d::dav1d::{Decoder, Error, Picture, Settings};
-
 use darkroom_raster::{Orientation, Samples};
 
-use super::ycbcr::{Coding, raster};
+use super::{
+    av1::Av1,
+    planes::Planes,
+    ycbcr::{Coding, raster},
+};
 use crate::{
     RenderError,
-    codecs::codec::{Metadata, check_size},
+    codecs::codec::{Animation, AnimationFrame, Metadata, check_size},
     colour::{ColourSpace, MAX_PROFILE},
 };
 
@@ -41,7 +43,7 @@ fn layout(bytes: &[u8]) -> Result<Layout, RenderError> {
 
 /// The EXIF item begins with a 32-bit offset from its fifth byte to the TIFF structure (ISO/IEC 23008-12, annex A.2).
 pub(super) fn exif_block(bytes: &[u8]) -> Option<Vec<u8>> {
-    let data = avif::concat_extents(bytes, &layout(bytes).ok()?.exif?)?;
+    let data = heif::concat_extents(bytes, &layout(bytes).ok()?.exif?)?;
     let (start, data) = data.split_first_chunk::<4>()?;
     data.get(u32::from_be_bytes(*start) as usize..).map(<[u8]>::to_vec)
 }
@@ -62,12 +64,25 @@ fn orientation(layout: &Layout) -> Orientation {
     orientation
 }
 
+/// Decodes a still picture, or the first frame of a sequence.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
     let layout = layout(bytes)?;
-    let picture = picture(bytes, &layout.colour, header)?;
-    let alpha = layout.alpha.as_ref().map(|extents| self::picture(bytes, extents, header)).transpose()?;
-    let deep = [Some(&picture), alpha.as_ref()].into_iter().flatten().any(|picture| picture.bit_depth() > 8);
+    check_size(header, layout.size(), "AVIF")?;
+    if layout.sequence.is_some() {
+        let frame = frames(bytes, layout)?.frames.next();
+        return frame
+            .unwrap_or_else(|| Err(RenderError::truncated("AVIF", "no frame")))
+            .map(|f| Samples::Eight(f.picture));
+    }
+    let planes = |coded: &Coded, luma_only| {
+        let mut decoder = Av1::new(coded.tile_size, layout.operating_point, layout.layer)?;
+        let tiles = coded.tiles.iter().map(|extents| decoder.decode(data(bytes, extents)?));
+        Planes::of_tiles(tiles, coded.columns, layout.size(), luma_only)
+    };
+    let picture = planes(&layout.colour, false)?;
+    let alpha = layout.alpha.as_ref().map(|alpha| planes(alpha, true)).transpose()?;
     let coding = Coding::new(&layout, &picture)?;
+    let deep = picture.bits > 8 || alpha.as_ref().is_some_and(|alpha| alpha.bits > 8);
     Ok(if deep {
         Samples::Sixteen(raster(&picture, alpha.as_ref(), &coding, layout.premultiplied, 65_535.0, |v| v as u16))
     } else {
@@ -75,37 +90,33 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     })
 }
 
-/// The most calls for a picture before decoding is given up.
-const MAX_POLLS: usize = 1_000;
-
-fn decode_error(error: Error) -> RenderError {
-    match error {
-        Error::NotEnoughMemory => RenderError::OutOfMemory("the AV1 decoder failed"),
-        error => RenderError::damaged("AVIF", error),
-    }
+fn data(bytes: &[u8], extents: &[(u64, u64)]) -> Result<Vec<u8>, RenderError> {
+    let data = heif::concat_extents(bytes, extents);
+    data.ok_or_else(|| RenderError::truncated("AVIF", "an extent lies outside of the file"))
 }
 
-/// Decodes the first frame of an AV1 stream.
-fn picture(bytes: &[u8], extents: &Extents, header: &Header) -> Result<Picture, RenderError> {
-    let data = avif::concat_extents(bytes, extents).filter(|data| !data.is_empty());
-    let data = data.ok_or_else(|| RenderError::truncated("AVIF", "an extent lies outside of the file"))?;
-    let mut settings = Settings::new();
-    // Parallelism is over pictures, not within one.
-    settings.set_n_threads(1);
-    settings.set_max_frame_delay(1);
-    settings.set_frame_size_limit(header.width.saturating_mul(header.height));
-    let mut decoder = Decoder::with_settings(&settings).map_err(decode_error)?;
-    let mut sent = decoder.send_data(data.into_boxed_slice(), None, None, None);
-    for _ in 0..MAX_POLLS {
-        match (decoder.get_picture(), sent) {
-            (Ok(picture), _) => {
-                check_size(header, (picture.width(), picture.height()), "AVIF")?;
-                return Ok(picture);
-            }
-            (Err(Error::Again), Err(Error::Again)) => sent = decoder.send_pending_data(),
-            (Err(Error::Again), Ok(())) => break,
-            (Err(Error::Again), Err(error)) | (Err(error), _) => return Err(decode_error(error)),
-        }
-    }
-    Err(RenderError::truncated("AVIF", "no frame"))
+/// Opens a sequence.
+pub(super) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+    let layout = layout(bytes)?;
+    check_size(header, layout.size(), "AVIF")?;
+    frames(bytes, layout)
+}
+
+fn frames(bytes: &[u8], mut layout: Layout) -> Result<Animation<'_>, RenderError> {
+    let sequence = layout.sequence.take().ok_or_else(|| RenderError::damaged("AVIF", "no sequence"))?;
+    let size = layout.coded_size;
+    let mut colour = Av1::new(size, layout.operating_point, layout.layer)?;
+    let mut alpha = Av1::new(size, 0, None)?;
+    let frames = sequence.frames.into_iter().map(move |frame| {
+        let planes = |decoder: &mut Av1, place, luma_only| {
+            let picture = decoder.decode(data(bytes, &[place])?);
+            Planes::of_tiles(std::iter::once(picture), 1, size, luma_only)
+        };
+        let picture = planes(&mut colour, frame.colour, false)?;
+        let alpha = frame.alpha.map(|place| planes(&mut alpha, place, true)).transpose()?;
+        let coding = Coding::new(&layout, &picture)?;
+        let picture = raster(&picture, alpha.as_ref(), &coding, layout.premultiplied, 255.0, |v| v as u8);
+        Ok(AnimationFrame { picture, milliseconds: frame.milliseconds })
+    });
+    Ok(Animation { plays: sequence.plays, frames: Box::new(frames) })
 }

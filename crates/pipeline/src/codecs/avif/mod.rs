@@ -1,7 +1,9 @@
 //! AVIF (AV1 Image File Format): AV1 by rav1d and rav1e.
 
+mod av1;
 mod decode;
 mod encode;
+mod planes;
 mod ycbcr;
 
 use darkroom_container::{
@@ -12,7 +14,7 @@ use darkroom_model::recipe::{Effort, Quality};
 use darkroom_raster::Raster;
 
 use super::{
-    codec::{Codec, DecodeRequest, Decoded, Metadata},
+    codec::{Animation, Codec, DecodeRequest, Decoded, Metadata},
     features::{ColourSignal, OutputFeatures},
 };
 use crate::{RenderError, memory::area};
@@ -49,6 +51,10 @@ impl Codec for AvifCodec {
 
     fn encoder_bytes_per_pixel(&self, quality: Quality, _opaque: bool) -> u64 {
         if quality <= Quality::DEFAULT { 96 } else { 250 }
+    }
+
+    fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+        decode::animation(file, header)
     }
 
     fn encode(&self, picture: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {

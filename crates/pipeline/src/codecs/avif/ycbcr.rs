@@ -1,13 +1,11 @@
-//! `Y'CbCr` planes of AV1 to RGB (ITU-T H.273).
+//! `Y'CbCr` planes to RGB (ITU-T H.273).
 #![expect(clippy::cast_precision_loss, reason = "at most 16 bits")]
 
-use darkroom_container::header::avif::Layout;
+use darkroom_container::header::heif::Layout;
 use darkroom_raster::{Channels, Raster};
-use re_rav1d::dav1d::{
-    Picture, PixelLayout, PlanarImageComponent,
-    pixel::{MatrixCoefficients, YUVRange},
-};
+use re_rav1d::dav1d::PixelLayout;
 
+use super::planes::Planes;
 use crate::RenderError;
 
 /// How the planes code a colour.
@@ -28,11 +26,11 @@ enum Matrix {
 
 impl Coding {
     /// The container's `nclx` property takes precedence over the stream's header.
-    pub(super) fn new(layout: &Layout, picture: &Picture) -> Result<Self, RenderError> {
-        let full_range = layout.nclx.map_or(picture.color_range() == YUVRange::Full, |nclx| nclx.full_range);
+    pub(super) fn new(layout: &Layout, planes: &Planes) -> Result<Self, RenderError> {
+        let full_range = layout.nclx.map_or(planes.full_range, |nclx| nclx.full_range);
         let (code, primaries) = match layout.nclx {
             Some(nclx) => (nclx.matrix, nclx.primaries),
-            None => (code_point(picture.matrix_coefficients()), 1),
+            None => (planes.matrix, 1),
         };
         let matrix = match (code, primaries) {
             (0, _) => Matrix::Identity,
@@ -64,48 +62,19 @@ impl Coding {
     }
 }
 
-fn code_point(matrix: MatrixCoefficients) -> u16 {
-    match matrix {
-        MatrixCoefficients::Identity => 0,
-        MatrixCoefficients::BT709 => 1,
-        MatrixCoefficients::BT470M => 4,
-        MatrixCoefficients::BT470BG | MatrixCoefficients::ST170M => 6,
-        MatrixCoefficients::ST240M => 7,
-        MatrixCoefficients::YCgCo => 8,
-        MatrixCoefficients::BT2020NonConstantLuminance => 9,
-        MatrixCoefficients::BT2020ConstantLuminance => 10,
-        MatrixCoefficients::ST2085 => 11,
-        MatrixCoefficients::ChromaticityDerivedNonConstantLuminance => 12,
-        MatrixCoefficients::ChromaticityDerivedConstantLuminance => 13,
-        MatrixCoefficients::ICtCp => 14,
-        _ => 2,
-    }
-}
-
 /// One plane; rows are read as fractions of the range.
-struct Plane {
-    data: re_rav1d::dav1d::Plane,
-    /// Bytes.
-    stride: usize,
+struct Plane<'a> {
+    samples: &'a [u16],
     width: usize,
     height: usize,
-    deep: bool,
     scale: f32,
     offset: f32,
 }
 
-impl Plane {
+impl<'a> Plane<'a> {
     /// `is_chroma`: samples are centred on the middle of the range, not on 0.
-    fn new(picture: &Picture, component: PlanarImageComponent, full_range: bool, is_chroma: bool) -> Self {
-        let halved = component != PlanarImageComponent::Y;
-        let (halve_x, halve_y) = match picture.pixel_layout() {
-            PixelLayout::I420 => (halved, halved),
-            PixelLayout::I422 => (halved, false),
-            PixelLayout::I400 | PixelLayout::I444 => (false, false),
-        };
-        let side = |length: u32, halve: bool| (if halve { length.div_ceil(2) } else { length }) as usize;
-        let bits = picture.bits_per_component().map_or(8, |bits| bits.0);
-        let (unit, top) = ((1_u32 << (bits - 8)) as f32, ((1_u32 << bits) - 1) as f32);
+    fn new(planes: &'a Planes, index: usize, full_range: bool, is_chroma: bool) -> Self {
+        let (unit, top) = ((1_u32 << (planes.bits - 8)) as f32, ((1_u32 << planes.bits) - 1) as f32);
         let range = match (full_range, is_chroma) {
             (true, _) => top,
             (false, false) => 219.0 * unit,
@@ -116,33 +85,22 @@ impl Plane {
             (true, false) => 0.0,
             (false, false) => 16.0 * unit,
         };
-        Self {
-            stride: picture.stride(component) as usize,
-            data: picture.plane(component),
-            width: side(picture.width(), halve_x),
-            height: side(picture.height(), halve_y),
-            deep: picture.bit_depth() > 8,
-            scale: 1.0 / range,
-            offset: -zero / range,
-        }
+        let (width, height) = planes.plane_size(index);
+        Self { samples: &planes.samples[index], width, height, scale: 1.0 / range, offset: -zero / range }
     }
 
     /// Reads a row; below the plane, its last row.
     fn read(&self, y: usize, row: &mut Vec<f32>) {
-        let bytes = &self.data[y.min(self.height - 1) * self.stride..];
-        let scaled = |value: u16| f32::from(value).mul_add(self.scale, self.offset);
+        let start = y.min(self.height - 1) * self.width;
+        let samples = &self.samples[start..start + self.width];
         row.clear();
-        if self.deep {
-            row.extend(bytes[..2 * self.width].chunks_exact(2).map(|b| scaled(u16::from_ne_bytes([b[0], b[1]]))));
-        } else {
-            row.extend(bytes[..self.width].iter().map(|b| scaled(u16::from(*b))));
-        }
+        row.extend(samples.iter().map(|value| f32::from(*value).mul_add(self.scale, self.offset)));
     }
 }
 
 /// A chroma plane, upsampled to the picture's size row by row.
-struct UpsampledChroma {
-    plane: Plane,
+struct UpsampledChroma<'a> {
+    plane: Plane<'a>,
     halve_x: bool,
     halve_y: bool,
     near: Vec<f32>,
@@ -150,8 +108,8 @@ struct UpsampledChroma {
     full: Vec<f32>,
 }
 
-impl UpsampledChroma {
-    fn new(plane: Plane, layout: PixelLayout) -> Self {
+impl<'a> UpsampledChroma<'a> {
+    fn new(plane: Plane<'a>, layout: PixelLayout) -> Self {
         let halve_x = matches!(layout, PixelLayout::I420 | PixelLayout::I422);
         let halve_y = layout == PixelLayout::I420;
         Self { plane, halve_x, halve_y, near: Vec::new(), far: Vec::new(), full: Vec::new() }
@@ -187,36 +145,32 @@ impl UpsampledChroma {
 /// The pixels of a picture, its colours divided by alpha where they were `premultiplied`. `top` is the largest sample value;
 /// `narrow` converts to it.
 pub(super) fn raster<T: Copy + Default>(
-    picture: &Picture,
-    alpha: Option<&Picture>,
+    planes: &Planes,
+    alpha: Option<&Planes>,
     coding: &Coding,
     premultiplied: bool,
     top: f32,
     narrow: impl Fn(f32) -> T,
 ) -> Raster<T> {
-    let layout = picture.pixel_layout();
-    let (width, height) = (picture.width(), picture.height());
+    let layout = planes.layout;
+    let (width, height) = planes.size;
     let channels = match (layout == PixelLayout::I400, alpha.is_some()) {
         (true, false) => Channels::Gray,
         (true, true) => Channels::GrayAlpha,
         (false, false) => Channels::Rgb,
         (false, true) => Channels::Rgba,
     };
-    let luma = Plane::new(picture, PlanarImageComponent::Y, coding.full_range, false);
+    let luma = Plane::new(planes, 0, coding.full_range, false);
     // With the identity matrix, all planes have luma's range; `Coding::rgb` adds the half back.
-    let chroma = |component| {
-        let mut plane = Plane::new(picture, component, coding.full_range, !matches!(coding.matrix, Matrix::Identity));
+    let chroma = |index| {
+        let mut plane = Plane::new(planes, index, coding.full_range, !matches!(coding.matrix, Matrix::Identity));
         if matches!(coding.matrix, Matrix::Identity) {
             plane.offset -= 0.5;
         }
         UpsampledChroma::new(plane, layout)
     };
-    let mut chroma_planes =
-        (layout != PixelLayout::I400).then(|| (chroma(PlanarImageComponent::U), chroma(PlanarImageComponent::V)));
-    let alpha = alpha.map(|alpha| {
-        let full_range = alpha.color_range() == YUVRange::Full;
-        Plane::new(alpha, PlanarImageComponent::Y, full_range, false)
-    });
+    let mut chroma_planes = (layout != PixelLayout::I400).then(|| (chroma(1), chroma(2)));
+    let alpha = alpha.map(|alpha| Plane::new(alpha, 0, alpha.full_range, false));
     let (mut luma_row, mut alpha_row) = (Vec::new(), Vec::new());
     let mut raster = Raster::new(width, height, channels);
     let row_length = raster.row_length();

@@ -89,6 +89,12 @@ fn channels(kind: ColorType) -> Result<Channels, RenderError> {
 }
 
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
+    if is_beside_default_image(bytes)? {
+        let frame = animation(bytes, header)?.frames.next();
+        return frame
+            .unwrap_or_else(|| Err(RenderError::damaged("PNG", "no frame")))
+            .map(|frame| Samples::Eight(frame.picture));
+    }
     let mut reader = open(bytes, Transformations::EXPAND)?;
     check_size(header, reader.info().size(), "PNG")?;
     let (kind, depth) = reader.output_color_type();
@@ -103,6 +109,13 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     } else {
         Samples::Eight(Raster { width, height, channels, samples })
     })
+}
+
+/// Whether the file is an animation whose first frame is not its default image, which only viewers without animation show.
+fn is_beside_default_image(bytes: &[u8]) -> Result<bool, RenderError> {
+    let mut reader = open(bytes, Transformations::IDENTITY)?;
+    let info = reader.info();
+    Ok(info.animation_control.is_some() && info.frame_control.is_none() && reader.next_frame_info().is_ok())
 }
 
 pub(super) fn animation<'a>(bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {

@@ -31,6 +31,7 @@ pub(super) fn metadata(bytes: &[u8]) -> Metadata {
     metadata
 }
 
+/// Decodes a still picture, or the first frame of an animation.
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
     // SAFETY: zeroes are valid for a struct of integers.
     let mut features = unsafe { zeroed() };
@@ -41,6 +42,9 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
     }
     let size = (u32::try_from(features.width).unwrap_or(0), u32::try_from(features.height).unwrap_or(0));
     check_size(header, size, "WebP")?;
+    if features.has_animation != 0 {
+        return Decoder::new(bytes, header)?.next().map(|frame| Samples::Eight(frame.picture));
+    }
     let channels = if features.has_alpha == 0 { Channels::Rgb } else { Channels::Rgba };
     let mut raster = Raster::new(header.width, header.height, channels);
     let stride = i32::try_from(raster.row_length()).map_err(RenderError::internal)?;

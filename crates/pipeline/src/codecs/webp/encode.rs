@@ -156,6 +156,8 @@ pub(super) struct WebpAnimation {
     config: WebPConfig,
     /// Start of the next frame, in milliseconds.
     elapsed: c_int,
+    /// Whether a pixel of a frame is not opaque.
+    has_alpha: bool,
 }
 
 // SAFETY: the encoder is this value's alone, and libwebp keeps nothing of a thread.
@@ -176,8 +178,8 @@ impl WebpAnimation {
         if unsafe { WebPAnimEncoderOptionsInitInternal(&raw mut options, version) } == 0 {
             return Err(RenderError::internal("libwebp has another version"));
         }
-        // The loop count has 16 bits (RFC 9649, section 2.7.1.1).
-        options.anim_params.loop_count = plays.min(u16::MAX.into()).try_into().map_err(RenderError::internal)?;
+        // The loop count has 16 bits (RFC 9649, section 2.7.1.1). What exceeds it is shown forever: nobody sees the end.
+        options.anim_params.loop_count = u16::try_from(plays).unwrap_or(0).into();
         // Each frame is lossy or lossless, whichever is smaller: flat frames are smaller without loss.
         options.allow_mixed = 1;
         let width = c_int::try_from(width).map_err(RenderError::internal)?;
@@ -187,13 +189,14 @@ impl WebpAnimation {
         if raw.is_null() {
             return Err(RenderError::OutOfMemory("libwebp cannot start an animation"));
         }
-        Ok(Self { raw, config: config(quality, effort)?, elapsed: 0 })
+        Ok(Self { raw, config: config(quality, effort)?, elapsed: 0, has_alpha: false })
     }
 }
 
 impl AnimationEncoder for WebpAnimation {
     /// A duration above [`MAX_FRAME_MILLISECONDS`] is cut to it.
     fn add(&mut self, raster: &Raster<u8>, milliseconds: u32) -> Result<(), RenderError> {
+        self.has_alpha |= raster.is_transparent();
         let mut picture = Picture::imported(raster, true)?;
         // SAFETY: valid pointers; the picture is copied.
         let added = unsafe { WebPAnimEncoderAdd(self.raw, &raw mut picture.raw, self.elapsed, &raw const self.config) };
@@ -212,10 +215,24 @@ impl AnimationEncoder for WebpAnimation {
             if added == 0 || WebPAnimEncoderAssemble(self.raw, &raw mut data) == 0 || data.bytes.is_null() {
                 return Err(RenderError::internal("libwebp cannot assemble the animation"));
             }
-            let bytes = slice::from_raw_parts(data.bytes, data.size).to_vec();
+            let mut bytes = slice::from_raw_parts(data.bytes, data.size).to_vec();
             WebPDataClear(&mut data);
+            if self.has_alpha {
+                declare_alpha(&mut bytes);
+            }
             Ok(bytes)
         }
+    }
+}
+
+/// Sets the alpha flag of a VP8X chunk (RFC 9649, section 2.7.1). libwebp leaves it out where every frame's own rectangle is
+/// opaque, although the canvas around the rectangles is transparent.
+fn declare_alpha(file: &mut [u8]) {
+    const ALPHA: u8 = 0b1_0000;
+    if file.get(12..16) == Some(b"VP8X")
+        && let Some(flags) = file.get_mut(20)
+    {
+        *flags |= ALPHA;
     }
 }
 
