@@ -437,13 +437,14 @@ async fn too_little_memory_is_never_reported_as_a_broken_picture() {
 #[tokio::test]
 async fn a_frame_larger_than_its_screen_is_rendered_within_its_estimate() {
     let pool = pool(shipped(), 1, 10, LONG);
-    let frame = GifFrame {
-        place: [0, 0, 5000, 3000],
+    // The screen grows to hold the first frame, but not the second.
+    let frames = [[0, 0, 10, 10], [0, 0, 5000, 3000]].map(|place| GifFrame {
+        place,
         colour: Some([9, 99, 199]),
         delay: 1,
         dispose: gif::DisposalMethod::Keep,
-    };
-    let source = pictures::gif(10, 10, gif::Repeat::Infinite, &[frame]);
+    });
+    let source = pictures::gif(10, 10, gif::Repeat::Infinite, &frames);
     assert_eq!(header_of(&source).decoded_pixels, 15_000_000);
     assert!(render_or_refuse(&pool, &source).await.is_ok());
 }
