@@ -25,13 +25,17 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<B
     // The major brand says most; a general one leaves it to the others.
     let is_heif = || brands.iter().any(|brand| matches!(brand, b"mif1" | b"mif2" | b"mif3" | b"msf1" | b"miaf"));
     unsupported(
-        brands.iter().find_map(name).unwrap_or_else(|| if is_heif() { "a HEIF of an unusual kind" } else { "a video" }),
+        brands
+            .iter()
+            .copied()
+            .find_map(name)
+            .unwrap_or_else(|| if is_heif() { "a HEIF of an unusual kind" } else { "a video" }),
     )
 }
 
 /// The name of a file of this brand, if it belongs to HEIF (ISO/IEC 23008-12, section 10 and annexes).
-fn name(brand: &[u8; 4]) -> Option<&'static str> {
-    Some(match brand {
+fn name(brand: [u8; 4]) -> Option<&'static str> {
+    Some(match &brand {
         b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => "a HEIC",
         b"avci" | b"avcs" => "a HEIF with H.264",
         b"vvic" | b"vvis" => "a HEIF with H.266",
