@@ -108,15 +108,12 @@ fn unescape(text: &[u8], escape: u8, is_escaped: impl Fn(u8) -> bool) -> Vec<u8>
     };
     let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text);
     while let Some((first, after)) = rest.split_first() {
-        match escaped(rest).filter(|byte| is_escaped(*byte)) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
+        if let Some(byte) = escaped(rest).filter(|byte| is_escaped(*byte)) {
+            bytes.push(byte);
+            rest = &rest[3..];
+        } else {
+            bytes.push(*first);
+            rest = after;
         }
     }
     bytes
