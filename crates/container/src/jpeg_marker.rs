@@ -18,6 +18,8 @@ pub const SOF5: u8 = 0xC5;
 pub const SOF7: u8 = 0xC7;
 /// Start of frame: extended sequential DCT, arithmetic coding.
 pub const SOF9: u8 = 0xC9;
+/// Start of frame: progressive DCT, arithmetic coding.
+pub const SOF10: u8 = 0xCA;
 /// Start of frame: lossless (sequential), arithmetic coding.
 pub const SOF11: u8 = 0xCB;
 /// Start of frame: differential sequential DCT (hierarchical), arithmetic coding.

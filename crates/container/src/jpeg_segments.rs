@@ -1,6 +1,6 @@
 //! The marker segments of a JPEG (T.81, annex B.1.1.4): read up to the first scan, and written.
 
-use crate::jpeg_marker::{APP1, APP2, APP13, EOI, SOI, SOS};
+use crate::jpeg_marker::{APP1, APP2, APP13, EOI, SOF9, SOF10, SOI, SOS};
 
 /// The identifier of EXIF in APP1.
 const EXIF: &[u8] = b"Exif\0\0";
@@ -13,9 +13,15 @@ const PHOTOSHOP_RESOURCES: &[u8] = b"Photoshop 3.0\0";
 /// The identifier of the image resource with IPTC datasets.
 const IPTC_RESOURCE: u16 = 0x0404;
 
-/// The contents of the first EXIF segment: a TIFF structure.
+/// The contents of the first EXIF segment that holds a TIFF structure, as in browsers.
 pub fn exif(bytes: &[u8]) -> Option<&[u8]> {
-    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == APP1))
+    let is_tiff = |body: &&[u8]| body.len() >= 8 && (body.starts_with(b"II*\0") || body.starts_with(b"MM\0*"));
+    segments(bytes).find_map(|(marker, body)| body.strip_prefix(EXIF).filter(|_| marker == APP1).filter(is_tiff))
+}
+
+/// Whether entropy coding is arithmetic (T.81, annex D).
+pub fn is_arithmetic(bytes: &[u8]) -> bool {
+    segments(bytes).any(|(marker, _)| matches!(marker, SOF9 | SOF10))
 }
 
 /// The IPTC datasets in the first segment of Photoshop's image resources (Adobe Photoshop File Formats Specification, "Image

@@ -5,6 +5,8 @@
 //! | [`header::read`], [`header::Header`], [`header::HeaderLimits`] | format by the first bytes, dimensions, frames, scans, within limits |
 //! | [`header::avif_layout`], [`header::heif`] | the items and properties of an AVIF file, for its decoder |
 //! | [`header::gif_layout`], [`header::gif`] | the frames of a GIF, for its decoder |
+//! | [`header::tiff_layout`], [`header::tiff`] | the directory of a TIFF file, for its decoder |
+//! | [`header::bmp_layout`], [`header::bmp`] | the headers of a BMP file, for its decoder |
 //! | [`jpeg_segments`], [`jpeg_marker`] | the marker segments of a JPEG: EXIF, ICC profile, IPTC; writing |
 //! | [`webp_chunks`] | the chunks of a WebP: EXIF |
 //! | [`exif`] | the orientation tag |

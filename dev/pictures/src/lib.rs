@@ -11,6 +11,7 @@ mod icc;
 mod jpeg;
 mod jxl;
 mod png;
+mod sampled_tiff;
 mod tiff;
 mod webp;
 
@@ -24,6 +25,7 @@ pub use self::{
     jpeg::{Jpeg, turned_jpeg},
     jxl::{animated_jxl, jxl, jxl_container},
     png::{compressed_chunk, interlaced_png, png, png_of_chunks, png_with, zlib},
+    sampled_tiff::SampledTiff,
     tiff::Tiff,
     webp::{webp, webp_of_chunks, webp_with},
 };

@@ -8,7 +8,7 @@ use super::{
     error::{broken, unsupported},
 };
 use crate::jpeg_marker::{
-    DHP, EOI, RST0, RST7, SOF0, SOF2, SOF3, SOF5, SOF7, SOF9, SOF11, SOF13, SOF15, SOI, SOS, TEM,
+    DHP, EOI, RST0, RST7, SOF0, SOF2, SOF3, SOF5, SOF7, SOF9, SOF10, SOF11, SOF13, SOF15, SOI, SOS, TEM,
 };
 use darkroom_model::SourceFormat;
 
@@ -31,16 +31,15 @@ pub(super) fn read<R: BufRead + Seek>(
             TEM | RST0..=RST7 => {}
             EOI => break,
             SOI => return broken("a second picture begins inside the first"),
-            SOF0..=SOF2 if frame.is_some() => return broken("it has two frame headers"),
-            SOF0..=SOF2 => {
+            SOF0..=SOF2 | SOF9 | SOF10 if frame.is_some() => return broken("it has two frame headers"),
+            SOF0..=SOF2 | SOF9 | SOF10 => {
                 let header = frame_header(input)?;
                 // Checked before the scans are counted, which takes time for a large file.
                 limits.check(Limit::Pixels, header.pixels())?;
                 frame = Some(header);
             }
-            SOF3 => return unsupported("a lossless JPEG"),
+            SOF3 | SOF11 => return unsupported("a lossless JPEG"),
             SOF5..=SOF7 | SOF13..=SOF15 | DHP => return unsupported("a hierarchical JPEG"),
-            SOF9..=SOF11 => return unsupported("a JPEG with arithmetic coding"),
             SOS => {
                 let Some(header) = frame.as_mut() else { return broken("a scan comes before the frame header") };
                 header.scans += 1;

@@ -6,7 +6,7 @@
 //!
 //! One file per format; the list of formats is in this file.
 
-mod bmp;
+pub mod bmp;
 mod byte_reader;
 mod error;
 pub mod gif;
@@ -15,7 +15,7 @@ mod jpeg;
 mod jxl;
 mod limits;
 mod png;
-mod tiff;
+pub mod tiff;
 mod unsupported_files;
 mod webp;
 
@@ -133,6 +133,22 @@ pub fn avif_layout<R: BufRead + Seek>(reader: &mut R) -> Result<heif::Layout, He
 /// [`HeaderError`], as for [`read`].
 pub fn gif_layout<R: BufRead + Seek>(reader: &mut R) -> Result<gif::Layout, HeaderError> {
     gif::layout(&mut ByteReader::new(reader, SourceFormat::Gif.name()))
+}
+
+/// Reads the structure of a BMP file that [`read`] has accepted, as its decoder needs it.
+///
+/// # Errors
+/// [`HeaderError`], as for [`read`].
+pub fn bmp_layout<R: BufRead + Seek>(reader: &mut R) -> Result<bmp::Layout, HeaderError> {
+    bmp::layout(&mut ByteReader::new(reader, SourceFormat::Bmp.name()))
+}
+
+/// Reads the directory of a TIFF file that [`read`] has accepted, as its decoder needs it.
+///
+/// # Errors
+/// [`HeaderError`], as for [`read`].
+pub fn tiff_layout<R: BufRead + Seek>(reader: &mut R) -> Result<tiff::Layout, HeaderError> {
+    tiff::layout(&mut ByteReader::new(reader, SourceFormat::Tiff.name()))
 }
 
 #[cfg(test)]

@@ -93,6 +93,8 @@ pub(crate) struct Metadata {
     pub(crate) orientation: Orientation,
     /// The colour space of the decoded samples.
     pub(crate) colour_space: ColourSpace,
+    /// The ICC profile of a CMYK file, whose samples are decoded to sRGB. It may be a profile of another kind; then it is ignored.
+    pub(crate) cmyk_profile: Option<Vec<u8>>,
     /// The output format that a still, lossy file is stored in. Encoding it again in that format must not make it larger.
     pub(crate) lossy_format: Option<RenditionFormat>,
     /// Lossy coding left block artefacts: areas of one colour then do not mean that the picture is a graphic.

@@ -6,7 +6,6 @@ mod codec;
 mod features;
 mod frame_canvas;
 mod gif;
-mod image_crate;
 mod jpeg;
 mod jxl;
 mod png;

@@ -30,7 +30,7 @@ impl CmykToSrgb {
             for ink in cmyk.iter_mut() {
                 *ink = !*ink;
             }
-            return transform.transform(cmyk, rgb).map_err(|error| RenderError::damaged("JPEG", error));
+            return transform.transform(cmyk, rgb).map_err(RenderError::internal);
         }
         for (ink, colour) in cmyk.chunks_exact(4).zip(rgb.chunks_exact_mut(3)) {
             for (ink_sample, out) in ink.iter().zip(colour) {

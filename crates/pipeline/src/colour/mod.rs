@@ -1,6 +1,7 @@
 //! Colour management: from a file's colour space to sRGB or Display P3.
 
 mod cmyk;
+mod gray_by_rgb;
 mod tone_map;
 
 pub(crate) use cmyk::CmykToSrgb;
@@ -17,6 +18,7 @@ use moxcms::{
 use darkroom_raster::{Channels, Raster, Samples, linear};
 
 use crate::RenderError;
+use gray_by_rgb::GrayTable;
 use tone_map::{HdrCurve, ToneMap};
 
 /// The largest ICC profile that is read, in bytes. CMYK profiles with tables have about half a megabyte.
@@ -74,6 +76,14 @@ impl ColourSpace {
         match wanted {
             Gamut::P3 if differs_from_srgb() => Gamut::P3,
             Gamut::P3 | Gamut::Srgb => Gamut::Srgb,
+        }
+    }
+
+    /// The ICC profile, if it is one of RGB.
+    fn rgb_profile(&self) -> Option<ColorProfile> {
+        match self {
+            Self::Icc(bytes) => parse(bytes).filter(|profile| profile.color_space == DataColorSpace::Rgb),
+            _ => None,
         }
     }
 
@@ -180,12 +190,17 @@ enum Conversion {
     /// The values stay.
     None,
     Profile(Arc<Transform16BitExecutor>),
+    /// Gray samples with a profile of RGB, by their coded value.
+    GrayByRgb(GrayTable),
     ToneMap(ToneMap),
 }
 
 impl ToGamut {
     pub(crate) fn new(space: &ColourSpace, gamut: Gamut, channels: Channels) -> Self {
         let gray = channels.without_alpha() == Channels::Gray;
+        if gray && let Some(table) = space.rgb_profile().and_then(|profile| GrayTable::new(&profile, gamut)) {
+            return Self { conversion: Conversion::GrayByRgb(table) };
+        }
         let layout = match channels {
             Channels::Gray => Layout::Gray,
             Channels::GrayAlpha => Layout::GrayAlpha,
@@ -215,6 +230,9 @@ impl ToGamut {
             Conversion::None => return picture,
             Conversion::ToneMap(tone_map) => {
                 return linear::from_coded(&Samples::Sixteen(tone_map.apply(&linear::to_16(&picture))));
+            }
+            Conversion::GrayByRgb(table) => {
+                return linear::from_coded(&Samples::Sixteen(table.apply(&linear::to_16(&picture))));
             }
             Conversion::Profile(transform) => transform,
         };

@@ -85,6 +85,7 @@ unsafe extern "C-unwind" fn emit_message(cinfo: &mut jpeg_common_struct, level: 
         "Premature end of JPEG file" => errors.premature_end = true,
         "Corrupt JPEG data: premature end of data segment"
         | "Corrupt JPEG data: bad Huffman code"
+        | "Corrupt JPEG data: bad arithmetic code"
         | "Corrupt JPEG data: found marker 0x%02x instead of RST%d" => errors.corrupt = true,
         _ => {}
     }

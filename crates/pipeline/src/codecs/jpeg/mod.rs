@@ -1,7 +1,7 @@
 //! JPEG (ITU-T T.81): decoded by `darkroom_jpeg` where at most half of the size is needed, else by libjpeg (mozjpeg), which
 //! reads every kind; encoded by `darkroom_jpeg`.
 
-mod libjpeg;
+pub(super) mod libjpeg;
 mod libjpeg_errors;
 #[cfg(test)]
 mod tests;
@@ -35,11 +35,14 @@ pub(super) struct JpegCodec;
 
 impl Codec for JpegCodec {
     /// The ICC profile may be split over segments (ICC.1:2022, annex B.4).
-    fn metadata(&self, file: &[u8], _: &Header) -> Result<Metadata, RenderError> {
+    fn metadata(&self, file: &[u8], header: &Header) -> Result<Metadata, RenderError> {
         let profile = jpeg_segments::icc_profile(file, MAX_PROFILE);
+        // The decoder converts CMYK to sRGB, which no profile describes then.
+        let (cmyk_profile, profile) = if header.bits_per_pixel == 32 { (profile, None) } else { (None, profile) };
         Ok(Metadata {
             orientation: orientation(file),
             colour_space: profile.map_or(ColourSpace::Srgb, ColourSpace::Icc),
+            cmyk_profile,
             lossy_format: Some(RenditionFormat::Jpeg),
             has_block_artefacts: true,
         })
@@ -68,11 +71,7 @@ impl Codec for JpegCodec {
         } else {
             // libjpeg has no SIMD code for three eighths: four are faster.
             let eighths = reduced_eighths.map_or(8, u32::next_power_of_two);
-            let profile = if let ColourSpace::Icc(profile) = &request.metadata.colour_space {
-                Some(profile.as_slice())
-            } else {
-                None
-            };
+            let profile = request.metadata.cmyk_profile.as_deref();
             (libjpeg::decode(file, header, profile, eighths, request.max_scans)?, eighths)
         };
         Ok(Decoded { samples: Samples::Eight(raster), extent: extent(eighths) })
