@@ -2,8 +2,6 @@
 
 /// Tag 274 of the first directory (CIPA DC-008-2019, section 4.6.4).
 const ORIENTATION: u16 = 274;
-/// The meaning of the channels after the colours; 1 is associated alpha (TIFF 6.0, section 18).
-const EXTRA_SAMPLES: u16 = 338;
 /// The field type SHORT: 16 bits, unsigned.
 const SHORT: u16 = 3;
 
@@ -13,11 +11,6 @@ const SHORT: u16 = 3;
 pub fn orientation(exif: &[u8]) -> u16 {
     let tiff = exif.strip_prefix(b"Exif\0\0").unwrap_or(exif);
     tag(tiff, ORIENTATION).filter(|tag| (1..=8).contains(tag)).unwrap_or(1)
-}
-
-/// Whether the extra channel of a TIFF file is associated (premultiplied) alpha.
-pub fn has_premultiplied_alpha(tiff: &[u8]) -> bool {
-    tag(tiff, EXTRA_SAMPLES) == Some(1)
 }
 
 /// The first value of a tag of type SHORT in the first image file directory (IFD).

@@ -8,6 +8,7 @@
 //! | [`header::tiff_layout`], [`header::tiff`] | the directory of a TIFF file, for its decoder |
 //! | [`header::bmp_layout`], [`header::bmp`] | the headers of a BMP file, for its decoder |
 //! | [`jpeg_segments`], [`jpeg_marker`] | the marker segments of a JPEG: EXIF, ICC profile, IPTC; writing |
+//! | [`png_chunks`] | the chunks of a PNG: EXIF |
 //! | [`webp_chunks`] | the chunks of a WebP: EXIF |
 //! | [`exif`] | the orientation tag |
 //! | [`exif_filter`] | the EXIF of a rendition: an allowlist of tags |
@@ -44,5 +45,6 @@ pub mod exif_filter;
 pub mod header;
 pub mod jpeg_marker;
 pub mod jpeg_segments;
+pub mod png_chunks;
 pub mod webp_chunks;
 pub mod xmp_iptc;

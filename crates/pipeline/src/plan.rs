@@ -11,11 +11,14 @@ use darkroom_raster::{Orientation, Region};
 
 use crate::{
     RenderError,
+    codecs::output_features,
     extend::{Canvas, Extend, offset},
 };
 
-/// The longest side of a rendition, in pixels: WebP's limit (RFC 9649, section 2.7). Longer pictures are made smaller.
-pub(crate) const MAX_SIDE: u32 = 16_383;
+/// The longest side of a rendition, in pixels. Where the format is chosen later, it may become WebP, which has the lowest limit.
+fn max_side(format: Option<RenditionFormat>) -> u32 {
+    output_features(format.unwrap_or(RenditionFormat::Webp)).max_side
+}
 
 /// Everything that a recipe asks for, resolved for one source.
 #[derive(Clone, Debug)]
@@ -136,7 +139,7 @@ pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Res
 }
 
 fn standard(name: String, source: (u32, u32), width: u32) -> Target {
-    let bounds = Bounds { source, enlarge: false, max_pixels: u64::MAX };
+    let bounds = Bounds { source, enlarge: false, max_pixels: u64::MAX, max_side: max_side(None) };
     let (width, height) = bounds.inside(Some(width), None);
     Target {
         name,
@@ -160,7 +163,8 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
     let source = turn.map_size(size);
     let pixels = u64::from(source.0) * u64::from(source.1);
     let max_pixels = pixels.max(Recipe::MAX_ENLARGED / u64::from(frames.max(1)));
-    let bounds = Bounds { source, enlarge: resize.enlarge, max_pixels };
+    let max_side = max_side(resize.format);
+    let bounds = Bounds { source, enlarge: resize.enlarge, max_pixels, max_side };
 
     let sides = (resize.width.map(u32::from), resize.height.map(u32::from));
     let mut region = part;
@@ -173,7 +177,7 @@ fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, Re
         }
         (Fit::Fill, (Some(width), Some(height))) => bounds.exactly((width, height)),
         (Fit::Contain, (Some(width), Some(height))) => {
-            let (width, height) = bounds.within_max_pixels((width.min(MAX_SIDE), height.min(MAX_SIDE)));
+            let (width, height) = bounds.within_max_pixels((width.min(max_side), height.min(max_side)));
             canvas = Some(Canvas { width, height, anchor: resize.position.anchor() });
             bounds.inside(Some(width), Some(height))
         }
@@ -242,14 +246,16 @@ struct Bounds {
     enlarge: bool,
     /// The most pixels of a rendition.
     max_pixels: u64,
+    /// The longest side of a rendition, in pixels.
+    max_side: u32,
 }
 
 impl Bounds {
     /// The size of the source fitted into a box; `None` leaves a side of the box open.
     fn inside(&self, width: Option<u32>, height: Option<u32>) -> (u32, u32) {
         let most = if self.enlarge && (width.is_some() || height.is_some()) { f64::INFINITY } else { 1.0 };
-        let width = width.unwrap_or(MAX_SIDE).min(MAX_SIDE);
-        let height = height.unwrap_or(MAX_SIDE).min(MAX_SIDE);
+        let width = width.unwrap_or(self.max_side).min(self.max_side);
+        let height = height.unwrap_or(self.max_side).min(self.max_side);
         let source = self.source;
         let ratio = (f64::from(width) / f64::from(source.0)).min(f64::from(height) / f64::from(source.1)).min(most);
         self.within_max_pixels((scale(source.0, ratio).min(width), scale(source.1, ratio).min(height)))
@@ -258,8 +264,8 @@ impl Bounds {
     /// A box with the requested aspect ratio and at most the requested size; no side is longer than the source's unless
     /// enlarging is allowed.
     fn exactly(&self, requested: (u32, u32)) -> (u32, u32) {
-        let source = if self.enlarge { (MAX_SIDE, MAX_SIDE) } else { self.source };
-        let limit = (source.0.min(MAX_SIDE), source.1.min(MAX_SIDE));
+        let source = if self.enlarge { (self.max_side, self.max_side) } else { self.source };
+        let limit = (source.0.min(self.max_side), source.1.min(self.max_side));
         let ratio =
             (f64::from(limit.0) / f64::from(requested.0)).min(f64::from(limit.1) / f64::from(requested.1)).min(1.0);
         self.within_max_pixels((scale(requested.0, ratio).min(limit.0), scale(requested.1, ratio).min(limit.1)))
@@ -330,7 +336,20 @@ mod tests {
         );
         assert_eq!(sizes(&Recipe::Standard, 800, 600), named(&[("full", 800, 600), ("w320", 320, 240)]));
         assert_eq!(sizes(&Recipe::Standard, 1, 1), named(&[("full", 1, 1)]));
-        assert_eq!(sizes(&Recipe::Standard, 1000, 60_000)[0].2, MAX_SIDE);
+        assert_eq!(sizes(&Recipe::Standard, 1000, 60_000)[0].2, 16_383);
+    }
+
+    #[test]
+    fn a_side_is_as_long_as_the_format_of_the_rendition_allows() {
+        let width = |format, width| {
+            let width = NonZeroU32::new(width);
+            plan(&Recipe::Resize(Resize { width, format, ..Resize::default() }), 60_000, 8, 1).unwrap().targets[0].width
+        };
+        assert_eq!(width(None, 0), 16_383);
+        assert_eq!(width(Some(RenditionFormat::Webp), 16_384), 16_383);
+        for format in [RenditionFormat::Jpeg, RenditionFormat::Png, RenditionFormat::Avif] {
+            assert_eq!((width(Some(format), 16_384), width(Some(format), 0)), (16_384, 60_000));
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::missing_panics_doc, reason = "writing into memory cannot fail")]
 
+mod arithmetic_jpeg;
 mod avif;
 mod baseline;
 mod bmp;
@@ -16,6 +17,7 @@ mod tiff;
 mod webp;
 
 pub use self::{
+    arithmetic_jpeg::arithmetic_jpeg,
     avif::{Av1, Avif, avif_sequence},
     baseline::Baseline,
     bmp::bmp,

@@ -145,7 +145,8 @@ impl SampledTiff {
                 value = self.bytes(at, 4);
             }
             value.resize(4, 0);
-            directory.extend([self.bytes(tag.into(), 2), self.bytes(kind.into(), 2), self.bytes(count, 4), value].concat());
+            directory
+                .extend([self.bytes(tag.into(), 2), self.bytes(kind.into(), 2), self.bytes(count, 4), value].concat());
         }
         directory.extend([0; 4]);
         heap.resize(heap.len().next_multiple_of(2), 0);

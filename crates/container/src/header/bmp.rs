@@ -66,7 +66,7 @@ pub struct Palette {
 
 /// Two letters alone are a weak signature: the DIB header must have a known length, too.
 pub(super) fn has_signature(start: &[u8]) -> bool {
-    matches!(start, [b'B', b'M', _, _, _, _, _, _, _, _, _, _, _, _, length, 0, 0, 0, ..] if is_length(u32::from(*length)))
+    start.starts_with(b"BM") && matches!(start.get(14..16), Some([length, 0]) if is_length(u32::from(*length)))
 }
 
 /// OS/2 2.x may cut its header of 64 bytes after any field.

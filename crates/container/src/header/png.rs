@@ -25,8 +25,13 @@ pub(super) fn read<R: BufRead + Seek>(
     let mut frame_begins = false;
     let (mut has_idat, mut has_trns) = (false, false);
     loop {
-        let length = input.be32()?;
-        let kind: [u8; 4] = input.array()?;
+        let chunk = input.be32().and_then(|length| Ok((length, input.array::<4>()?)));
+        // A still picture may lack what follows its pixels: browsers show it.
+        let may_end = has_idat && declared_frames.is_none();
+        let (length, kind) = match chunk {
+            Err(HeaderError::Truncated { .. }) if may_end => break,
+            chunk => chunk?,
+        };
         if length > i32::MAX.unsigned_abs() || !kind.iter().all(u8::is_ascii_alphabetic) {
             return broken("a chunk is malformed");
         }
@@ -52,7 +57,10 @@ pub(super) fn read<R: BufRead + Seek>(
             }
             _ => {}
         }
-        input.skip_exact(rest)?;
+        match input.skip_exact(rest) {
+            Err(HeaderError::Truncated { .. }) if may_end && &kind != b"IDAT" => break,
+            skipped => skipped?,
+        }
         if &kind == b"IEND" {
             break;
         }

@@ -16,6 +16,8 @@ pub struct OutputFeatures {
     pub exif: bool,
     /// Bits per channel.
     pub bits: u8,
+    /// The longest side in pixels. Longer pictures are made smaller.
+    pub max_side: u32,
 }
 
 /// How a file says what its colours mean.

@@ -30,7 +30,10 @@ impl GrayTable {
             return None;
         }
         if samples.chunks_exact(3).all(|rgb| close(rgb[0], rgb[1]) && close(rgb[1], rgb[2])) {
-            return Some(Self { samples: samples.chunks_exact(3).map(|rgb| rgb[1]).collect(), channels: Channels::Gray });
+            return Some(Self {
+                samples: samples.chunks_exact(3).map(|rgb| rgb[1]).collect(),
+                channels: Channels::Gray,
+            });
         }
         Some(Self { samples, channels: Channels::Rgb })
     }

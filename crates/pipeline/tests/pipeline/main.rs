@@ -15,3 +15,4 @@ mod recipes;
 mod rendered;
 mod rendering;
 mod seeds;
+mod still;

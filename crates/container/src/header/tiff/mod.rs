@@ -8,11 +8,11 @@ use std::io::{BufRead, Seek};
 
 use darkroom_model::SourceFormat;
 
+use self::directory::Directories;
 pub use self::{
     directory::Values,
     layout::{Alpha, Chunks, Compression, Layout, Photometric},
 };
-use self::directory::Directories;
 use super::{Header, HeaderError, HeaderLimits, byte_reader::ByteReader, error::unsupported};
 
 pub(super) fn has_signature(start: &[u8]) -> bool {

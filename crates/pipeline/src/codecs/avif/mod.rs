@@ -27,6 +27,8 @@ pub(super) const FEATURES: OutputFeatures = OutputFeatures {
     colour: ColourSignal::CodePoints,
     exif: true,
     bits: 8,
+    // AV1 Bitstream & Decoding Process Specification, section 5.5.1.
+    max_side: 65_536,
 };
 
 pub(super) struct AvifCodec;

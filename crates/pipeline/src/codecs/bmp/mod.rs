@@ -2,8 +2,6 @@
 
 mod rows;
 mod run_length;
-#[cfg(test)]
-mod tests;
 
 use std::io::Cursor;
 

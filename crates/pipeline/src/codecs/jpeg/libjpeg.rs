@@ -1,7 +1,11 @@
 //! Decoding by libjpeg (mozjpeg): every kind of JPEG, CMYK too.
 #![expect(unsafe_code, reason = "FFI")]
 
-use std::{ffi::{c_int, c_long}, mem::zeroed, ptr};
+use std::{
+    ffi::{c_int, c_long},
+    mem::zeroed,
+    ptr,
+};
 
 use darkroom_container::{
     header::{Header, Limit},

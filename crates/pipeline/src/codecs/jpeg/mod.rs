@@ -28,8 +28,16 @@ use crate::{
     memory::{area, decoded_bytes, lossy_encoder_bytes},
 };
 
-pub(super) const FEATURES: OutputFeatures =
-    OutputFeatures { alpha: false, animation: false, lossless: false, colour: ColourSignal::Icc, exif: true, bits: 8 };
+pub(super) const FEATURES: OutputFeatures = OutputFeatures {
+    alpha: false,
+    animation: false,
+    lossless: false,
+    colour: ColourSignal::Icc,
+    exif: true,
+    bits: 8,
+    // T.81 allows 65,535, but libjpeg, which most programs use, reads no more than this.
+    max_side: 65_500,
+};
 
 pub(super) struct JpegCodec;
 

@@ -1,8 +1,11 @@
 //! PNG and APNG to pixels.
 
-use std::io::{Cursor, ErrorKind};
+use std::{
+    borrow::Cow,
+    io::{Cursor, ErrorKind},
+};
 
-use darkroom_container::{exif, header::Header};
+use darkroom_container::{exif, header::Header, png_chunks};
 use darkroom_raster::{Channels, Orientation, Raster, Samples};
 use moxcms::Chromaticity;
 use png::{
@@ -22,6 +25,9 @@ use crate::{
 /// Bytes that the decoder may allocate besides the pixels: a decompressed ICC profile and a few rows. Chunks that need more
 /// are skipped.
 const MAX_ALLOCATION: usize = MAX_PROFILE + (8 << 20);
+
+/// The last chunk, which is empty.
+const IEND: &[u8] = b"\0\0\0\0IEND\xAE\x42\x60\x82";
 
 /// The value of gAMA, in units of 1/100,000, that approximates sRGB's curve (W3C PNG, third edition, section 4.3).
 const SRGB_GAMMA: u32 = 45_455;
@@ -50,14 +56,10 @@ pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
     Ok(Metadata { orientation, colour_space: colour_space(info), ..Metadata::default() })
 }
 
-pub(super) fn exif_block(bytes: &[u8]) -> Option<Vec<u8>> {
-    let reader = open(bytes, Transformations::IDENTITY).ok()?;
-    reader.info().exif_metadata.as_deref().map(<[u8]>::to_vec)
-}
-
 /// The order of precedence is the standard's (W3C PNG, third edition, section 4.3).
 fn colour_space(info: &Info<'_>) -> ColourSpace {
-    if let Some(cicp) = info.coding_independent_code_points {
+    // Browsers ignore a cICP chunk of narrow range.
+    if let Some(cicp) = info.coding_independent_code_points.filter(|cicp| cicp.is_video_full_range_image) {
         return ColourSpace::from_code_points(cicp.color_primaries.into(), cicp.transfer_function.into());
     }
     if let Some(profile) = &info.icc_profile {
@@ -88,6 +90,23 @@ fn channels(kind: ColorType) -> Result<Channels, RenderError> {
     }
 }
 
+/// A file that ends after its pixels, as a whole file: the decoder insists on the last chunk.
+fn with_end(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut end = 8;
+    for (kind, data) in png_chunks::chunks(bytes) {
+        if kind == b"IEND" && bytes.len() >= end + IEND.len() {
+            return bytes.into();
+        }
+        // Type, length and checksum.
+        let next = end + 12 + data.len();
+        if next > bytes.len() || kind == b"IEND" {
+            break;
+        }
+        end = next;
+    }
+    [&bytes[..end.min(bytes.len())], IEND].concat().into()
+}
+
 pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderError> {
     if is_beside_default_image(bytes)? {
         let frame = animation(bytes, header)?.frames.next();
@@ -95,7 +114,8 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
             .unwrap_or_else(|| Err(RenderError::damaged("PNG", "no frame")))
             .map(|frame| Samples::Eight(frame.picture));
     }
-    let mut reader = open(bytes, Transformations::EXPAND)?;
+    let bytes = with_end(bytes);
+    let mut reader = open(&bytes, Transformations::EXPAND)?;
     check_size(header, reader.info().size(), "PNG")?;
     let (kind, depth) = reader.output_color_type();
     let channels = channels(kind)?;

@@ -6,6 +6,7 @@ mod encode;
 use darkroom_container::{
     embed::{EmbedError, EmbeddedMetadata, embed_in_png},
     header::Header,
+    png_chunks,
 };
 use darkroom_model::recipe::{Effort, Quality};
 use darkroom_raster::Raster;
@@ -17,8 +18,16 @@ use super::{
 use crate::RenderError;
 
 /// Animations are not written: WebP's are smaller.
-pub(super) const FEATURES: OutputFeatures =
-    OutputFeatures { alpha: true, animation: false, lossless: true, colour: ColourSignal::Icc, exif: true, bits: 8 };
+pub(super) const FEATURES: OutputFeatures = OutputFeatures {
+    alpha: true,
+    animation: false,
+    lossless: true,
+    colour: ColourSignal::Icc,
+    exif: true,
+    bits: 8,
+    // W3C PNG, third edition, section 11.2.1.
+    max_side: i32::MAX.unsigned_abs(),
+};
 
 pub(super) struct PngCodec;
 
@@ -28,7 +37,7 @@ impl Codec for PngCodec {
     }
 
     fn exif(&self, file: &[u8], _: &Header) -> Option<Vec<u8>> {
-        decode::exif_block(file)
+        png_chunks::exif(file).map(<[u8]>::to_vec)
     }
 
     fn decode(&self, file: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {

@@ -82,12 +82,7 @@ impl PixelWriter {
     }
 
     /// Ink, with or without alpha.
-    fn write_cmyk(
-        &self,
-        cmyk: &CmykToSrgb,
-        samples: &mut [u16],
-        pixels: &mut [u8],
-    ) -> Result<(), RenderError> {
+    fn write_cmyk(&self, cmyk: &CmykToSrgb, samples: &mut [u16], pixels: &mut [u8]) -> Result<(), RenderError> {
         let count = pixels.len() / (samples.len() / self.samples_per_pixel);
         let (mut inks, mut colours) = (Vec::new(), vec![0; pixels.len() / count * 3]);
         for sample in samples.chunks_exact_mut(self.samples_per_pixel) {
@@ -109,7 +104,8 @@ impl PixelWriter {
     /// white.
     fn straighten(&self, sample: &mut [u16]) {
         let alpha = self.alpha.filter(|alpha| alpha.associated);
-        let alpha = alpha.map(|alpha| u32::from(self.sixteen(sample[alpha.sample as usize]))).filter(|alpha| *alpha > 0);
+        let alpha =
+            alpha.map(|alpha| u32::from(self.sixteen(sample[alpha.sample as usize]))).filter(|alpha| *alpha > 0);
         for colour in &mut sample[..self.photometric.colours() as usize] {
             *colour = self.sixteen(*colour);
             if let Some(alpha) = alpha {

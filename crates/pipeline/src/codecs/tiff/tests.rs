@@ -62,8 +62,14 @@ fn expected(tiff: &SampledTiff, alpha: Option<(u32, bool)>, samples: &[u32]) -> 
 }
 
 /// The kinds of samples after the colours, and which of them is alpha: its index among them, and whether it is premultiplied.
-const EXTRA_SAMPLES: [(&[u16], Option<(u32, bool)>); 6] =
-    [(&[], None), (&[0], None), (&[2], Some((0, false))), (&[1], Some((0, true))), (&[0, 2], Some((1, false))), (&[0, 0], None)];
+const EXTRA_SAMPLES: [(&[u16], Option<(u32, bool)>); 6] = [
+    (&[], None),
+    (&[0], None),
+    (&[2], Some((0, false))),
+    (&[1], Some((0, true))),
+    (&[0, 2], Some((1, false))),
+    (&[0, 0], None),
+];
 
 /// Every combination that makes a difference of code: about 20,000 files.
 fn combinations() -> impl Iterator<Item = (SampledTiff, Option<(u32, bool)>)> {
@@ -100,7 +106,10 @@ fn combinations() -> impl Iterator<Item = (SampledTiff, Option<(u32, bool)>)> {
                                         tiff.fields.push((338, extra.to_vec()));
                                     }
                                     if photometric == 3 && bits <= 12 {
-                                        tiff.fields.push((320, (0..3 << bits).map(|index| palette_value(bits, index)).collect()));
+                                        tiff.fields.push((
+                                            320,
+                                            (0..3 << bits).map(|index| palette_value(bits, index)).collect(),
+                                        ));
                                     }
                                     all.push((tiff, alpha.map(|(index, associated)| (colours + index, associated))));
                                 }
@@ -142,7 +151,9 @@ fn a_tiff_of_every_combination_is_read_right_or_refused_by_name() {
 #[track_caller]
 fn compare(tiff: &SampledTiff, alpha: Option<(u32, bool)>, found: &Samples) {
     let (channels, values): (Channels, Vec<f64>) = match found {
-        Samples::Eight(raster) => (raster.channels, raster.samples.iter().map(|value| f64::from(*value) / 255.0).collect()),
+        Samples::Eight(raster) => {
+            (raster.channels, raster.samples.iter().map(|value| f64::from(*value) / 255.0).collect())
+        }
         Samples::Sixteen(raster) => {
             (raster.channels, raster.samples.iter().map(|value| f64::from(*value) / 65_535.0).collect())
         }
@@ -241,9 +252,8 @@ fn ycbcr_of_every_subsampling_is_read_in_strips_and_tiles() {
 fn a_jpeg_inside_of_a_tiff_is_read_by_what_the_tiff_says_of_it() {
     let pixel = |x: u32, y: u32| [(x * 8) as u8, (y * 8) as u8, 128];
     let picture = |left: u32, top: u32, width: u32, height: u32, colour| {
-        let samples: Vec<u8> = (0..height)
-            .flat_map(|y| (0..width).flat_map(move |x| pixel(left + x, top + y)))
-            .collect();
+        let samples: Vec<u8> =
+            (0..height).flat_map(|y| (0..width).flat_map(move |x| pixel(left + x, top + y))).collect();
         let mut file = Vec::new();
         let mut encoder = jpeg_encoder::Encoder::new(&mut file, 98);
         encoder.set_sampling_factor(jpeg_encoder::SamplingFactor::R_4_4_4);
@@ -252,7 +262,14 @@ fn a_jpeg_inside_of_a_tiff_is_read_by_what_the_tiff_says_of_it() {
     };
     // Stored as YCbCr by the encoder; said to be RGB, its numbers would be others.
     for tile in [None, Some((16, 16))] {
-        let tiff = SampledTiff { channels: 3, photometric: 6, compression: 7, tile, rows_per_strip: 16, ..SampledTiff::new(30, 32) };
+        let tiff = SampledTiff {
+            channels: 3,
+            photometric: 6,
+            compression: 7,
+            tile,
+            rows_per_strip: 16,
+            ..SampledTiff::new(30, 32)
+        };
         let chunks: Vec<Vec<u8>> = match tile {
             None => [0, 16].map(|top| picture(0, top, 30, 16, jpeg_encoder::ColorType::Rgb)).to_vec(),
             Some(_) => [(0, 0), (16, 0), (0, 16), (16, 16)]
@@ -262,12 +279,17 @@ fn a_jpeg_inside_of_a_tiff_is_read_by_what_the_tiff_says_of_it() {
         let Samples::Eight(raster) = decode(&tiff.file(&chunks)).unwrap() else { panic!() };
         for (index, found) in raster.pixels().enumerate() {
             let expected = pixel(index as u32 % 30, index as u32 / 30);
-            assert!(found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 6), "{tile:?} {index}: {found:?} {expected:?}");
+            assert!(
+                found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= 6),
+                "{tile:?} {index}: {found:?} {expected:?}"
+            );
         }
     }
     // RGB as it is: the same components without a conversion.
-    let tiff = SampledTiff { channels: 3, photometric: 2, compression: 7, rows_per_strip: 32, ..SampledTiff::new(30, 32) };
-    let Samples::Eight(raster) = decode(&tiff.file(&[picture(0, 0, 30, 32, jpeg_encoder::ColorType::Ycbcr)])).unwrap() else {
+    let tiff =
+        SampledTiff { channels: 3, photometric: 2, compression: 7, rows_per_strip: 32, ..SampledTiff::new(30, 32) };
+    let Samples::Eight(raster) = decode(&tiff.file(&[picture(0, 0, 30, 32, jpeg_encoder::ColorType::Ycbcr)])).unwrap()
+    else {
         panic!()
     };
     for (index, found) in raster.pixels().enumerate() {

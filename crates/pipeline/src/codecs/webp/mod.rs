@@ -18,8 +18,16 @@ use super::{
 };
 use crate::{RenderError, memory::lossy_encoder_bytes};
 
-pub(super) const FEATURES: OutputFeatures =
-    OutputFeatures { alpha: true, animation: true, lossless: true, colour: ColourSignal::Icc, exif: true, bits: 8 };
+pub(super) const FEATURES: OutputFeatures = OutputFeatures {
+    alpha: true,
+    animation: true,
+    lossless: true,
+    colour: ColourSignal::Icc,
+    exif: true,
+    bits: 8,
+    // RFC 9649, section 2.7.
+    max_side: 16_383,
+};
 
 pub(super) struct WebpCodec;
 
