@@ -6,7 +6,7 @@ use darkroom_container::{
     embed::EmbedError,
     header::{HeaderError, Limit},
 };
-use darkroom_model::{Failure, FailureCode};
+use darkroom_model::{Failure, FailureCode, SourceFormat};
 use darkroom_raster::ResizeError;
 
 /// Why a rendition could not be taken by its receiver.
@@ -91,6 +91,13 @@ impl RenderError {
     pub(crate) fn truncated(format: &str, cause: impl Display) -> Self {
         let detail = format!("The {format} file is cut short: it ends before the picture does.");
         Self::faulty(FailureCode::BrokenImage, detail, cause)
+    }
+
+    /// The decoder panicked: a bug of it that this file meets.
+    pub(crate) fn decoder_panicked(format: SourceFormat, message: &str) -> Self {
+        let name = format.name();
+        let detail = format!("The {name} file is damaged, or of a kind that its decoder does not read.");
+        Self::faulty(FailureCode::BrokenImage, detail, format!("the decoder panicked: {message}"))
     }
 
     /// A valid kind of the format that is not read. `detail` is a whole sentence for the uploader.

@@ -37,6 +37,7 @@
 //! | [`Files`], [`Limits`], [`Emit`] | what [`render`] takes: files, limits, the receiver of renditions |
 //! | [`Rendered`] | what it hands over |
 //! | [`start_threads`] | starts the threads of spare cores before a process is confined |
+//! | [`panic_is_caught`] | whether a panic is a decoder's, which becomes an error |
 //! | [`RenderError`], [`EmitError`] | why it failed |
 //! | [`output_features`], [`OutputFeatures`], [`ColourSignal`] | what each output format can hold |
 //!
@@ -71,6 +72,7 @@
 //! `encode` with the field `format`. `make bench-render` sums them up.
 
 mod analysis;
+mod caught;
 mod choose;
 mod codecs;
 mod colour;
@@ -88,6 +90,7 @@ mod search;
 mod source;
 mod steps;
 
+pub use caught::panic_is_caught;
 pub use codecs::{ColourSignal, OutputFeatures};
 pub use cores::start_threads;
 pub use error::{EmitError, RenderError};

@@ -7,6 +7,7 @@ use darkroom_raster::{Orientation, Samples};
 
 use crate::{
     Limits, RenderError,
+    caught::catch_panic,
     codecs::{self, DecodeRequest, Decoded, Metadata},
 };
 
@@ -37,9 +38,9 @@ impl<'a> Source<'a> {
     pub(crate) fn open(file: &'a [u8], limits: &Limits) -> Result<Self, RenderError> {
         let mut header = header::read(&mut Cursor::new(file), &limits.header)?;
         let codec = codecs::decoder(header.format);
-        header.frames = codec.frames(file, &header)?;
+        header.frames = catch_panic(header.format, || codec.frames(file, &header))?;
         check_frames(&header, limits)?;
-        let metadata = codec.metadata(file, &header)?;
+        let metadata = catch_panic(header.format, || codec.metadata(file, &header))?;
         Ok(Self { file, header, metadata, max_scans: limits.header.scans })
     }
 
@@ -54,21 +55,25 @@ impl<'a> Source<'a> {
 
     /// The file's EXIF block, unparsed.
     pub(crate) fn exif(&self) -> Option<Vec<u8>> {
-        codecs::decoder(self.header.format).exif(self.file, &self.header)
+        let format = self.header.format;
+        catch_panic(format, || Ok(codecs::decoder(format).exif(self.file, &self.header))).ok().flatten()
     }
 
     /// Decodes; a still picture at `at_least` this width and height, in pixels before orientation, where that is cheaper.
     pub(crate) fn frames(&self, at_least: (f64, f64)) -> Result<SourceFrames<'a>, RenderError> {
         if self.is_animated() {
-            let animation = codecs::decoder(self.header.format).open_animation(self.file, &self.header)?;
-            let frames = animation.frames.map(|frame| {
+            let format = self.header.format;
+            let animation = catch_panic(format, || codecs::decoder(format).open_animation(self.file, &self.header))?;
+            let mut frames = animation.frames;
+            let next = move || catch_panic(format, || frames.next().transpose()).transpose();
+            let frames = iter::from_fn(next).map(|frame| {
                 let frame = frame?;
                 Ok(SourceFrame { decoded: Samples::Eight(frame.picture).into(), milliseconds: frame.milliseconds })
             });
             return Ok(SourceFrames { plays: animation.plays, frames: Box::new(frames) });
         }
         let request = DecodeRequest { metadata: &self.metadata, at_least, max_scans: self.max_scans };
-        let decoded = codecs::decode(self.file, &self.header, &request)?;
+        let decoded = catch_panic(self.header.format, || codecs::decode(self.file, &self.header, &request))?;
         let frames = Box::new(iter::once(Ok(SourceFrame { decoded, milliseconds: 0 })));
         Ok(SourceFrames { plays: 1, frames })
     }
