@@ -2,7 +2,7 @@
 //!
 //! | item | what it does |
 //! |---|---|
-//! | [`decode_reduced`] | decodes a baseline JPEG at one to four eighths of its size; `None` for any other file |
+//! | [`decode_reduced`], [`NotReduced`] | decodes a baseline JPEG at one to four eighths of its size |
 //! | [`encode`], [`EncodeError`] | encodes a gray or RGB picture as progressive JPEG with optimized Huffman tables |
 //! | [`Raster`], [`Channels`] | pixel buffers, from `darkroom-raster` |
 //! | [`Quality`], [`Effort`] | settings of the encoder, from `darkroom-model` |
@@ -23,7 +23,7 @@
 //! assert!(progressive.starts_with(&[0xFF, 0xD8]));
 //!
 //! // Progressive files need a complete decoder, such as libjpeg.
-//! assert!(decode_reduced(&progressive, (16, 12), 2).is_none());
+//! assert!(decode_reduced(&progressive, (16, 12), 2).is_err());
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -50,5 +50,5 @@ mod zigzag;
 
 pub use darkroom_model::recipe::{Effort, Quality};
 pub use darkroom_raster::{Channels, Raster};
-pub use decode::decode_reduced;
+pub use decode::{NotReduced, decode_reduced};
 pub use encode::{EncodeError, encode};

@@ -13,7 +13,7 @@ const LOOKUP_BITS: u32 = 11;
 pub(super) struct AcTable {
     pub(super) huffman: HuffmanTable,
     pairs: Box<[CoefficientPair; 1 << LOOKUP_BITS]>,
-    spans: Box<[CodeSpan; 1 << LOOKUP_BITS]>,
+    spans: Box<[SkippedCodes; 1 << LOOKUP_BITS]>,
 }
 
 /// Up to two nonzero coefficients, decoded by one lookup.
@@ -35,6 +35,17 @@ pub(super) struct CodeSpan {
     coefficients: u8,
 }
 
+/// Codes that are skipped, and the energy of their coefficients.
+#[derive(Clone, Copy, Default)]
+pub(super) struct SkippedCodes {
+    pub(super) span: CodeSpan,
+    /// The sum of the squares of the quantized coefficients.
+    pub(super) energy: u16,
+}
+
+/// Codes of larger coefficients are not skipped by lookup: their squares would not fit.
+const MAX_SKIPPED_MAGNITUDE_BITS: u32 = 7;
+
 impl CodeSpan {
     const EOB: u8 = 0x80;
 
@@ -53,7 +64,7 @@ impl AcTable {
     pub(super) fn new(huffman: HuffmanTable) -> Self {
         let buffer = |prefix: usize| (prefix as BitBuffer) << (64 - LOOKUP_BITS);
         let pairs = Box::new(std::array::from_fn(|prefix| CoefficientPair::decode(&huffman, buffer(prefix))));
-        let spans = Box::new(std::array::from_fn(|prefix| CodeSpan::decode(&huffman, buffer(prefix))));
+        let spans = Box::new(std::array::from_fn(|prefix| SkippedCodes::decode(&huffman, buffer(prefix))));
         Self { huffman, pairs, spans }
     }
 
@@ -65,7 +76,7 @@ impl AcTable {
 
     /// The next codes, to be skipped: more of them than in a pair.
     #[inline(always)]
-    pub(super) fn span(&self, buffer: BitBuffer) -> CodeSpan {
+    pub(super) fn skipped(&self, buffer: BitBuffer) -> SkippedCodes {
         self.spans[(buffer >> (64 - LOOKUP_BITS)) as usize]
     }
 }
@@ -102,20 +113,28 @@ impl CoefficientPair {
     }
 }
 
-impl CodeSpan {
-    /// Decodes the first [`LOOKUP_BITS`] bits of the buffer. The additional bits of the last code may exceed them.
+impl SkippedCodes {
+    /// Decodes the first [`LOOKUP_BITS`] bits of the buffer. The additional bits of the last code may exceed them; unknown ones are
+    /// taken for the middle of their range.
     fn decode(table: &HuffmanTable, buffer: BitBuffer) -> Self {
-        let mut span = Self::default();
+        let Self { mut span, mut energy } = Self::default();
+        let middle = buffer | (1 << (63 - LOOKUP_BITS));
         while let Some(known) = LOOKUP_BITS.checked_sub(span.bits.into()) {
             let Some(symbol) = known_symbol(table, buffer << span.bits, known) else { break };
-            span.bits += symbol.total_length;
             if symbol.is_eob() {
-                span.coefficients |= Self::EOB;
+                span.bits += symbol.total_length;
+                span.coefficients |= CodeSpan::EOB;
                 break;
             }
+            if symbol.magnitude_bits() > MAX_SKIPPED_MAGNITUDE_BITS {
+                break;
+            }
+            let value = extend(middle << (span.bits + symbol.code_length), symbol.magnitude_bits());
+            energy = energy.saturating_add(value.unsigned_abs().saturating_pow(2));
+            span.bits += symbol.total_length;
             span.coefficients += symbol.zero_run() + 1;
         }
-        span
+        Self { span, energy }
     }
 }
 
@@ -136,7 +155,10 @@ mod tests {
         let one = table.pair(buffer("0111111111111"));
         assert_eq!((one.values, one.offsets), ([1, 0], [0, 1]));
         assert!(one.span.bits == 2 && one.span.coefficients() == 1 && !one.span.ends_block());
-        let long = table.span(buffer("0111111111111"));
-        assert!(long.bits == 14 && long.coefficients() == 3 && !long.ends_block());
+        // Ten bits are too many for the energy.
+        let SkippedCodes { span, energy } = table.skipped(buffer("0111111111111"));
+        assert!(span.bits == 2 && span.coefficients() == 1 && !span.ends_block() && energy == 1);
+        let SkippedCodes { span, energy } = table.skipped(buffer("010010"));
+        assert!(span.bits == 6 && span.coefficients() == 2 && span.ends_block() && energy == 2);
     }
 }

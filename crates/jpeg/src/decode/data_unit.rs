@@ -1,17 +1,23 @@
 //! Decodes the coefficients of a data unit, an 8×8 block (T.81, section F.2.2).
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
-use super::{ac_lookup::AcTable, bit_reader::BitReader, huffman::HuffmanTable, idct::BlockBatch};
+use super::{
+    ac_lookup::{AcTable, SkippedCodes},
+    bit_reader::BitReader,
+    huffman::HuffmanTable,
+    idct::{BlockBatch, ReducedIdct},
+};
 use crate::zigzag::ZIGZAG;
 
 /// Decodes one data unit into `lane` of `batch`: adds the DC difference to `dc_predictor`, which becomes the DC coefficient,
-/// reads at least the first `needed` coefficients in zig-zag order, and skips the rest. `None` if the data is corrupt.
+/// reads at least the first coefficients that `idct` needs, and skips the rest, of which only the energy counts. `None` if the data
+/// is corrupt.
 #[inline(always)]
 pub(super) fn decode_data_unit(
     bits: &mut BitReader<'_>,
     (dc_table, ac_table): (&HuffmanTable, &AcTable),
     dc_predictor: &mut i16,
-    needed: usize,
+    idct: &ReducedIdct,
     batch: &mut BlockBatch,
     lane: usize,
 ) -> Option<()> {
@@ -25,7 +31,7 @@ pub(super) fn decode_data_unit(
     // additional bits there are 25 of the 56 bits left.
     let mut lookups_left = 2;
     let end_of_block = loop {
-        if decoded >= needed {
+        if decoded >= idct.needed_coefficients {
             break false;
         }
         let pair = ac_table.pair(bits.peek());
@@ -59,32 +65,46 @@ pub(super) fn decode_data_unit(
         decoded += 1;
     };
     batch.extend_coefficients(decoded);
-    if end_of_block { Some(()) } else { skip_coefficients(bits, ac_table, decoded) }
+    if !end_of_block {
+        batch.set_skipped_energy(lane, skip_coefficients(bits, ac_table, decoded, &idct.squared_steps)?);
+    }
+    Some(())
 }
 
-/// Skips the coefficients after the first `decoded` ones. `None` if there are more than 64.
+/// Skips the coefficients after the first `decoded` ones, and returns the sum of the squares of their dequantized values.
+/// `squared_steps` are those of quantization, in zig-zag order. `None` if there are more than 64 coefficients.
 #[inline(always)]
-fn skip_coefficients(bits: &mut BitReader<'_>, ac_table: &AcTable, mut decoded: usize) -> Option<()> {
+fn skip_coefficients(
+    bits: &mut BitReader<'_>,
+    ac_table: &AcTable,
+    mut decoded: usize,
+    squared_steps: &[f32; 64],
+) -> Option<f32> {
+    let mut energy = 0.0;
     while decoded < 64 {
         bits.refill();
-        let span = ac_table.span(bits.peek());
+        let SkippedCodes { span, energy: quantized } = ac_table.skipped(bits.peek());
         let after = decoded + span.coefficients();
         if span.bits > 0 && after < 64 {
             bits.skip(span.bits.into());
+            // All of them have the step of the last one, which differs little.
+            energy += f32::from(quantized) * squared_steps[(after - 1) % 64];
             if span.ends_block() {
-                return Some(());
+                return Some(energy);
             }
             decoded = after;
             continue;
         }
         let symbol = ac_table.huffman.symbol(bits.peek())?;
-        bits.skip(symbol.total_length.into());
         if symbol.is_eob() {
-            return Some(());
+            bits.skip(symbol.code_length.into());
+            return Some(energy);
         }
         decoded += usize::from(symbol.zero_run()) + 1;
+        let value = f32::from(bits.take_value(symbol));
+        energy += value * value * squared_steps[(decoded - 1) % 64];
     }
-    (decoded == 64).then_some(())
+    (decoded == 64).then_some(energy)
 }
 
 /// The index in natural order of an index in zig-zag order.

@@ -107,7 +107,7 @@ impl Frame {
             let (columns, rows) = (block_side(sampling.0, max_sampling.0)?, block_side(sampling.1, max_sampling.1)?);
             components.push(Component {
                 sampling,
-                idct: ReducedIdct::new(columns, rows, tables.quantization(*quantization_table)?),
+                idct: ReducedIdct::new(columns, rows, tables.quantization(*quantization_table)?, components.is_empty()),
                 dc_table: tables.dc(entropy_tables >> 4)?,
                 ac_table: tables.ac(entropy_tables & 15)?,
             });

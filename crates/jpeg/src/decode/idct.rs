@@ -19,6 +19,15 @@ pub(super) const ROW_CAPACITY: usize = MAX_ROW_SAMPLES + 4;
 
 type Lanes = [f32; LANES];
 
+/// What is added to a sample for the base of sRGB's curve, in 255ths: the level shift, and the curve's own 0.055.
+const BASE: f32 = 128.0 + 14.025;
+/// The smallest base. Ringing may reach below black.
+const MIN_BASE: f32 = 14.025;
+/// A smaller ratio of variance changes no sample by a tenth of a level.
+const MIN_RATIO: f32 = 1e-3;
+/// The largest ratio: beyond it the approximation by variance fails.
+const MAX_RATIO: f32 = 8.0;
+
 /// Samples of a batch in rows, block beside block.
 pub(super) type SampleRows = [[f32; ROW_CAPACITY]; 8];
 
@@ -28,13 +37,23 @@ pub(super) struct BlockBatch {
     coefficients: [[i16; LANES]; 64],
     /// The number of coefficients in zig-zag order after which all blocks have zeros only.
     count: usize,
+    /// The sum of the squares of the dequantized coefficients that were skipped, of each block.
+    skipped_energy: Lanes,
+    /// The sum of what was added to the means of blocks for the light of omitted coefficients, in levels.
+    pub(super) added_light: f32,
     /// The result of the column pass: rows of samples, columns of horizontal frequencies.
     column_pass: [[Lanes; 8]; 8],
 }
 
 impl BlockBatch {
     pub(super) fn new() -> Self {
-        Self { coefficients: [[0; LANES]; 64], count: 1, column_pass: [[[0.0; LANES]; 8]; 8] }
+        Self {
+            coefficients: [[0; LANES]; 64],
+            count: 1,
+            skipped_energy: [0.0; LANES],
+            added_light: 0.0,
+            column_pass: [[[0.0; LANES]; 8]; 8],
+        }
     }
 
     /// Zeros the first columns and rows of the coefficients; the transform reads no others.
@@ -44,12 +63,19 @@ impl BlockBatch {
             row[..columns].fill([0; LANES]);
         }
         self.count = 1;
+        self.skipped_energy = [0.0; LANES];
     }
 
     /// Sets the coefficient of a block; `index` is in natural order.
     #[inline(always)]
     pub(super) fn set(&mut self, index: usize, lane: usize, coefficient: i16) {
         self.coefficients[index % 64][lane % LANES] = coefficient;
+    }
+
+    /// Records the sum of the squares of the dequantized coefficients that were not set.
+    #[inline(always)]
+    pub(super) fn set_skipped_energy(&mut self, lane: usize, energy: f32) {
+        self.skipped_energy[lane % LANES] = energy;
     }
 
     /// Records that a block has coefficients among the first `count` in zig-zag order.
@@ -73,11 +99,18 @@ pub(super) struct ReducedIdct {
     extents: [(usize, usize); 65],
     /// The number of coefficients in zig-zag order that include all that are evaluated.
     pub(super) needed_coefficients: usize,
+    /// The squares of the quantization table in zig-zag order.
+    pub(super) squared_steps: [f32; 64],
+    /// The coefficients that may be decoded and are not evaluated: indices in zig-zag and in natural order.
+    omitted: Vec<(usize, usize)>,
+    /// The component is brightness: its mean light is kept.
+    keeps_light: bool,
 }
 
 impl ReducedIdct {
-    /// To `columns` × `rows` samples a block, 1 to 8 each. `quantization` is in zig-zag order.
-    pub(super) fn new(columns: usize, rows: usize, quantization: &[u8; 64]) -> Self {
+    /// To `columns` × `rows` samples a block, 1 to 8 each. `quantization` is in zig-zag order. Where the component is brightness,
+    /// `keeps_light` makes up for the light of omitted coefficients.
+    pub(super) fn new(columns: usize, rows: usize, quantization: &[u8; 64], keeps_light: bool) -> Self {
         let mut natural_order = [0.0; 64];
         for (element, index) in quantization.iter().zip(ZIGZAG) {
             natural_order[usize::from(index)] = f32::from(*element);
@@ -90,14 +123,19 @@ impl ReducedIdct {
         }
         let basis = |samples| from_fn(|frequency| from_fn(|sample| dct_basis(frequency, sample, samples)));
         let is_evaluated = |index: &usize| frequencies(*index).0 < columns && frequencies(*index).1 < rows;
+        let needed_coefficients = (0..64).rfind(is_evaluated).map_or(1, |last| last + 1);
+        let omitted = (0..64).filter(|index| !is_evaluated(index));
         Self {
+            omitted: omitted.map(|index| (index, usize::from(ZIGZAG[index]))).collect(),
+            squared_steps: quantization.map(|step| f32::from(step).powi(2)),
+            keeps_light,
             columns,
             rows,
             quantization: natural_order,
             horizontal_basis: basis(columns),
             vertical_basis: basis(rows),
             extents,
-            needed_coefficients: (0..64).rfind(is_evaluated).map_or(1, |last| last + 1),
+            needed_coefficients,
         }
     }
 
@@ -114,13 +152,18 @@ impl ReducedIdct {
     #[inline(always)]
     fn transform(&self, batch: &mut BlockBatch, samples: &mut [[f32; ROW_CAPACITY]], left: usize) {
         let extent = self.extents[batch.count.min(64)];
-        match self.rows {
+        let evaluated_energy = match self.rows {
             1 => self.column_pass::<1>(batch, extent),
             2 => self.column_pass::<2>(batch, extent),
             3 => self.column_pass::<3>(batch, extent),
             4 => self.column_pass::<4>(batch, extent),
             6 => self.column_pass::<6>(batch, extent),
             _ => self.column_pass::<8>(batch, extent),
+        };
+        if self.keeps_light
+            && let Some(gain) = self.light_gain(batch, &evaluated_energy)
+        {
+            self.apply_gain(batch, extent.0, &gain);
         }
         batch.clear(extent);
         for (column_pass, row) in batch.column_pass.iter().zip(samples) {
@@ -132,15 +175,78 @@ impl ReducedIdct {
         }
     }
 
-    /// Dequantizes, and transforms the columns to `N` samples each.
+    /// By how much each block must become brighter, so that its mean in linear light is that of all its 64 samples. `None` where no
+    /// block needs it.
+    ///
+    /// The mean of sRGB's curve f over samples of mean m and variance v is about f(m) + f"(m) v / 2. Where f(m) is proportional to
+    /// a^2.4, with a = m + 14 of 255, that is a^2.4 (1 + 1.68 v / a²), so a grows by the root of the last factor. The part of the
+    /// variance that is in omitted coefficients is the sum of their squares, for the DCT is orthonormal. The samples have the light of
+    /// the evaluated ones, of which `evaluated_energy` is the sum of the squares.
     #[inline(always)]
-    fn column_pass<const N: usize>(&self, batch: &mut BlockBatch, (columns, rows): (usize, usize)) {
+    fn light_gain(&self, batch: &mut BlockBatch, evaluated_energy: &Lanes) -> Option<Lanes> {
+        let mut energy = batch.skipped_energy;
+        for (zigzag_index, index) in &self.omitted {
+            if *zigzag_index >= batch.count {
+                break;
+            }
+            let coefficients = &mut batch.coefficients[*index % 64];
+            for lane in 0..LANES {
+                let value = f32::from(coefficients[lane]);
+                energy[lane] = (value * value).mul_add(self.squared_steps[*zigzag_index], energy[lane]);
+            }
+            *coefficients = [0; LANES];
+        }
+        let (mut ratios, mut bases) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        for lane in 0..LANES {
+            let mean = f32::from(batch.coefficients[0][lane]) * self.quantization[0] / 8.0;
+            bases[lane] = (mean + BASE).max(MIN_BASE);
+            ratios[lane] = energy[lane] / ((64.0 / 1.68) * bases[lane] * bases[lane] + evaluated_energy[lane]);
+        }
+        if ratios.iter().all(|ratio| *ratio < MIN_RATIO) {
+            return None;
+        }
+        // The root 1 / 2.4 of 1 + ratio, between its square root and its fourth root.
+        let gain = ratios.map(|ratio| {
+            let root = (1.0 + ratio.min(MAX_RATIO)).sqrt();
+            0.635 * root + 0.365 * root.sqrt()
+        });
+        for lane in 0..LANES {
+            batch.added_light += (gain[lane] - 1.0) * bases[lane];
+        }
+        Some(gain)
+    }
+
+    /// Multiplies the samples, counted from 14 of 255 below black, by the gain of their block.
+    #[inline(always)]
+    fn apply_gain(&self, batch: &mut BlockBatch, columns: usize, gain: &Lanes) {
+        let of_constant = BASE / self.horizontal_basis[0][0];
+        for row in batch.column_pass.iter_mut().take(self.rows) {
+            for values in &mut row[..columns] {
+                for lane in 0..LANES {
+                    values[lane] *= gain[lane];
+                }
+            }
+            for lane in 0..LANES {
+                row[0][lane] += of_constant * (gain[lane] - 1.0);
+            }
+        }
+    }
+
+    /// Dequantizes, and transforms the columns to `N` samples each. Returns the sum of the squares of the AC coefficients.
+    #[inline(always)]
+    fn column_pass<const N: usize>(&self, batch: &mut BlockBatch, (columns, rows): (usize, usize)) -> Lanes {
+        let mut energy = [0.0_f32; LANES];
         for column in 0..columns {
             let mut sums = [[0.0_f32; LANES]; N];
             for row in 0..rows {
                 let index = row * 8 + column;
                 let step = self.quantization[index];
                 let values: Lanes = from_fn(|lane| f32::from(batch.coefficients[index][lane]) * step);
+                if self.keeps_light && index > 0 {
+                    for lane in 0..LANES {
+                        energy[lane] = values[lane].mul_add(values[lane], energy[lane]);
+                    }
+                }
                 for (sum, weight) in sums.iter_mut().zip(&self.vertical_basis[row]) {
                     for lane in 0..LANES {
                         sum[lane] = weight.mul_add(values[lane], sum[lane]);
@@ -151,6 +257,7 @@ impl ReducedIdct {
                 row[column] = sum;
             }
         }
+        energy
     }
 
     /// Transforms one row of each block, in vectors of `N` samples. Samples beyond `columns` are overwritten by the next
@@ -179,7 +286,7 @@ mod tests {
     #[expect(clippy::cast_precision_loss, reason = "indices below 8")]
     fn a_coefficient_is_its_basis_function_at_fewer_samples() {
         for (columns, rows) in [(1, 1), (3, 3), (4, 8), (6, 2)] {
-            let idct = ReducedIdct::new(columns, rows, &[2; 64]);
+            let idct = ReducedIdct::new(columns, rows, &[2; 64], false);
             for (u, v) in (0..rows).flat_map(|v| (0..columns).map(move |u| (u, v))) {
                 let mut batch = BlockBatch::new();
                 batch.set(8 * v + u, 5, 100);

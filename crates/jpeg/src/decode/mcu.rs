@@ -53,8 +53,7 @@ impl<'a> McuReader<'a> {
                     // Blocks that are side by side in the picture are adjacent lanes of the batches of that row.
                     let block = mcu * h + column;
                     let batch = &mut batches[row * h + block / LANES];
-                    let needed = component.idct.needed_coefficients;
-                    decode_data_unit(&mut self.bits, tables, dc_predictor, needed, batch, block % LANES)?;
+                    decode_data_unit(&mut self.bits, tables, dc_predictor, &component.idct, batch, block % LANES)?;
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! A baseline JPEG decoder that reconstructs one to four eighths of the size.
 //!
 //! It reads the common files only: sequential Huffman coding of 8-bit samples in a single scan, grayscale or YCbCr, without
-//! an error. It returns `None` for every other file, which the caller passes to a complete decoder. Compared with libjpeg's
+//! an error. It returns [`NotReduced`] for every other file, which the caller passes to a complete decoder. Compared with libjpeg's
 //! scaled decoding it saves the AC coefficients that the reduced size does not need, and the upsampling of subsampled chroma
 //! components.
 //!
@@ -38,16 +38,35 @@ use self::{
 /// `size` is the width and height in pixels that the caller expects from the frame header. The raster has
 /// `ceil(width × eighths / 8)` × `ceil(height × eighths / 8)` pixels and one channel for a single component, else RGB.
 ///
-/// Returns `None` where the frame header has another size, or the file is damaged or uses anything but: one scan, sequential
-/// DCT, Huffman coding, 8-bit samples and quantization tables, one component or YCbCr. Such a file needs a complete decoder.
-#[must_use]
-pub fn decode_reduced(bytes: &[u8], size: (u32, u32), eighths: u32) -> Option<Raster<u8>> {
-    let (frame, scan) = Frame::parse(bytes, eighths)?;
+/// The mean light of each block is that of the whole picture, also where the reduced size cannot show its texture.
+///
+/// # Errors
+/// [`NotReduced`]: the file needs a complete decoder.
+pub fn decode_reduced(bytes: &[u8], size: (u32, u32), eighths: u32) -> Result<Raster<u8>, NotReduced> {
+    let (frame, scan) = Frame::parse(bytes, eighths).ok_or(NotReduced::Unsupported)?;
     if (frame.width, frame.height) != size {
-        return None;
+        return Err(NotReduced::Unsupported);
     }
-    let segments = EntropyCodedSegments::parse(scan, frame.restart_intervals())?;
-    dispatch(ScanDecoder { frame: &frame, segments: &segments, eighths })
+    let segments = EntropyCodedSegments::parse(scan, frame.restart_intervals()).ok_or(NotReduced::Unsupported)?;
+    let (raster, added_light) =
+        dispatch(ScanDecoder { frame: &frame, segments: &segments, eighths }).ok_or(NotReduced::Unsupported)?;
+    if added_light > MAX_ADDED_LIGHT { Err(NotReduced::FineTexture) } else { Ok(raster) }
+}
+
+/// The most levels of 255 that are added to the mean of a picture for the light of its texture. Up to here the result is within two
+/// levels of the right one. Photographs need less, nearly all of them; halftones and resolution charts need more.
+const MAX_ADDED_LIGHT: f32 = 9.0;
+
+/// Why a file is not decoded at a reduced size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReduced {
+    /// The frame header has another size, or the file is damaged or uses anything but: one scan, sequential DCT, Huffman coding, 8-bit
+    /// samples and quantization tables, one component or YCbCr.
+    #[error("the file is damaged, or not of the kind that is decoded at a reduced size")]
+    Unsupported,
+    /// Nearly all of the picture is texture that is too fine for the size: only a decoder of all coefficients gets its light right.
+    #[error("the texture of the picture is too fine for the size")]
+    FineTexture,
 }
 
 /// Decodes a scan to pixels.
@@ -58,7 +77,8 @@ struct ScanDecoder<'a> {
 }
 
 impl SimdKernel for ScanDecoder<'_> {
-    type Output = Option<Raster<u8>>;
+    /// The picture, and how many levels were added to its mean for the light of omitted coefficients.
+    type Output = Option<(Raster<u8>, f32)>;
 
     #[inline(always)]
     fn run(self) -> Self::Output {
@@ -96,7 +116,10 @@ impl SimdKernel for ScanDecoder<'_> {
                 }
             }
         }
-        mcus.is_exhausted().then_some(raster)
+        let added: f32 = batches.first()?.iter().map(|batch| batch.added_light).sum();
+        let blocks = frame.mcus.0 * frame.mcus.1 * batches.first()?.len();
+        #[expect(clippy::cast_precision_loss, reason = "a mean")]
+        mcus.is_exhausted().then_some((raster, added / blocks as f32))
     }
 }
 

@@ -22,7 +22,7 @@ fn size_of(file: &[u8]) -> (u32, u32) {
     (side(7), side(5))
 }
 
-fn reduced(file: &[u8], eighths: u32) -> Option<Raster<u8>> {
+fn reduced(file: &[u8], eighths: u32) -> Result<Raster<u8>, NotReduced> {
     decode_reduced(file, size_of(file), eighths)
 }
 
@@ -82,7 +82,7 @@ fn every_vector_width_gives_the_same_pixels() {
         let (frame, scan) = Frame::parse(&file, eighths).unwrap();
         let segments = &EntropyCodedSegments::parse(scan, frame.restart_intervals()).unwrap();
         let decoder = || ScanDecoder { frame: &frame, segments, eighths };
-        assert_eq!(dispatch(decoder()).unwrap().samples, decoder().run().unwrap().samples);
+        assert_eq!(dispatch(decoder()).unwrap().0.samples, decoder().run().unwrap().0.samples);
     }
 }
 
@@ -90,9 +90,9 @@ fn every_vector_width_gives_the_same_pixels() {
 fn damaged_and_unusual_files_are_refused() {
     let file = Baseline { interval: 4, ..Baseline::new(64, 48) }.encode(noise);
     let size = size_of(&file);
-    assert!(decode_reduced(&file, size, 4).is_some());
+    assert!(decode_reduced(&file, size, 4).is_ok());
     for length in 0..file.len() - 1 {
-        assert!(decode_reduced(&file[..length], size, 4).is_none(), "{length}");
+        assert!(decode_reduced(&file[..length], size, 4).is_err(), "{length}");
     }
     let markers: Vec<usize> = (0..file.len() - 1).filter(|at| file[*at] == 0xFF && file[at + 1] != 0).collect();
     let scan = markers.iter().position(|at| file[at + 1] == 0xDA).unwrap();
@@ -105,11 +105,11 @@ fn damaged_and_unusual_files_are_refused() {
         }
         for wrong in wrong {
             let changed = [&file[..*at], &wrong, &file[at + 2..]].concat();
-            assert!(decode_reduced(&changed, size, 4).is_none(), "{wrong:?} at {at}");
+            assert!(decode_reduced(&changed, size, 4).is_err(), "{wrong:?} at {at}");
         }
     }
     let flat = |jpeg: Jpeg| jpeg.encode(|_, _, _| 100);
-    assert!(reduced(&flat(Jpeg::new(64, 48)), 4).is_some());
+    assert!(reduced(&flat(Jpeg::new(64, 48)), 4).is_ok());
     for file in [
         flat(Jpeg::new(64, 48).cmyk()),
         flat(Jpeg::new(64, 48).ycck()),
@@ -117,13 +117,13 @@ fn damaged_and_unusual_files_are_refused() {
         // Adobe's APP14 segment declares RGB.
         flat(Jpeg::new(64, 48).with_segment(0xEE, b"Adobe\0\x64\0\0\0\0\0")),
     ] {
-        assert!(reduced(&file, 4).is_none());
+        assert!(reduced(&file, 4).is_err());
     }
     let mut progressive = Vec::new();
     let mut encoder = Encoder::new(&mut progressive, 90);
     encoder.set_progressive(true);
     encoder.encode(&[9; 64 * 48 * 3], 64, 48, ColorType::Rgb).unwrap();
-    assert!(reduced(&progressive, 4).is_none());
+    assert!(reduced(&progressive, 4).is_err());
 }
 
 #[test]
@@ -135,9 +135,87 @@ fn no_damaged_byte_causes_a_panic() {
             let mut changed = file.clone();
             changed[at] ^= flip;
             // A damaged file may still decode, but to the expected size.
-            if let Some(raster) = decode_reduced(&changed, size, 3) {
+            if let Ok(raster) = decode_reduced(&changed, size, 3) {
                 assert_eq!((raster.width, raster.height), (15, 9));
             }
         }
     }
+}
+
+/// sRGB's transfer function and its inverse (IEC 61966-2-1), for levels of 255.
+fn light(level: f64) -> f64 {
+    let value = level / 255.0;
+    if value <= 0.040_45 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+}
+
+fn level(light: f64) -> f64 {
+    255.0 * if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
+}
+
+/// Pictures that are nearly all texture: their name, and the gray at (x, y).
+fn textures() -> Vec<(&'static str, fn(u32, u32) -> u8)> {
+    vec![
+        ("columns", |x, _| if x % 2 == 0 { 0 } else { 255 }),
+        ("soft columns", |x, _| if x % 2 == 0 { 60 } else { 200 }),
+        ("chequers", |x, y| if (x + y) % 2 == 0 { 20 } else { 235 }),
+        ("columns of two", |x, _| if x / 2 % 2 == 0 { 30 } else { 220 }),
+        ("halftone", |x, y| if x % 4 < 2 && y % 4 < 2 { 0 } else { 255 }),
+        ("bright dots", |x, y| if x % 4 == 1 && y % 3 == 1 { 255 } else { 40 }),
+        ("thin lines", |x, y| if (x + y) % 5 == 0 { 0 } else { 230 }),
+        ("noise", |x, y| (mixed(x, y) >> 24) as u8),
+        ("foliage", |x, y| {
+            let shade = 40 + (mixed(x / 5, y / 7) >> 26) as u8;
+            shade.saturating_add(if mixed(x, y) >> 30 == 0 { 120 } else { (mixed(y, x) >> 27) as u8 })
+        }),
+        ("weak columns", |x, _| if x % 2 == 0 { 90 } else { 160 }),
+        ("dark weave", |x, y| 20 + 50 * u8::from((x ^ y) & 1 == 0) + (mixed(x, y) >> 29) as u8),
+        ("fur", |x, y| 110 + (mixed(x, y / 6) >> 26) as u8),
+        ("zone plate", |x, y| {
+            let (x, y) = (f64::from(x), f64::from(y));
+            (127.5 + 120.0 * ((x * x + y * y) / 160.0).cos()) as u8
+        }),
+    ]
+}
+
+#[test]
+fn fine_textures_keep_their_mean_light_at_every_size() {
+    let (width, height) = (160, 160);
+    let mut worst = (0.0, String::new());
+    let (mut sum, mut count, mut refused) = (0.0, 0.0, 0);
+    for (name, gray) in textures() {
+        let whole: f64 = (0..width * height).map(|i| light(f64::from(gray(i % width, i / width)))).sum();
+        let expected = level(whole / f64::from(width * height));
+        for (colour, quality) in [(false, 95), (false, 80), (true, 90)] {
+            let samples: Vec<u8> = (0..width * height)
+                .flat_map(|i| vec![gray(i % width, i / width); if colour { 3 } else { 1 }])
+                .collect();
+            let mut file = Vec::new();
+            let kind = if colour { jpeg_encoder::ColorType::Rgb } else { jpeg_encoder::ColorType::Luma };
+            jpeg_encoder::Encoder::new(&mut file, quality).encode(&samples, width as u16, height as u16, kind).unwrap();
+            for eighths in 1..=4 {
+                let raster = match decode_reduced(&file, (width, height), eighths) {
+                    Ok(raster) => raster,
+                    // Decoded whole then, so nothing is lost.
+                    Err(NotReduced::FineTexture) => {
+                        refused += 1;
+                        continue;
+                    }
+                    Err(NotReduced::Unsupported) => panic!("{name}"),
+                };
+                let lights = raster.pixels().map(|pixel| light(f64::from(pixel[0])));
+                let found = level(lights.sum::<f64>() / f64::from(raster.width * raster.height));
+                let difference = found - expected;
+                (sum, count) = (sum + difference.abs(), count + 1.0);
+                if difference.abs() > f64::abs(worst.0) {
+                    worst = (
+                        difference,
+                        format!("{name} at {eighths}/8, quality {quality}: {found:.1}, not {expected:.1}"),
+                    );
+                }
+            }
+        }
+    }
+    println!("mean {:.2}, worst {:+.2}: {}; too fine: {refused}", sum / count, worst.0, worst.1);
+    assert!(worst.0.abs() <= 2.0 && sum / count <= 0.5, "{}", worst.1);
+    assert!(count >= 15.0, "only the finest textures need a whole decode");
 }

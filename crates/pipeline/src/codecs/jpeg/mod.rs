@@ -12,6 +12,7 @@ use darkroom_container::{
     header::Header,
     jpeg_segments,
 };
+use darkroom_jpeg::NotReduced;
 use darkroom_model::{
     RenditionFormat,
     recipe::{Effort, Quality},
@@ -71,16 +72,19 @@ impl Codec for JpegCodec {
             let (width, height) = extent(*eighths);
             width >= request.at_least.0 && height >= request.at_least.1
         });
-        let reduced = reduced_eighths.and_then(|eighths| {
-            Some((darkroom_jpeg::decode_reduced(file, (header.width, header.height), eighths)?, eighths))
-        });
-        let (raster, eighths) = if let Some(reduced) = reduced {
-            reduced
-        } else {
-            // libjpeg has no SIMD code for three eighths: four are faster.
-            let eighths = reduced_eighths.map_or(8, u32::next_power_of_two);
-            let profile = request.metadata.cmyk_profile.as_deref();
-            (libjpeg::decode(file, header, profile, eighths, request.max_scans)?, eighths)
+        let size = (header.width, header.height);
+        let reduced = reduced_eighths.map(|eighths| (darkroom_jpeg::decode_reduced(file, size, eighths), eighths));
+        let (raster, eighths) = match reduced {
+            Some((Ok(raster), eighths)) => (raster, eighths),
+            reduced => {
+                let eighths = match reduced {
+                    // libjpeg has no SIMD code for three eighths: four are faster.
+                    Some((Err(NotReduced::Unsupported), eighths)) => eighths.next_power_of_two(),
+                    _ => 8,
+                };
+                let profile = request.metadata.cmyk_profile.as_deref();
+                (libjpeg::decode(file, header, profile, eighths, request.max_scans)?, eighths)
+            }
         };
         Ok(Decoded { samples: Samples::Eight(raster), extent: extent(eighths) })
     }

@@ -14,7 +14,7 @@ fn header_of(file: &[u8]) -> Header {
 
 fn reduced(file: &[u8], eighths: u32) -> Option<Raster<u8>> {
     let header = header_of(file);
-    darkroom_jpeg::decode_reduced(file, (header.width, header.height), eighths)
+    darkroom_jpeg::decode_reduced(file, (header.width, header.height), eighths).ok()
 }
 
 /// Gray noise, far enough from black and white that nothing is clipped.
