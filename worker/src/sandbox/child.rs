@@ -14,7 +14,7 @@ use super::{
     protocol::{self, Frame, ProtocolError, RenderRequest, Reply},
 };
 
-use darkroom_pipeline::{Emit, Files, RenderError, Rendered, render, start_threads};
+use darkroom_pipeline::{Emit, Files, RenderError, Rendered, panic_is_caught, render, start_threads};
 
 /// The socket to the worker is its stdin, in both directions.
 type Socket = std::os::unix::net::UnixStream;
@@ -45,11 +45,13 @@ pub fn serve(render: &mut Render<'_>) -> ExitCode {
 
 fn run(render: &mut Render<'_>) -> Result<(), ProtocolError> {
     close_inherited_descriptors()?;
-    // A panic ends the child, and its message is the evidence of the crash. The hook is not called when libjpeg
-    // unwinds.
+    // A panic outside a decoder ends the child, and its message is the evidence of the crash. The hook is not called when
+    // libjpeg unwinds.
     std::panic::set_hook(Box::new(|panic| {
         _ = writeln!(io::stderr(), "{panic}");
-        abort();
+        if !panic_is_caught() {
+            abort();
+        }
     }));
     // Nobody reads stderr while the child runs: a codec that fills the pipe must not block.
     rustix::io::ioctl_fionbio(io::stderr(), true).map_err(io::Error::from)?;
