@@ -1,7 +1,7 @@
-//! WebP from pixels, still and animated, through libwebp.
+//! WebP from pixels: lossy pictures without alpha by our own encoder, all others and animations through libwebp.
 #![expect(unsafe_code, reason = "FFI")]
 
-use std::{ffi::c_int, marker::PhantomData, mem::zeroed, ptr, slice};
+use std::{ffi::c_int, mem::zeroed, ptr, slice};
 
 use darkroom_model::recipe::{Effort, Quality};
 use libwebp_sys::{
@@ -13,7 +13,6 @@ use libwebp_sys::{
 
 use darkroom_raster::{Channels, Raster};
 
-use super::planes::Planes;
 use crate::{RenderError, codecs::AnimationEncoder};
 
 /// libwebp's method, 0 (fastest) to 6 (smallest). At equal SSIMULACRA2, 2 takes 0.4 times as long as 4 and makes 5 % more
@@ -48,27 +47,17 @@ fn config(quality: Quality, effort: Effort) -> Result<WebPConfig, RenderError> {
     Ok(config)
 }
 
-/// libwebp's input picture, in its own memory or borrowing our planes.
-struct Picture<'a> {
+/// libwebp's input picture, in its own memory.
+struct Picture {
     raw: WebPPicture,
-    planes: PhantomData<&'a mut Planes>,
 }
 
-impl<'a> Picture<'a> {
+impl Picture {
     fn empty(width: u32, height: u32) -> Result<Self, RenderError> {
         let mut raw = WebPPicture::new().map_err(|()| RenderError::internal("libwebp has another version"))?;
         raw.width = c_int::try_from(width).map_err(RenderError::internal)?;
         raw.height = c_int::try_from(height).map_err(RenderError::internal)?;
-        Ok(Self { raw, planes: PhantomData })
-    }
-
-    /// Borrows planes that are already `Y'CbCr` 4:2:0, as lossy WebP codes them.
-    fn from_planes(planes: &'a mut Planes) -> Result<Self, RenderError> {
-        let mut picture = Self::empty(planes.width, planes.height)?;
-        let raw = &mut picture.raw;
-        (raw.y_stride, raw.uv_stride) = (raw.width, (raw.width + 1) / 2);
-        (raw.y, raw.u, raw.v) = (planes.luma.as_mut_ptr(), planes.cb.as_mut_ptr(), planes.cr.as_mut_ptr());
-        Ok(picture)
+        Ok(Self { raw })
     }
 
     /// Copies the samples into libwebp's memory. `exact` keeps RGB: an animation may code a frame without loss.
@@ -97,20 +86,19 @@ impl<'a> Picture<'a> {
     }
 }
 
-impl Drop for Picture<'_> {
+impl Drop for Picture {
     fn drop(&mut self) {
-        // SAFETY: initialised in `empty`; frees what libwebp allocated for it, which planes of ours are not.
+        // SAFETY: initialised in `empty`; frees what libwebp allocated for it.
         unsafe { WebPPictureFree(&raw mut self.raw) };
     }
 }
 
 /// Lossy; with alpha where the picture has it.
 pub(super) fn encode(raster: &Raster<u8>, quality: Quality, effort: Effort) -> Result<Vec<u8>, RenderError> {
-    let config = config(quality, effort)?;
     if raster.channels.has_alpha() {
-        return write(Picture::imported(raster, false)?, &config);
+        return write(Picture::imported(raster, false)?, &config(quality, effort)?);
     }
-    write(Picture::from_planes(&mut Planes::from_raster(raster))?, &config)
+    darkroom_webp::encode(raster, quality, effort).map_err(RenderError::internal)
 }
 
 /// Without loss; only the colours of fully transparent pixels may change.
@@ -121,7 +109,7 @@ pub(super) fn lossless(raster: &Raster<u8>) -> Result<Vec<u8>, RenderError> {
     write(Picture::imported(raster, true)?, &config)
 }
 
-fn write(mut picture: Picture<'_>, config: &WebPConfig) -> Result<Vec<u8>, RenderError> {
+fn write(mut picture: Picture, config: &WebPConfig) -> Result<Vec<u8>, RenderError> {
     // SAFETY: zeroes are valid, and the next call fills it in.
     let mut writer: WebPMemoryWriter = unsafe { zeroed() };
     // SAFETY: a valid pointer.

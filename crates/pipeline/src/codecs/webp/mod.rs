@@ -1,8 +1,7 @@
-//! WebP (RFC 9649), through libwebp.
+//! WebP (RFC 9649): our own encoder for lossy pictures without alpha, libwebp for all else.
 
 mod decode;
 mod encode;
-mod planes;
 
 use darkroom_container::{
     embed::{EmbedError, EmbeddedMetadata, embed_in_webp},

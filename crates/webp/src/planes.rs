@@ -1,34 +1,36 @@
 //! RGB to the planes that VP8 codes: luma, and chroma (Cb, Cr) at half the resolution.
 //!
 //! ITU-R BT.601 in 8 bits, limited range: luma from 16 to 235, chroma from 16 to 240 (RFC 6386, section 9.2).
-#![expect(clippy::inline_always, reason = "an inlined function is compiled for the SIMD level of its caller")]
+#![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
 use darkroom_raster::{
     Channels, Raster,
     simd::{SimdKernel, dispatch, round_to_u8},
 };
 
-/// The planes of a picture without alpha; rows are contiguous. Chroma planes of odd sizes are rounded up.
-pub(super) struct Planes {
-    pub(super) width: u32,
-    pub(super) height: u32,
-    pub(super) luma: Vec<u8>,
-    pub(super) cb: Vec<u8>,
-    pub(super) cr: Vec<u8>,
+/// The planes of a picture without alpha, extended to whole macroblocks by repeating the last column and row.
+pub(crate) struct Planes {
+    pub(crate) macroblock_columns: usize,
+    pub(crate) macroblock_rows: usize,
+    /// Rows of 16 samples a macroblock.
+    pub(crate) luma: Vec<u8>,
+    /// Rows of 8 samples a macroblock.
+    pub(crate) cb: Vec<u8>,
+    pub(crate) cr: Vec<u8>,
 }
 
 impl Planes {
-    pub(super) fn from_raster(picture: &Raster<u8>) -> Self {
-        let mut planes = Self::empty(picture);
+    pub(crate) fn from_raster(picture: &Raster<u8>) -> Self {
+        let mut planes = Self::empty(picture.width as usize, picture.height as usize);
         dispatch(FillPlanes { picture, planes: &mut planes });
         planes
     }
 
-    fn empty(picture: &Raster<u8>) -> Self {
-        let (width, height) = (picture.width, picture.height);
-        let luma = vec![0; width as usize * height as usize];
-        let [cb, cr] = [(); 2].map(|()| vec![128; width.div_ceil(2) as usize * height.div_ceil(2) as usize]);
-        Self { width, height, luma, cb, cr }
+    pub(crate) fn empty(width: usize, height: usize) -> Self {
+        let (macroblock_columns, macroblock_rows) = (width.div_ceil(16), height.div_ceil(16));
+        let macroblocks = macroblock_columns * macroblock_rows;
+        let [cb, cr] = [(); 2].map(|()| vec![128; macroblocks * 64]);
+        Self { macroblock_columns, macroblock_rows, luma: vec![0; macroblocks * 256], cb, cr }
     }
 }
 
@@ -49,27 +51,56 @@ impl SimdKernel for FillPlanes<'_> {
 
     #[inline(always)]
     fn run(self) {
-        let Self { picture, planes: Planes { luma, cb, cr, .. } } = self;
+        let Self { picture, planes } = self;
+        let stride = planes.macroblock_columns * 16;
+        let (width, height) = (picture.width as usize, picture.height as usize);
         if picture.channels == Channels::Gray {
-            for (gray, luma) in picture.samples.iter().zip(luma) {
-                *luma = round_to_u8(219.0 / 255.0 * f32::from(*gray) + 16.0);
+            for (gray, luma) in picture.samples.chunks_exact(width).zip(planes.luma.chunks_exact_mut(stride)) {
+                for (gray, luma) in gray.iter().zip(&mut *luma) {
+                    *luma = round_to_u8(219.0 / 255.0 * f32::from(*gray) + 16.0);
+                }
+                extend_row(luma, width);
             }
+            extend_rows(&mut planes.luma, stride, height);
             return;
         }
-        let width = picture.width as usize;
         let half = width.div_ceil(2);
         let mut rows = [(); 2].map(|()| ChromaRow { cb: vec![0.0; half * 2], cr: vec![0.0; half * 2] });
-        let pairs = picture.samples.chunks(picture.row_length() * 2).zip(luma.chunks_mut(width * 2));
-        for ((pixels, luma), (cb, cr)) in pairs.zip(cb.chunks_mut(half).zip(cr.chunks_mut(half))) {
-            let pair = pixels.chunks_exact(picture.row_length()).zip(luma.chunks_exact_mut(width));
+        let pairs = picture.samples.chunks(picture.row_length() * 2).zip(planes.luma.chunks_exact_mut(stride * 2));
+        let chroma = planes.cb.chunks_exact_mut(stride / 2).zip(planes.cr.chunks_exact_mut(stride / 2));
+        for ((pixels, luma), (cb, cr)) in pairs.zip(chroma) {
+            let pair = pixels.chunks_exact(picture.row_length()).zip(luma.chunks_exact_mut(stride));
             for ((pixels, luma), row) in pair.zip(&mut rows) {
-                convert_row(pixels, luma, row);
+                convert_row(pixels, &mut luma[..width], row);
+                extend_row(luma, width);
             }
             // With an odd height, the last row is paired with itself.
-            let lower = &rows[usize::from(luma.len() > width)];
-            halve(&rows[0].cb, &lower.cb, cb);
-            halve(&rows[0].cr, &lower.cr, cr);
+            let lower = &rows[usize::from(pixels.len() > picture.row_length())];
+            halve(&rows[0].cb, &lower.cb, &mut cb[..half]);
+            halve(&rows[0].cr, &lower.cr, &mut cr[..half]);
+            extend_row(cb, half);
+            extend_row(cr, half);
         }
+        extend_rows(&mut planes.luma, stride, height);
+        extend_rows(&mut planes.cb, stride / 2, height.div_ceil(2));
+        extend_rows(&mut planes.cr, stride / 2, height.div_ceil(2));
+    }
+}
+
+/// Repeats the last of `width` samples.
+#[inline(always)]
+fn extend_row(row: &mut [u8], width: usize) {
+    let last = row[width - 1];
+    row[width..].fill(last);
+}
+
+/// Repeats the last of `height` rows.
+#[inline(always)]
+fn extend_rows(plane: &mut [u8], stride: usize, height: usize) {
+    let (rows, below) = plane.split_at_mut(height * stride);
+    let last = &rows[(height - 1) * stride..];
+    for row in below.chunks_exact_mut(stride) {
+        row.copy_from_slice(last);
     }
 }
 
@@ -102,7 +133,7 @@ mod tests {
     use super::*;
 
     fn filled(picture: &Raster<u8>) -> Planes {
-        let mut planes = Planes::empty(picture);
+        let mut planes = Planes::empty(picture.width as usize, picture.height as usize);
         FillPlanes { picture, planes: &mut planes }.run();
         planes
     }
@@ -119,11 +150,11 @@ mod tests {
         ] {
             let picture = Raster { width: 3, height: 5, channels: Channels::Rgb, samples: colour.repeat(15) };
             let planes = Planes::from_raster(&picture);
-            assert_eq!((planes.luma, planes.cb, planes.cr), (vec![luma; 15], vec![cb; 6], vec![cr; 6]));
+            assert_eq!((planes.luma, planes.cb, planes.cr), (vec![luma; 256], vec![cb; 64], vec![cr; 64]));
         }
         let grays = Raster { width: 2, height: 1, channels: Channels::Gray, samples: vec![0, 255] };
         let planes = Planes::from_raster(&grays);
-        assert_eq!((planes.luma, planes.cb, planes.cr), (vec![16, 235], vec![128], vec![128]));
+        assert_eq!((&planes.luma[..2], &planes.luma[240..242], planes.cb[63]), (&[16, 235][..], &[16, 235][..], 128));
     }
 
     #[test]
@@ -131,7 +162,7 @@ mod tests {
         // One red pixel of four gives a quarter of red's chroma; at odd sizes, half or all of it.
         let samples = [[255, 0, 0], [0; 3], [255, 0, 0], [0; 3], [0; 3], [0; 3], [0; 3], [0; 3], [255, 0, 0]].concat();
         let planes = Planes::from_raster(&Raster { width: 3, height: 3, channels: Channels::Rgb, samples });
-        assert_eq!(planes.cr, [156, 184, 128, 240]);
+        assert_eq!((planes.cr[0], planes.cr[1], planes.cr[8], planes.cr[9], planes.cr[63]), (156, 184, 128, 240, 240));
     }
 
     #[test]
