@@ -72,8 +72,10 @@ bench-queue: ## Compare the queue with others, on a Postgres of its own with fsy
 bench-render: ## Compare the pipeline with others on the pictures in CORPUS=dir (ROUNDS, ONLY, WRITE=1)
 	@test -n "$(CORPUS)" || { echo 'which pictures? CORPUS=dir, see bench/render/run.py' >&2; exit 1; }
 	$(CARGO) build --release --package darkroom-pipeline --example render_bench
+	$(CARGO) build --release --package darkroom-webp --example frontier
 	$(CARGO) build --release --manifest-path bench/render/Cargo.toml --target-dir $(TARGET)/bench-render/score
 	CORPUS="$(CORPUS)" PEERS=$(TARGET)/bench-render RENDER_BENCH=$(TARGET)/release/examples/render_bench \
+	FRONTIER=$(TARGET)/release/examples/frontier \
 	SCORE=$(TARGET)/bench-render/score/release/score python3 bench/render/run.py
 
 up: .env ## Run everything in containers

@@ -5,7 +5,8 @@ SECONDS (1.5) in its own process, with the files in memory (vipsthumbnail and ox
 
     ONLY=a,b   only these tasks, or `stages`: where the time of each goes; `alone`: how long one photograph takes when
                nothing else runs; `sources`: scores of quality 80 for sources of 768, 2000 and 4000 pixels;
-               `sizes`: bytes at equal SSIMULACRA2, and whether `auto` finds the smallest
+               `sizes`: bytes at equal SSIMULACRA2, and whether `auto` finds the smallest; `webp-frontier`: our WebP encoder
+               and libwebp's methods, without a resize
     BEFORE=p   p, the render_bench of an earlier commit, takes part too
     SYSTEMS=a;b  only these rows of the tables
     WRITE=1    writes table and chart into docs/ too
@@ -13,7 +14,8 @@ SECONDS (1.5) in its own process, with the files in memory (vipsthumbnail and ox
 CORPUS holds photos/, graphics/ and kodak/. sharp's own three tasks need its fixtures there: 2569067123_aca715a2ee_o.jpg and
 4.webp in photos/, alpha-premultiply-2048x1536-paper.png in graphics/. Missing files are skipped with a message.
 
-From the environment: RENDER_BENCH (crates/pipeline/examples/render_bench.rs, built), SCORE (bench/render's own program, built), PEERS
+From the environment: RENDER_BENCH (crates/pipeline/examples/render_bench.rs, built), FRONTIER
+(crates/webp/examples/frontier.rs, built), SCORE (bench/render's own program, built), PEERS
 (where node_modules, a Python venv and the references are, or are to be).
 """
 
@@ -339,15 +341,41 @@ def encoders(judge):
     return sizes.page(judge, PEERS, photos, graphics, resized)
 
 
+def webp_frontier():
+    """Bytes at equal SSIMULACRA2 and time, against libwebp's methods, for photographs of several widths and for graphics."""
+    from PIL import Image
+
+    folder = PEERS / "frontier"
+    photos = sorted((CORPUS / "photos").glob("*.jpg"))
+    graphics = [file for file in sorted((CORPUS / "graphics").glob("*.png")) if Image.open(file).mode == "RGB"]
+    lines = ["### WebP: our encoder and libwebp", ""]
+    for name, files, width in [(f"Photographs, {width} wide", photos, width) for width in (1600, 800, 320)] + [
+            ("Graphics, up to 1000 wide", graphics, 1000)]:
+        (folder / str(width)).mkdir(parents=True, exist_ok=True)
+        paths = []
+        for file in files:
+            path = folder / str(width) / f"{file.stem}-{width}.ppm"
+            if not path.exists():
+                image = reference.upright(file).convert("RGB")
+                image.thumbnail((width, 16383), Image.Resampling.LANCZOS)
+                image.save(path)
+            paths.append(str(path))
+        table = subprocess.run([os.environ["FRONTIER"], *paths], check=True, capture_output=True, text=True).stdout
+        lines += [f"{name} ({len(paths)}):", "", table]
+    return "\n".join(lines)
+
+
 def main():
     judge = reference.Judge(PEERS / "references", os.environ["SCORE"])
     everything = tasks()
-    wanted = os.environ.get("ONLY", ",".join([*everything, "stages", "alone", "sources", "sizes"])).split(",")
+    wanted = os.environ.get("ONLY", ",".join([*everything, "stages", "alone", "sources", "sizes", "webp-frontier"])).split(",")
     for name in wanted:
         if name == "sources":
             text = sources(judge)
         elif name == "sizes":
             text = encoders(judge)
+        elif name == "webp-frontier":
+            text = webp_frontier()
         elif name == "stages":
             text = stages(everything)
         elif not (task := everything["photos" if name == "alone" else name]).files:

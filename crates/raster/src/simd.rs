@@ -66,9 +66,103 @@ pub fn dispatch<K: SimdKernel>(kernel: K) -> K::Output {
     kernel.run()
 }
 
+/// Looks up bytes in a table of 48: `results[i] = table[indices[i]]`. Indices must be below 48.
+///
+/// This is one instruction for 64 bytes where the processor has AVX-512 VBMI, and a few for 32 with AVX2; a loop would be one
+/// load and one store for each byte.
+#[expect(unsafe_code, reason = "calls functions with target features after detecting them")]
+#[inline(always)]
+pub fn lookup_48(table: &[u8; 64], indices: &[[u8; 16]; 16], results: &mut [[u8; 16]; 16]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::is_x86_feature_detected as has;
+
+        if has!("avx512vbmi") && has!("avx512f") {
+            // SAFETY: the processor has the features.
+            return unsafe { x86_lookup::avx512(table, indices, results) };
+        }
+        if has!("avx2") {
+            // SAFETY: the processor has the feature.
+            return unsafe { x86_lookup::avx2(table, indices, results) };
+        }
+    }
+    lookup_in_loop(table, indices, results);
+}
+
+#[inline(always)]
+fn lookup_in_loop(table: &[u8; 64], indices: &[[u8; 16]; 16], results: &mut [[u8; 16]; 16]) {
+    for (result, index) in results.as_flattened_mut().iter_mut().zip(indices.as_flattened()) {
+        *result = table[usize::from(*index & 63)];
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "vector loads and stores of arrays")]
+mod x86_lookup {
+    use std::arch::x86_64::{
+        _mm_loadu_si128, _mm256_adds_epu8, _mm256_broadcastsi128_si256, _mm256_loadu_si256, _mm256_or_si256,
+        _mm256_set1_epi8, _mm256_shuffle_epi8, _mm256_storeu_si256, _mm256_xor_si256, _mm512_loadu_si512,
+        _mm512_permutexvar_epi8, _mm512_storeu_si512,
+    };
+
+    #[target_feature(enable = "avx512f,avx512vbmi")]
+    pub(super) fn avx512(table: &[u8; 64], indices: &[[u8; 16]; 16], results: &mut [[u8; 16]; 16]) {
+        // SAFETY: each pointer is to 64 bytes of an array.
+        unsafe {
+            let table = _mm512_loadu_si512(table.as_ptr().cast());
+            for (index, result) in indices.chunks_exact(4).zip(results.chunks_exact_mut(4)) {
+                let index = _mm512_loadu_si512(index.as_ptr().cast());
+                _mm512_storeu_si512(result.as_mut_ptr().cast(), _mm512_permutexvar_epi8(index, table));
+            }
+        }
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn avx2(table: &[u8; 64], indices: &[[u8; 16]; 16], results: &mut [[u8; 16]; 16]) {
+        // SAFETY: each pointer is to 16 or 32 bytes of an array.
+        unsafe {
+            let [first, second, third] = [0, 16, 32]
+                .map(|start: usize| _mm256_broadcastsi128_si256(_mm_loadu_si128(table[start..].as_ptr().cast())));
+            // A shuffle gives zero where the index is above 127: 112 more than an index of another part of the table is.
+            let limit = _mm256_set1_epi8(0x70);
+            for (index, result) in indices.chunks_exact(2).zip(results.chunks_exact_mut(2)) {
+                let index = _mm256_loadu_si256(index.as_ptr().cast());
+                let part = |table, start| {
+                    let own = _mm256_xor_si256(index, _mm256_set1_epi8(start));
+                    _mm256_shuffle_epi8(table, _mm256_adds_epu8(own, limit))
+                };
+                let sum = _mm256_or_si256(part(first, 0), _mm256_or_si256(part(second, 16), part(third, 32)));
+                _mm256_storeu_si256(result.as_mut_ptr().cast(), sum);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_lookup_finds_the_same() {
+        let table = std::array::from_fn(|i| u8::try_from(i * 37 % 256).unwrap());
+        let indices: [[u8; 16]; 16] =
+            std::array::from_fn(|row| std::array::from_fn(|i| u8::try_from((row * 16 + i) * 7 % 48).unwrap()));
+        let mut expected = [[0; 16]; 16];
+        lookup_in_loop(&table, &indices, &mut expected);
+        let mut found = [[0; 16]; 16];
+        lookup_48(&table, &indices, &mut found);
+        assert_eq!(found, expected);
+        #[cfg(target_arch = "x86_64")]
+        if std::arch::is_x86_feature_detected!("avx2") {
+            let mut found = [[0; 16]; 16];
+            #[expect(unsafe_code, reason = "the processor has AVX2")]
+            // SAFETY: detected above.
+            unsafe {
+                x86_lookup::avx2(&table, &indices, &mut found);
+            }
+            assert_eq!(found, expected);
+        }
+    }
 
     #[test]
     fn halves_are_rounded_to_even() {

@@ -88,7 +88,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             ratios.entry(*encoder).or_default().push(ratio);
         }
     }
-    println!("| encoder | ms/MP | × method 4 | bytes, mean | worst decile | worst | quality {TIMED_QUALITY}: bytes | score |");
+    println!(
+        "| encoder | ms/MP | × method 4 | bytes, mean | worst decile | worst | quality {TIMED_QUALITY}: bytes | score |"
+    );
     println!("|---|---|---|---|---|---|---|---|");
     for encoder in &encoders {
         let mut ratios = ratios[encoder].clone();

@@ -237,7 +237,8 @@ impl Pass<'_> {
             tuning: self.tuning,
         };
         let above = self.above[column];
-        let edges = Edges { above: above.luma, left: left.luma, corner: left.corner, has_above: row > 0, has_left: column > 0 };
+        let edges =
+            Edges { above: above.luma, left: left.luma, corner: left.corner, has_above: row > 0, has_left: column > 0 };
         let source = Source::new(self.planes, column, row);
 
         // Luma: one mode for the macroblock, or one for each sub-block.
@@ -259,9 +260,14 @@ impl Pass<'_> {
             [next[0], next[1], next[2], next[3]]
         };
         // The estimate may be too high by a little; a macroblock whose sub-blocks cost more is never coded so.
-        let limit = luma16.as_ref().map_or(estimate.rd_cost + estimate.rd_cost / 8, |luma| luma.rd_cost);
-        let mut luma4 = Luma4::encode(&coder, &source.subblocks, &edges, above_right, around, limit)
-            .filter(|luma| i64::from(luma.mode_cost) <= header_limit);
+        let limit = luma16
+            .as_ref()
+            .map_or((estimate.rd_cost * i64::from(self.tuning.subblock_limit)) >> 8, |luma| luma.rd_cost);
+        let mut luma4 = None;
+        if estimate.rd_cost > coder.segment.rd_cost(0, self.tuning.least_for_subblocks * 256) {
+            luma4 = Luma4::encode(&coder, &source.subblocks, &edges, above_right, around, limit)
+                .filter(|luma| i64::from(luma.mode_cost) <= header_limit);
+        }
         if luma4.as_ref().is_none_or(|luma| luma.rd_cost > estimate.rd_cost) && luma16.is_none() {
             luma16 = Some(whole());
         }
@@ -280,8 +286,7 @@ impl Pass<'_> {
             has_above: row > 0,
             has_left: column > 0,
         });
-        let chroma =
-            Chroma::encode(&coder, &source.chroma, &chroma_edges, above.nonzero.chroma, left.nonzero.chroma);
+        let chroma = Chroma::encode(&coder, &source.chroma, &chroma_edges, above.nonzero.chroma, left.nonzero.chroma);
 
         self.finish_macroblock((column, row), left, macroblock, tokens, segment, luma16, luma4, &chroma);
     }
@@ -367,9 +372,8 @@ impl Pass<'_> {
         for row in 0..16 {
             left.luma[row] = samples[row * 16 + 15];
         }
-        let sample = |plane: usize, y: usize, x: usize| {
-            chroma.samples[y % 4 * 4 + x % 4][plane * 4 + y / 4 * 2 + x / 4]
-        };
+        let sample =
+            |plane: usize, y: usize, x: usize| chroma.samples[y % 4 * 4 + x % 4][plane * 4 + y / 4 * 2 + x / 4];
         for plane in 0..2 {
             left.chroma_corners[plane] = above.chroma[plane][7];
             for i in 0..8 {
@@ -408,8 +412,7 @@ impl Source {
     #[inline(always)]
     fn new(planes: &Planes, column: usize, row: usize) -> Self {
         let stride = planes.macroblock_columns * 16;
-        let mut source =
-            Self { luma: [[0; LANES]; 16], subblocks: [[0; 16]; 16], chroma: [[0; LANES]; 16] };
+        let mut source = Self { luma: [[0; LANES]; 16], subblocks: [[0; 16]; 16], chroma: [[0; LANES]; 16] };
         for y in 0..16 {
             let samples = &planes.luma[(row * 16 + y) * stride + column * 16..][..16];
             for x in 0..16 {

@@ -178,13 +178,7 @@ impl Luma4 {
     }
 
     #[inline(always)]
-    fn reconstruct(
-        &mut self,
-        origin: usize,
-        predictions: &[[u8; LANES]; 16],
-        mode: usize,
-        coefficients: &[i32; 16],
-    ) {
+    fn reconstruct(&mut self, origin: usize, predictions: &[[u8; LANES]; 16], mode: usize, coefficients: &[i32; 16]) {
         let residuals = idct(coefficients);
         for row in 0..4 {
             let target = &mut self.samples[origin + row * STRIDE..][..4];

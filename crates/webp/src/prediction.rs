@@ -1,6 +1,8 @@
 //! Intra-prediction (RFC 6386, section 12).
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
+use darkroom_raster::simd::lookup_48;
+
 use crate::{
     modes::{MacroblockMode, SUBBLOCK_MODES},
     transform::{BlockLanes, LANES},
@@ -67,8 +69,7 @@ impl EdgeLanes {
     /// The four blocks of Cb and the four of Cr, twice.
     #[inline(always)]
     pub(crate) fn chroma(planes: &[Edges<8>; 2]) -> Self {
-        let mut lanes =
-            Self { above: [[0; LANES]; 4], left: [[0; LANES]; 4], corner: [0; LANES], mean: [0; LANES] };
+        let mut lanes = Self { above: [[0; LANES]; 4], left: [[0; LANES]; 4], corner: [0; LANES], mean: [0; LANES] };
         let means = [planes[0].mean(), planes[1].mean()];
         for lane in 0..LANES {
             let plane = lane / 4 % 2;
@@ -188,10 +189,6 @@ pub(crate) fn subblock_predictors(edge: &SubblockEdge) -> Predictors {
 #[inline(always)]
 pub(crate) fn spread(predictors: &Predictors) -> [[u8; LANES]; 16] {
     let mut lanes = [[0; LANES]; 16];
-    for position in 0..16 {
-        for lane in 0..LANES {
-            lanes[position][lane] = predictors[usize::from(LANE_INDICES[position][lane] & 63)];
-        }
-    }
+    lookup_48(predictors, &LANE_INDICES, &mut lanes);
     lanes
 }

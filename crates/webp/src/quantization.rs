@@ -2,8 +2,8 @@
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
 use crate::{
-    costs::{RateEstimate, TokenCosts, block_cost},
-    tokens::{BlockType, MAX_LEVEL, ZIGZAG},
+    costs::{LEVELS, RateEstimate, TokenCosts, block_cost},
+    tokens::{BANDS, BlockType, MAX_LEVEL, ZIGZAG},
     transform::{BlockLanes, LANES},
     tuning::Tuning,
 };
@@ -64,6 +64,8 @@ pub(crate) struct SegmentQuantizers {
     pub(crate) chroma: Quantizer,
     /// The cost of a bit in units of weighted squared errors of coefficients.
     pub(crate) lambda: i64,
+    /// The same for the trellis.
+    pub(crate) trellis_lambda: i64,
 }
 
 impl SegmentQuantizers {
@@ -86,6 +88,7 @@ impl SegmentQuantizers {
             y2: Quantizer::new(y2, tuning.rounding_y2, slope(64, 0)),
             chroma: Quantizer::new(chroma, tuning.rounding_chroma, slope(tuning.chroma_weight, tuning.chroma_slope)),
             lambda,
+            trellis_lambda: lambda * i64::from(tuning.trellis_lambda) / 256,
         }
     }
 
@@ -197,8 +200,8 @@ impl Quantizer {
 
     /// Quantizes to the levels with the least sum of weighted squared errors and weighted bits.
     ///
-    /// Each coefficient may become one of the two nearest levels or, where that is at most 2, zero. The best is found by
-    /// dynamic programming over the contexts of the following token: after a zero, a one, and a larger level.
+    /// Each coefficient may become the nearest level, the one below, or, where the nearest is at most 2, zero. The best is found
+    /// by dynamic programming over the contexts of the following token: after a zero, a one, and a larger level.
     #[inline(always)]
     pub(crate) fn trellis(
         &self,
@@ -209,83 +212,95 @@ impl Quantizer {
         segment: &SegmentQuantizers,
     ) -> Coded {
         const UNREACHABLE: i64 = i64::MAX / 4;
+        let lambda = segment.trellis_lambda;
+        let weighted = |rate: u32| (lambda * i64::from(rate)) >> 8;
         let first = block_type.first();
-        let mut last = 0;
-        let mut zeroed = 0;
-        for index in first..16 {
-            let position = usize::from(ZIGZAG[index]);
-            let magnitude = i64::from(coefficients[position].unsigned_abs());
-            zeroed += magnitude * magnitude * i64::from(self.weights[position]);
-            if magnitude * 2 > i64::from(self.steps[position]) {
-                last = index + 1;
-            }
+        let mut magnitudes = [0_u16; 16];
+        let mut nearest = [0_u16; 16];
+        let mut zeroed = 0_i64;
+        for position in first..16 {
+            let magnitude = coefficients[position].unsigned_abs();
+            magnitudes[position] = magnitude;
+            nearest[position] = self.nearest(position, magnitude);
+            zeroed += i64::from(u32::from(magnitude) * u32::from(magnitude)) * i64::from(self.weights[position]);
+        }
+        let mut last = 16;
+        while last > first && nearest[usize::from(ZIGZAG[last - 1])] == 0 {
+            last -= 1;
         }
         let mut coded = Coded::default();
-        let mut best = (zeroed + segment.rd_cost(0, costs.end_cost(first, context)), 0, 0);
-        if last == 0 {
-            coded.rd_cost = best.0;
-            return coded;
-        }
-        // Costs by context, relative to the error of a block of zeros.
+        let mut best = (zeroed + weighted(costs.end_cost(first, context)), 0, 0);
+        // Costs by context.
         let mut path = [UNREACHABLE; 3];
-        path[context] = segment.rd_cost(zeroed, costs.begin_cost(first, context));
-        let mut levels = [[0_i16; 3]; 16];
-        let mut previous = [[0_u8; 3]; 16];
+        path[context] = zeroed + weighted(costs.begin_cost(first, context));
+        // By position and context: the level, and the context before it.
+        let mut steps = [[(0_u16, 0_u8); 3]; 16];
         for index in first..last {
             let position = usize::from(ZIGZAG[index]);
-            let magnitude = i32::from(coefficients[position].unsigned_abs());
-            let step = i32::from(self.steps[position]);
-            let weight = i64::from(self.weights[position]);
-            let nearest = (i32::from(self.level_below(position, magnitude)) + 1).min(MAX_LEVEL);
+            let band = &costs.level[usize::from(BANDS[index])];
+            let from = |context: usize, rate: u32| path[context] + weighted(rate);
+            // The cheapest way to a level.
+            let reach = |level: u16| {
+                let [zero, one, more] = if usize::from(level) < LEVELS {
+                    let level = usize::from(level);
+                    [from(0, band[0][level].into()), from(1, band[1][level].into()), from(2, band[2][level].into())]
+                } else {
+                    [0, 1, 2].map(|context| from(context, costs.cost(index, context, level.into())))
+                };
+                let (cost, context) = if one < zero { (one, 1) } else { (zero, 0) };
+                if more < cost { (more, 2) } else { (cost, context) }
+            };
             let mut next = [UNREACHABLE; 3];
-            // From the level above down to zero.
-            let highest = if (nearest * step - magnitude) * 3 <= step * 2 { nearest } else { nearest - 1 };
-            let lowest = if nearest <= 3 { 0 } else { nearest - 1 };
-            let squared = i64::from(magnitude * magnitude);
-            for level in lowest.max(highest - 2)..=highest {
-                let target = level.min(2).unsigned_abs() as usize;
-                let error = i64::from(magnitude - level * step);
-                let gained = (error * error - squared) * weight;
-                for from in 0..3 {
-                    let cost = path[from]
-                        + gained
-                        + ((segment.lambda * i64::from(costs.cost(index, from, level.unsigned_abs()))) >> 8);
+            let highest = nearest[position];
+            if highest <= 2 {
+                let (cost, context) = reach(0);
+                next[0] = cost;
+                steps[index][0] = (0, context);
+            }
+            if highest > 0 {
+                let magnitude = i64::from(magnitudes[position]);
+                let weight = i64::from(self.weights[position]);
+                for level in [highest, highest - 1] {
+                    if level == 0 {
+                        break;
+                    }
+                    let error = magnitude - i64::from(level) * i64::from(self.steps[position]);
+                    let (cost, context) = reach(level);
+                    let cost = cost + (error * error - magnitude * magnitude) * weight;
+                    let target = usize::from(level.min(2));
                     if cost < next[target] {
                         next[target] = cost;
-                        #[expect(clippy::cast_possible_truncation, reason = "at most 2,047")]
-                        let level = level as i16;
-                        levels[index][target] = level;
-                        #[expect(clippy::cast_possible_truncation, reason = "at most 2")]
-                        let from = from as u8;
-                        previous[index][target] = from;
+                        steps[index][target] = (level, context);
+                    }
+                }
+                for target in 1..3 {
+                    let cost = next[target] + weighted(costs.end_cost(index + 1, target));
+                    if cost < best.0 {
+                        best = (cost, index + 1, target);
                     }
                 }
             }
             path = next;
-            for target in 1..3 {
-                let cost = path[target] + ((segment.lambda * i64::from(costs.end_cost(index + 1, target))) >> 8);
-                if cost < best.0 {
-                    best = (cost, index + 1, target);
-                }
-            }
         }
         let (rd_cost, end, mut state) = best;
         for index in (first..end).rev() {
-            let level = levels[index][state];
-            let position = usize::from(ZIGZAG[index]);
-            coded.levels[index] = if coefficients[position] < 0 { -level } else { level };
-            state = usize::from(previous[index][state]);
+            let (level, before) = steps[index][state];
+            let level = level.cast_signed();
+            coded.levels[index] = if coefficients[usize::from(ZIGZAG[index])] < 0 { -level } else { level };
+            state = usize::from(before);
         }
         coded.end = end;
         coded.rd_cost = rd_cost;
         coded
     }
 
-    /// The level below a magnitude.
+    /// The level nearest to a magnitude.
     #[inline(always)]
-    fn level_below(&self, position: usize, magnitude: i32) -> u16 {
-        let level = (magnitude.unsigned_abs() * u32::from(self.reciprocals[position])) >> 16;
-        u16::try_from(level).unwrap_or(0)
+    #[allow(clippy::cast_possible_truncation)] // The high half of a product of 16 bits.
+    fn nearest(&self, position: usize, magnitude: u16) -> u16 {
+        let half = self.steps[position].unsigned_abs() / 2;
+        let level = (u32::from(magnitude.wrapping_add(half)) * u32::from(self.reciprocals[position])) >> 16;
+        (level as u16).min(MAX_LEVEL as u16)
     }
 
     /// The coefficients of levels in zigzag order, by position.

@@ -106,10 +106,13 @@ fn clusters(histogram: &[u32; CLASSES]) -> ([i32; SEGMENTS], [u8; CLASSES]) {
     let mut centres = [0_i32; SEGMENTS];
     for (quarter, centre) in (0_u32..).zip(&mut centres) {
         let mut before = 0;
-        *centre = (0..).zip(histogram).find_map(|(class, count)| {
-            before += count;
-            (before * 8 >= total * (quarter * 2 + 1)).then_some(class)
-        }).unwrap_or(0);
+        *centre = (0..)
+            .zip(histogram)
+            .find_map(|(class, count)| {
+                before += count;
+                (before * 8 >= total * (quarter * 2 + 1)).then_some(class)
+            })
+            .unwrap_or(0);
     }
     let mut segments = [0; CLASSES];
     for _ in 0..6 {

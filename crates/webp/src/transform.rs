@@ -77,8 +77,7 @@ pub(crate) fn idct(coefficients: &[i32; 16]) -> [i32; 16] {
     }
     let mut residuals = [0; 16];
     for i in 0..4 {
-        let outputs =
-            inverse_butterfly(columns[i * 4] + 4, columns[i * 4 + 1], columns[i * 4 + 2], columns[i * 4 + 3]);
+        let outputs = inverse_butterfly(columns[i * 4] + 4, columns[i * 4 + 1], columns[i * 4 + 2], columns[i * 4 + 3]);
         residuals[i * 4] = outputs.0 >> 3;
         residuals[i * 4 + 1] = outputs.1 >> 3;
         residuals[i * 4 + 2] = outputs.2 >> 3;

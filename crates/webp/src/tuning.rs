@@ -17,6 +17,12 @@ pub(crate) struct Tuning {
     pub(crate) passes: u32,
     /// The cost of a bit in squared errors, in units of a quarter of the squared step / 256.
     pub(crate) lambda: u32,
+    /// The trellis' cost of a bit, in 256ths of `lambda`'s.
+    pub(crate) trellis_lambda: u32,
+    /// Sub-blocks are not tried where the macroblock as a whole costs less than so many bits.
+    pub(crate) least_for_subblocks: u32,
+    /// Sub-blocks are given up when they cost so many 256ths of the estimate for the macroblock as a whole.
+    pub(crate) subblock_limit: u32,
     /// By how many 256ths the weight of an error falls with each step of frequency.
     pub(crate) slope: u32,
     pub(crate) chroma_slope: u32,
@@ -38,59 +44,38 @@ pub(crate) struct Tuning {
 impl Tuning {
     pub(crate) fn new(effort: Effort) -> Self {
         let balanced = Self {
-            candidates: 2,
-            trellis: true,
+            candidates: 1,
+            trellis: false,
             trellis_candidates: false,
             always_exact: false,
             passes: 1,
-            lambda: 92,
-            slope: 28,
+            lambda: 50,
+            trellis_lambda: 160,
+            least_for_subblocks: 60,
+            subblock_limit: 272,
+            slope: 46,
             chroma_slope: 28,
-            chroma_weight: 256,
-            rounding: 96,
-            rounding_y2: 112,
-            rounding_chroma: 104,
-            chroma_delta: 0,
-            segment_strength: 256,
-            filter: 74,
+            chroma_weight: 320,
+            rounding: 64,
+            rounding_y2: 120,
+            rounding_chroma: 96,
+            chroma_delta: -4,
+            segment_strength: 448,
+            filter: 30,
             sharpness: 3,
         };
-        let mut tuning = match effort {
-            Effort::Speed => Self { candidates: 1, ..balanced },
+        match effort {
+            Effort::Speed => Self { least_for_subblocks: 100, subblock_limit: 240, ..balanced },
             Effort::Balanced => balanced,
-            Effort::Best => {
-                Self { candidates: 10, trellis_candidates: true, always_exact: true, passes: 2, ..balanced }
-            }
-        };
-        tuning.env();
-        tuning
-    }
-
-    fn env(&mut self) {
-        let Ok(text) = std::env::var("WEBP_TUNING") else { return };
-        for part in text.split(',') {
-            let Some((name, value)) = part.split_once('=') else { continue };
-            let v: i32 = value.parse().unwrap_or(0);
-            let u = v.unsigned_abs();
-            match name {
-                "candidates" => self.candidates = u as usize,
-                "trellis" => self.trellis = v != 0,
-                "tc" => self.trellis_candidates = v != 0,
-                "exact" => self.always_exact = v != 0,
-                "passes" => self.passes = u,
-                "lambda" => self.lambda = u,
-                "slope" => self.slope = u,
-                "cslope" => self.chroma_slope = u,
-                "cw" => self.chroma_weight = u,
-                "r" => self.rounding = u,
-                "ry2" => self.rounding_y2 = u,
-                "rc" => self.rounding_chroma = u,
-                "cd" => self.chroma_delta = v,
-                "seg" => self.segment_strength = v,
-                "filter" => self.filter = v,
-                "sharp" => self.sharpness = u,
-                _ => panic!("{name}"),
-            }
+            Effort::Best => Self {
+                candidates: 3,
+                trellis: true,
+                trellis_candidates: true,
+                always_exact: true,
+                passes: 2,
+                least_for_subblocks: 30,
+                ..balanced
+            },
         }
     }
 }

@@ -60,13 +60,8 @@ fn check(picture: &Raster<u8>, step: i32, tuning: &Tuning) -> Vec<u8> {
     let mut reconstruction = Planes::empty(width, height);
     let mut encode = |filter, vectors| {
         let tuning = Tuning { filter, ..tuning.clone() };
-        let encoder = FrameEncoder {
-            planes: &planes,
-            size,
-            step,
-            tuning: &tuning,
-            reconstruction: Some(&mut reconstruction),
-        };
+        let encoder =
+            FrameEncoder { planes: &planes, size, step, tuning: &tuning, reconstruction: Some(&mut reconstruction) };
         if vectors { dispatch(encoder) } else { encoder.run() }.unwrap()
     };
     let unfiltered = encode(0, true);
@@ -108,7 +103,13 @@ fn picture(width: u32, height: u32, random: &mut Random) -> Raster<u8> {
         let (x, y) = (i / count % width, i / count / width);
         let value = match kind {
             0 => random.below(256),
-            1 => if (x / period + y / period) % 2 == 0 { 255 } else { 0 },
+            1 => {
+                if (x / period + y / period) % 2 == 0 {
+                    255
+                } else {
+                    0
+                }
+            }
             2 => (x * period + y * 3 + i % count * 40) % 256,
             3 => random.below(2) * 255,
             4 => 128 + random.below(1 + period),
