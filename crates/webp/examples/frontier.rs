@@ -5,6 +5,7 @@
 //! the times (3). Times are processor time of the thread, from planes to file for libwebp and from RGB to file for ours, the
 //! least of all runs; encoders take turns.
 #![expect(unsafe_code, reason = "calls libwebp")]
+#![expect(clippy::cast_precision_loss, reason = "counts and lengths are small")]
 
 use std::{collections::BTreeMap, env, error::Error, fs, mem::zeroed, path::Path, ptr, slice};
 
@@ -219,13 +220,13 @@ fn decode(file: &[u8], picture: &Raster<u8>) -> Vec<u8> {
 }
 
 fn read_ppm(file: &[u8]) -> Result<Raster<u8>, Box<dyn Error>> {
-    let mut fields = file.splitn(4, |byte| byte.is_ascii_whitespace());
+    let mut fields = file.splitn(4, u8::is_ascii_whitespace);
     let mut field = || fields.next().ok_or("not a PPM file");
     if field()? != b"P6" {
         return Err("not a binary PPM file".into());
     }
     let width = str::from_utf8(field()?)?.parse()?;
     let height = str::from_utf8(field()?)?.parse()?;
-    let samples = field()?.splitn(2, |byte| byte.is_ascii_whitespace()).nth(1).ok_or("no pixels")?.to_vec();
+    let samples = field()?.splitn(2, u8::is_ascii_whitespace).nth(1).ok_or("no pixels")?.to_vec();
     Ok(Raster { width, height, channels: Channels::Rgb, samples })
 }

@@ -179,12 +179,11 @@ impl ExtraCosts {
     fn new() -> Self {
         let mut levels = [(0, 0); LEVELS - 1];
         for (level, entry) in (1..).zip(&mut levels) {
-            *entry = match level {
-                1..=4 => (level as usize - 1, 256),
-                _ => {
-                    let (category, bits) = extra_bits(level);
-                    (4 + category, 256 + extra_cost(category, bits))
-                }
+            *entry = if level <= 4 {
+                (level as usize - 1, 256)
+            } else {
+                let (category, bits) = extra_bits(level);
+                (4 + category, 256 + extra_cost(category, bits))
             };
         }
         Self { levels }

@@ -8,24 +8,21 @@ use crate::{
     coefficient_probs::{CoefficientProbs, DEFAULT_COEFFICIENT_PROBS},
     costs::TokenCosts,
     header::{FrameHeader, MAX_FIRST_PARTITION, Macroblock, file},
+    header_budget::HeaderBudget,
     luma4::{Coder, Luma4, Neighbours},
     modes::{self, ModeCosts},
     planes::Planes,
     prediction::Edges,
     quantization::{SegmentQuantizers, ac_step},
     segments::{SEGMENTS, Segments},
+    source::Source,
     tokens::{BlockType, TokenBuffer},
-    transform::{BlockLanes, LANES},
     tuning::Tuning,
     whole::{Chroma, Luma16, Luma16Estimate},
 };
 
 /// Larger pictures have neither segments nor skip flags, so that their modes fit into the first partition.
 const MAX_WITH_FLAGS: usize = 1 << 18;
-/// An upper bound of what a macroblock's header costs at least, in 256ths of a bit: `DC_PRED` for luma and chroma, and with
-/// flags the segment and the skip flag.
-const LEAST_HEADER: i64 = 896;
-const LEAST_HEADER_WITH_FLAGS: i64 = LEAST_HEADER + 3 * 256;
 
 /// Encodes planes to the bytes of a file.
 pub(crate) struct FrameEncoder<'a> {
@@ -108,34 +105,6 @@ impl FrameEncoder<'_> {
         let mut output = BoolEncoder::new();
         tokens.write(&mut output, probabilities);
         file(header.size, &first_partition, &output.finish())
-    }
-}
-
-/// What the header of macroblocks may cost, so that the first partition stays below its limit.
-struct HeaderBudget {
-    /// What is left beyond `least` for each macroblock, in 256ths of a bit.
-    spare: i64,
-    macroblocks: i64,
-    least: i64,
-}
-
-impl HeaderBudget {
-    fn new(macroblocks: usize, has_flags: bool) -> Self {
-        let macroblocks = i64::try_from(macroblocks).unwrap_or(i64::MAX);
-        let least = if has_flags { LEAST_HEADER_WITH_FLAGS } else { LEAST_HEADER };
-        // A part is left for the frame header: updates of all probabilities take 1,200 bytes.
-        let bits = 8 * (MAX_FIRST_PARTITION - 4096) as i64;
-        Self { spare: (bits * 256 - macroblocks * least).max(0), macroblocks, least }
-    }
-
-    /// The most that the modes of the next macroblock may cost: four times the mean of what is left.
-    fn limit(&self) -> i64 {
-        self.least + (self.spare / self.macroblocks.max(1) * 4).min(self.spare)
-    }
-
-    fn spend(&mut self, cost: u32) {
-        self.spare -= (i64::from(cost) - self.least).max(0);
-        self.macroblocks -= 1;
     }
 }
 
@@ -288,7 +257,16 @@ impl Pass<'_> {
         });
         let chroma = Chroma::encode(&coder, &source.chroma, &chroma_edges, above.nonzero.chroma, left.nonzero.chroma);
 
-        self.finish_macroblock((column, row), left, macroblock, tokens, segment, luma16, luma4, &chroma);
+        self.finish_macroblock(
+            (column, row),
+            left,
+            macroblock,
+            tokens,
+            segment,
+            luma16.as_ref(),
+            luma4.as_ref(),
+            &chroma,
+        );
     }
 
     /// Appends the tokens, and keeps what the next macroblocks need.
@@ -301,8 +279,8 @@ impl Pass<'_> {
         macroblock: &mut Macroblock,
         tokens: &mut TokenBuffer,
         segment: u8,
-        luma16: Option<Luma16>,
-        luma4: Option<Luma4>,
+        luma16: Option<&Luma16>,
+        luma4: Option<&Luma4>,
         chroma: &Chroma,
     ) {
         let above = &mut self.above[column];
@@ -310,7 +288,7 @@ impl Pass<'_> {
         let mut samples = [0; 256];
         let blocks;
         let mut header_cost = self.mode_costs.chroma[chroma.mode as usize];
-        if let Some(luma) = &luma4 {
+        if let Some(luma) = luma4 {
             macroblock.subblocks = luma.modes;
             above.modes.copy_from_slice(&luma.modes[12..]);
             for row in 0..4 {
@@ -321,7 +299,7 @@ impl Pass<'_> {
             }
             blocks = &luma.blocks;
             header_cost += luma.mode_cost;
-        } else if let Some(luma) = &luma16 {
+        } else if let Some(luma) = luma16 {
             macroblock.luma = Some(luma.mode);
             above.modes = [luma.mode.subblock_mode(); 4];
             left.modes = above.modes;
@@ -335,7 +313,7 @@ impl Pass<'_> {
             return;
         }
         self.headers.spend(header_cost);
-        let y2 = luma16.as_ref().map(|luma| &luma.y2);
+        let y2 = luma16.map(|luma| &luma.y2);
         let is_coded = |end: usize| end > 0;
         macroblock.skip = !(y2.is_some_and(|y2| is_coded(y2.end))
             || blocks.iter().any(|block| is_coded(block.end))
@@ -395,43 +373,5 @@ impl Pass<'_> {
                 }
             }
         }
-    }
-}
-
-/// The samples of a macroblock.
-struct Source {
-    /// Luma, blocks in lanes.
-    luma: BlockLanes,
-    /// Luma, block by block.
-    subblocks: [[i16; 16]; 16],
-    /// The four blocks of Cb and the four of Cr in lanes, twice.
-    chroma: BlockLanes,
-}
-
-impl Source {
-    #[inline(always)]
-    fn new(planes: &Planes, column: usize, row: usize) -> Self {
-        let stride = planes.macroblock_columns * 16;
-        let mut source = Self { luma: [[0; LANES]; 16], subblocks: [[0; 16]; 16], chroma: [[0; LANES]; 16] };
-        for y in 0..16 {
-            let samples = &planes.luma[(row * 16 + y) * stride + column * 16..][..16];
-            for x in 0..16 {
-                let sample = i16::from(samples[x]);
-                let (block, position) = (y / 4 * 4 + x / 4, y % 4 * 4 + x % 4);
-                source.luma[position][block] = sample;
-                source.subblocks[block][position] = sample;
-            }
-        }
-        for (plane, samples) in [&planes.cb, &planes.cr].into_iter().enumerate() {
-            for y in 0..8 {
-                let samples = &samples[(row * 8 + y) * stride / 2 + column * 8..][..8];
-                for x in 0..8 {
-                    let (block, position) = (plane * 4 + y / 4 * 2 + x / 4, y % 4 * 4 + x % 4);
-                    source.chroma[position][block] = samples[x].into();
-                    source.chroma[position][block + 8] = samples[x].into();
-                }
-            }
-        }
-        source
     }
 }

@@ -74,7 +74,7 @@ impl FrameHeader<'_> {
             let mut left = [modes::B_DC_PRED; 4];
             for (macroblock, above) in row.iter().zip(&mut above) {
                 if self.has_segments {
-                    modes::put_segment(&mut output, &segment_probs, macroblock.segment);
+                    modes::put_segment(&mut output, segment_probs, macroblock.segment);
                 }
                 if self.has_skip_flags {
                     output.put(macroblock.skip, skip_prob);

@@ -38,6 +38,7 @@
 //! All arithmetic after the conversion to `YCbCr` is in integers. The code is compiled for several vector widths
 //! (`darkroom_raster::simd`); every width gives the same bytes.
 #![cfg_attr(not(test), forbid(unsafe_code))] // Tests call libwebp.
+#![allow(clippy::needless_range_loop)] // Loops over lanes and positions index several arrays.
 
 mod bool_encoder;
 mod coefficient_probs;
@@ -45,12 +46,14 @@ mod costs;
 mod encode;
 mod frame;
 mod header;
+mod header_budget;
 mod luma4;
 mod modes;
 mod planes;
 mod prediction;
 mod quantization;
 mod segments;
+mod source;
 mod subblock_mode_probs;
 mod tokens;
 mod transform;

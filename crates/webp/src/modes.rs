@@ -58,7 +58,7 @@ impl<const LEAVES: usize> Tree<LEAVES> {
             // From the leaf up to the root, then in the opposite order.
             let mut steps = [(0, false); 9];
             let mut length = 0;
-            #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "small")]
+            #[expect(clippy::cast_possible_truncation, reason = "small")]
             let mut wanted = -(leaf as i8);
             loop {
                 let mut entry = 0;
@@ -72,7 +72,7 @@ impl<const LEAVES: usize> Tree<LEAVES> {
                 if entry < 2 {
                     break;
                 }
-                #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "small")]
+                #[expect(clippy::cast_possible_truncation, reason = "small")]
                 let node = (entry - entry % 2) as i8;
                 wanted = node;
             }
@@ -133,8 +133,8 @@ pub(crate) fn put_subblock_mode(output: &mut BoolEncoder, above: u8, left: u8, m
 }
 
 /// Writes a macroblock's segment.
-pub(crate) fn put_segment(output: &mut BoolEncoder, probabilities: &[u8; 3], segment: u8) {
-    SEGMENT_TREE.put(output, probabilities, segment.into());
+pub(crate) fn put_segment(output: &mut BoolEncoder, probabilities: [u8; 3], segment: u8) {
+    SEGMENT_TREE.put(output, &probabilities, segment.into());
 }
 
 /// What the modes cost, in 256ths of a bit. All are fixed in key frames.

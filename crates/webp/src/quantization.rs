@@ -155,7 +155,7 @@ impl Quantizer {
             for lane in 0..LANES {
                 let magnitude = coefficients[position][lane].unsigned_abs();
                 let level = self.level(position, magnitude);
-                let error = magnitude.wrapping_sub(level.wrapping_mul(step)) as i16;
+                let error = magnitude.wrapping_sub(level.wrapping_mul(step)).cast_signed();
                 distortion[lane] += (i32::from(error) * i32::from(error)).cast_unsigned() * weight;
                 let nonzero = if level > 0 { u16::MAX } else { 0 };
                 let steps = level.min(32).wrapping_sub(1);
@@ -216,16 +216,16 @@ impl Quantizer {
         let weighted = |rate: u32| (lambda * i64::from(rate)) >> 8;
         let first = block_type.first();
         let mut magnitudes = [0_u16; 16];
-        let mut nearest = [0_u16; 16];
+        let mut highest = [0_u16; 16];
         let mut zeroed = 0_i64;
         for position in first..16 {
             let magnitude = coefficients[position].unsigned_abs();
             magnitudes[position] = magnitude;
-            nearest[position] = self.nearest(position, magnitude);
+            highest[position] = self.nearest(position, magnitude);
             zeroed += i64::from(u32::from(magnitude) * u32::from(magnitude)) * i64::from(self.weights[position]);
         }
         let mut last = 16;
-        while last > first && nearest[usize::from(ZIGZAG[last - 1])] == 0 {
+        while last > first && highest[usize::from(ZIGZAG[last - 1])] == 0 {
             last -= 1;
         }
         let mut coded = Coded::default();
@@ -251,7 +251,7 @@ impl Quantizer {
                 if more < cost { (more, 2) } else { (cost, context) }
             };
             let mut next = [UNREACHABLE; 3];
-            let highest = nearest[position];
+            let highest = highest[position];
             if highest <= 2 {
                 let (cost, context) = reach(0);
                 next[0] = cost;
@@ -296,11 +296,10 @@ impl Quantizer {
 
     /// The level nearest to a magnitude.
     #[inline(always)]
-    #[allow(clippy::cast_possible_truncation)] // The high half of a product of 16 bits.
     fn nearest(&self, position: usize, magnitude: u16) -> u16 {
-        let half = self.steps[position].unsigned_abs() / 2;
-        let level = (u32::from(magnitude.wrapping_add(half)) * u32::from(self.reciprocals[position])) >> 16;
-        (level as u16).min(MAX_LEVEL as u16)
+        let half = u32::from(self.steps[position].unsigned_abs() / 2);
+        let level = ((u32::from(magnitude) + half) * u32::from(self.reciprocals[position])) >> 16;
+        u16::try_from(level.min(MAX_LEVEL.unsigned_abs())).unwrap_or(0)
     }
 
     /// The coefficients of levels in zigzag order, by position.

@@ -6,7 +6,8 @@ use crate::{planes::Planes, quantization::ac_step, tuning::Tuning};
 /// The number of segments.
 pub(crate) const SEGMENTS: usize = 4;
 /// Classes of contrast in the histogram: eighths of a power of two of the variance.
-const CLASSES: usize = 160;
+const CLASSES: usize = HIGHEST_CLASS as usize + 1;
+const HIGHEST_CLASS: u8 = 159;
 /// Smaller pictures have one segment, which takes a dozen bytes less.
 const MIN_MACROBLOCKS: usize = 16;
 
@@ -38,7 +39,7 @@ impl Segments {
             }
         }
         let (centres, class_segments) = clusters(&histogram);
-        let all: i64 = macroblocks as i64;
+        let all = i64::from(histogram.iter().sum::<u32>());
         let sum: i64 = (0..).zip(&histogram).map(|(class, count)| class * i64::from(*count)).sum();
         #[expect(clippy::cast_possible_truncation, reason = "below 32 · CLASSES")]
         let mean = (sum * 32 / all) as i32;
@@ -88,7 +89,7 @@ fn contrast(rows: &[u8], stride: usize, left: usize) -> u8 {
             logarithms += log2_eighths(16 * square - sum * sum);
         }
     }
-    u8::try_from(logarithms / 16).unwrap_or(u8::MAX).min(CLASSES as u8 - 1)
+    u8::try_from(logarithms / 16).unwrap_or(u8::MAX).min(HIGHEST_CLASS)
 }
 
 /// 8 · log₂(1 + value / 256), nearly: linear between powers of two.

@@ -205,5 +205,6 @@ impl TokenBuffer {
 /// The probability of a false boolean, in 256ths: 1 to 255.
 pub(crate) fn probability_of([zeros, ones]: [u32; 2]) -> u8 {
     let (zeros, all) = (u64::from(zeros), u64::from(zeros) + u64::from(ones));
-    if all == 0 { 255 } else { u8::try_from((zeros * 256 + all / 2) / all).unwrap_or(255).clamp(1, 255) }
+    let probability = (zeros * 256 + all / 2).checked_div(all).unwrap_or(255);
+    u8::try_from(probability).unwrap_or(255).max(1)
 }

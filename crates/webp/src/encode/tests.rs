@@ -1,5 +1,10 @@
 //! What is written decodes to exactly what the encoder reconstructed.
 #![expect(unsafe_code, reason = "calls libwebp")]
+#![expect(
+    clippy::cast_sign_loss,
+    clippy::cast_possible_truncation,
+    reason = "lengths of small pictures, and random bytes"
+)]
 
 use std::{io::Cursor, ptr, slice};
 
@@ -104,7 +109,7 @@ fn picture(width: u32, height: u32, random: &mut Random) -> Raster<u8> {
         let value = match kind {
             0 => random.below(256),
             1 => {
-                if (x / period + y / period) % 2 == 0 {
+                if (x / period + y / period).is_multiple_of(2) {
                     255
                 } else {
                     0
@@ -145,5 +150,26 @@ fn larger_pictures_decode_to_their_reconstruction() {
             let (width, height) = (100 + random.below(300), 100 + random.below(200));
             check(&picture(width, height, &mut random), step * 256, &tuning);
         }
+    }
+}
+
+#[test]
+fn what_cannot_be_coded_is_refused() {
+    let encode =
+        |width, height, channels| super::encode(&Raster::new(width, height, channels), Quality::DEFAULT, Effort::Speed);
+    assert_eq!(encode(1, 1, Channels::Rgba), Err(EncodeError::Alpha));
+    assert_eq!(encode(16_384, 1, Channels::Gray), Err(EncodeError::TooLarge));
+    assert_eq!(encode(0, 1, Channels::Gray), Err(EncodeError::Empty));
+    assert!(encode(16_383, 1, Channels::Gray).is_ok());
+}
+
+#[test]
+fn a_higher_quality_makes_a_larger_file() {
+    let picture = picture(150, 110, &mut Random(9));
+    for effort in [Effort::Speed, Effort::Balanced, Effort::Best] {
+        let lengths: Vec<usize> = [1, 20, 40, 60, 80, 90, 100]
+            .map(|quality| encode(&picture, Quality::new(quality).unwrap(), effort).unwrap().len())
+            .into();
+        assert!(lengths.is_sorted(), "{effort:?}: {lengths:?}");
     }
 }
