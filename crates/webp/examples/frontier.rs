@@ -12,6 +12,7 @@ use std::{collections::BTreeMap, env, error::Error, fs, mem::zeroed, path::Path,
 use darkroom_webp::{Channels, Effort, Quality, Raster, encode};
 use fast_ssim2::{PixelDescriptor, PixelSlice, compute_ssimulacra2};
 use libwebp_sys as libwebp;
+use rustix::time::{ClockId, clock_gettime};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Encoder {
@@ -167,18 +168,18 @@ fn run(picture: &Raster<u8>, encoder: Encoder, quality: u8) -> Result<(Vec<u8>, 
                 "balanced" => Effort::Balanced,
                 _ => Effort::Best,
             };
-            let start = processor_time()?;
+            let start = processor_time();
             let file = encode(picture, Quality::new(quality).ok_or("a quality of 1 to 100")?, effort)?;
-            Ok((file, processor_time()? - start))
+            Ok((file, processor_time() - start))
         }
         Encoder::Libwebp(method) => libwebp_encode(picture, method, quality),
     }
 }
 
 /// Processor time of this thread, in seconds.
-fn processor_time() -> Result<f64, Box<dyn Error>> {
-    let text = fs::read_to_string("/proc/thread-self/schedstat")?;
-    Ok(text.split(' ').next().ok_or("no time")?.parse::<f64>()? / 1e9)
+fn processor_time() -> f64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 fn libwebp_encode(raster: &Raster<u8>, method: u8, quality: u8) -> Result<(Vec<u8>, f64), Box<dyn Error>> {
@@ -196,9 +197,9 @@ fn libwebp_encode(raster: &Raster<u8>, method: u8, quality: u8) -> Result<(Vec<u
         picture.writer = Some(libwebp::WebPMemoryWrite);
         picture.custom_ptr = (&raw mut writer).cast();
         libwebp::WebPPictureImportRGB(&raw mut picture, raster.samples.as_ptr(), raster.width.cast_signed() * 3);
-        let start = processor_time()?;
+        let start = processor_time();
         let encoded = libwebp::WebPEncode(&raw const config, &raw mut picture);
-        let seconds = processor_time()? - start;
+        let seconds = processor_time() - start;
         assert!(encoded != 0, "libwebp cannot encode the picture");
         let file = slice::from_raw_parts(writer.mem, writer.size).to_vec();
         libwebp::WebPMemoryWriterClear(&raw mut writer);

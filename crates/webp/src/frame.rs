@@ -45,7 +45,7 @@ impl SimdKernel for FrameEncoder<'_> {
         let (columns, rows) = (self.planes.macroblock_columns, self.planes.macroblock_rows);
         let has_flags = columns * rows <= MAX_WITH_FLAGS;
         let tuning = self.tuning;
-        let segments = Segments::new(self.planes, self.step, tuning, has_flags);
+        let segments = Segments::new(self.planes, self.step * tuning.step_scale / 256, tuning, has_flags);
         let segment_quantizers = segments
             .indices
             .map(|index| SegmentQuantizers::new(index, (index + tuning.chroma_delta).clamp(0, 127), tuning));

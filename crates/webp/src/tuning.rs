@@ -15,6 +15,9 @@ pub(crate) struct Tuning {
     pub(crate) always_exact: bool,
     /// How often the picture is coded; each pass knows the probabilities of the one before.
     pub(crate) passes: u32,
+    /// The quantization step in 256ths of the quality's, so that more effort makes smaller files at the same
+    /// quality; the scores of the efforts differ by less than a point.
+    pub(crate) step_scale: i32,
     /// The cost of a bit in squared errors, in units of a quarter of the squared step / 256.
     pub(crate) lambda: u32,
     /// The trellis' cost of a bit, in 256ths of `lambda`'s.
@@ -49,6 +52,7 @@ impl Tuning {
             trellis_candidates: false,
             always_exact: false,
             passes: 1,
+            step_scale: 262,
             lambda: 50,
             trellis_lambda: 160,
             least_for_subblocks: 60,
@@ -65,7 +69,7 @@ impl Tuning {
             sharpness: 3,
         };
         match effort {
-            Effort::Speed => Self { least_for_subblocks: 100, subblock_limit: 240, ..balanced },
+            Effort::Speed => Self { step_scale: 240, least_for_subblocks: 100, subblock_limit: 240, ..balanced },
             Effort::Balanced => balanced,
             Effort::Best => Self {
                 candidates: 3,
@@ -73,6 +77,7 @@ impl Tuning {
                 trellis_candidates: true,
                 always_exact: true,
                 passes: 2,
+                step_scale: 276,
                 least_for_subblocks: 30,
                 ..balanced
             },
