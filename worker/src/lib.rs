@@ -79,7 +79,7 @@ impl App {
             db,
             bucket,
             staging,
-            limits: darkroom_pipeline::Limits { header: settings.limits.into(), spare_cores: 0 },
+            limits: darkroom_pipeline::Limits { header: settings.limits.into(), spare_cores: 0, memory: None },
             renderers: Pool::start(PoolOptions {
                 program: Program::own()?,
                 size: settings.worker.concurrency,

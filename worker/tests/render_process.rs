@@ -419,6 +419,7 @@ async fn too_little_memory_is_never_reported_as_a_broken_picture() {
         Jpeg::new(1500, 1000).encode_rgb(|x, y| pictures::corners(1500, 1000, x, y)),
         pictures::png(width, height, ColorType::Rgba, BitDepth::Eight, &transparent),
         moving,
+        pictures::jxl(true),
     ];
     let small =
         Resize { width: std::num::NonZeroU32::new(64), format: Some(RenditionFormat::Webp), ..Resize::default() };

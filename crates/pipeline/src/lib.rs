@@ -109,6 +109,9 @@ pub struct Limits {
     /// Cores to use besides the calling thread's. Renditions are then encoded in parallel; their bytes do not change.
     /// No more are used than this process has threads for them ([`start_threads`]).
     pub spare_cores: u32,
+    /// Memory in bytes. A decoder whose library can limit its allocations (JPEG XL) stops there with
+    /// [`RenderError::OutOfMemory`]; the process has to limit the others. `None`: no limit.
+    pub memory: Option<u64>,
 }
 
 /// The files that a rendition is made of.

@@ -18,6 +18,8 @@ pub(crate) struct Source<'a> {
     pub(crate) metadata: Metadata,
     /// The most scans of a JPEG that are decoded.
     max_scans: u32,
+    /// See [`Limits::memory`].
+    max_memory: Option<u64>,
 }
 
 /// The frames of a file, decoded one at a time; one for a still picture.
@@ -41,7 +43,7 @@ impl<'a> Source<'a> {
         header.frames = catch_panic(header.format, || codec.frames(file, &header))?;
         check_frames(&header, limits)?;
         let metadata = catch_panic(header.format, || codec.metadata(file, &header))?;
-        Ok(Self { file, header, metadata, max_scans: limits.header.scans })
+        Ok(Self { file, header, metadata, max_scans: limits.header.scans, max_memory: limits.memory })
     }
 
     /// Width and height in pixels after orientation.
@@ -72,7 +74,8 @@ impl<'a> Source<'a> {
             });
             return Ok(SourceFrames { plays: animation.plays, frames: Box::new(frames) });
         }
-        let request = DecodeRequest { metadata: &self.metadata, at_least, max_scans: self.max_scans };
+        let Self { max_scans, max_memory, .. } = *self;
+        let request = DecodeRequest { metadata: &self.metadata, at_least, max_scans, max_memory };
         let decoded = catch_panic(self.header.format, || codecs::decode(self.file, &self.header, &request))?;
         let frames = Box::new(iter::once(Ok(SourceFrame { decoded, milliseconds: 0 })));
         Ok(SourceFrames { plays: 1, frames })

@@ -15,7 +15,7 @@ use std::{
 };
 
 use darkroom_model::ImageAnalysis;
-use darkroom_pipeline::{Files, Rendered};
+use darkroom_pipeline::{Files, Limits, Rendered};
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, SemaphorePermit, mpsc},
@@ -125,7 +125,8 @@ impl Pool {
         let options = &self.0.options;
         let cpu_time = options.deadline * (1 + request.limits.spare_cores);
         let limits = ResourceLimits { memory, renditions: memory / RENDITIONS_SHARE, cpu_time };
-        let result = child.render(request, files, limits, options.deadline, renditions).await;
+        let request = RenderRequest { limits: Limits { memory: Some(memory), ..request.limits }, ..request.clone() };
+        let result = child.render(&request, files, limits, options.deadline, renditions).await;
         let is_usable = result.as_ref().err().is_none_or(SandboxError::leaves_child_usable);
         let keeps_little = || child.retained_memory() <= options.max_retained;
         if is_usable && child.requests < options.requests_per_child && keeps_little() {

@@ -30,11 +30,11 @@ const MAX_HEAD: u32 = 64 << 10;
 const PREFIX: usize = 12;
 
 /// A picture to render.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RenderRequest {
     /// What to render.
     pub recipe: Recipe,
-    /// Limits on the source, and the cores to use.
+    /// Limits on the source, and the cores to use. The pool sets the memory.
     pub limits: Limits,
     /// Who the image belongs to. Not sent to the child.
     #[serde(skip)]

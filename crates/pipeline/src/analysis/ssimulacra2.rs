@@ -28,6 +28,7 @@ pub(crate) fn score(picture: &Raster<u8>, file: &[u8]) -> Result<f64, RenderErro
         metadata: &Metadata::default(),
         at_least: (header.width.into(), header.height.into()),
         max_scans: UNLIMITED.scans,
+        max_memory: None,
     };
     let decoded = codecs::decode(file, &header, &request)?;
     let Samples::Eight(shown) = decoded.samples else {

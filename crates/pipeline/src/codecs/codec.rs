@@ -110,6 +110,8 @@ pub(crate) struct DecodeRequest<'a> {
     pub(crate) at_least: (f64, f64),
     /// The most scans of a JPEG that are decoded.
     pub(crate) max_scans: u32,
+    /// See [`crate::Limits::memory`].
+    pub(crate) max_memory: Option<u64>,
 }
 
 /// A decoded picture: coded values, straight alpha.

@@ -1,5 +1,7 @@
 //! JPEG XL (ISO/IEC 18181) through jxl-oxide, which composites the frames of an animation.
 
+use std::error::Error;
+
 use darkroom_container::header::Header;
 use jxl_oxide::{
     AllocTracker, AuxBoxData, FrameBufferSample, JxlImage, JxlThreadPool, PixelFormat,
@@ -18,19 +20,24 @@ use crate::{
 
 pub(super) struct JxlCodec;
 
-/// Bytes per pixel that the decoder may allocate: a float per channel, some of them twice.
-const BYTES_PER_PIXEL: u64 = 80;
-
-/// Bytes that it may allocate besides, for tables.
-const BASE_ALLOCATION: u64 = 256 << 20;
-
-fn open(bytes: &[u8], header: &Header) -> Result<JxlImage, RenderError> {
-    let pixels = u64::from(header.width) * u64::from(header.height);
-    let limit = usize::try_from(pixels * BYTES_PER_PIXEL + BASE_ALLOCATION).unwrap_or(usize::MAX);
+/// Opens a file whose pixels are then decoded within `max_memory` bytes. Opening itself needs little besides the file's bytes.
+fn open(bytes: &[u8], header: &Header, max_memory: Option<u64>) -> Result<JxlImage, RenderError> {
+    let limit = max_memory.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     let builder = JxlImage::builder().pool(JxlThreadPool::none()).alloc_tracker(AllocTracker::with_limit(limit));
-    let image = builder.read(bytes).map_err(|error| RenderError::damaged("JPEG XL", error))?;
+    let image = builder.read(bytes).map_err(|error| decoder_error(&*error))?;
     check_size(header, (image.width(), image.height()), "JPEG XL")?;
     Ok(image)
+}
+
+/// The decoder has no public type for a failed allocation, but a text, to which its outer errors only add (`jxl_grid::OutOfMemory`
+/// at the limit, `jxl_frame::Error::OutOfMemory`).
+fn decoder_error(error: &dyn Error) -> RenderError {
+    let text = error.to_string();
+    if text.contains("failed to allocate") || text.contains("out of memory") {
+        RenderError::OutOfMemory("the JPEG XL decoder failed")
+    } else {
+        RenderError::damaged("JPEG XL", text)
+    }
 }
 
 fn unsupported(space: &str) -> RenderError {
@@ -58,7 +65,7 @@ fn frame<T: FrameBufferSample + Copy + Default>(
     if index >= image.num_loaded_keyframes() {
         return Err(RenderError::truncated("JPEG XL", "no frame"));
     }
-    let render = image.render_frame(index).map_err(|error| RenderError::damaged("JPEG XL", error))?;
+    let render = image.render_frame(index).map_err(|error| decoder_error(&*error))?;
     let mut stream = render.stream();
     if (stream.width(), stream.height()) != (image.width(), image.height())
         || stream.channels() as usize != channels.count()
@@ -75,7 +82,7 @@ fn frame<T: FrameBufferSample + Copy + Default>(
 
 impl Codec for JxlCodec {
     fn frames(&self, bytes: &[u8], header: &Header) -> Result<u32, RenderError> {
-        let image = open(bytes, header)?;
+        let image = open(bytes, header, None)?;
         let is_animated = image.image_header().metadata.animation.is_some();
         if is_animated && !image.is_loading_done() {
             return Err(RenderError::truncated("JPEG XL", "a frame is missing"));
@@ -85,7 +92,7 @@ impl Codec for JxlCodec {
 
     /// The orientation is applied by the decoder.
     fn metadata(&self, bytes: &[u8], header: &Header) -> Result<Metadata, RenderError> {
-        let image = open(bytes, header)?;
+        let image = open(bytes, header, None)?;
         if let ColourEncoding::Enum(encoding) = &image.image_header().metadata.colour_encoding {
             let EnumColourEncoding { colour_space, tf, .. } = encoding;
             // The decoder panics where it would have to make an ICC profile for the colour space XYB or for these curves. No
@@ -107,7 +114,7 @@ impl Codec for JxlCodec {
     }
 
     fn exif(&self, bytes: &[u8], header: &Header) -> Option<Vec<u8>> {
-        let image = open(bytes, header).ok()?;
+        let image = open(bytes, header, None).ok()?;
         let AuxBoxData::Data(exif) = image.aux_boxes().first_exif().ok()? else { return None };
         exif.payload().get(exif.tiff_header_offset() as usize..).map(<[u8]>::to_vec)
     }
@@ -117,8 +124,8 @@ impl Codec for JxlCodec {
         32 * area(header)
     }
 
-    fn decode(&self, bytes: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
-        let image = open(bytes, header)?;
+    fn decode(&self, bytes: &[u8], header: &Header, request: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
+        let image = open(bytes, header, request.max_memory)?;
         let is_deep = image.image_header().metadata.bit_depth.bits_per_sample() > 8;
         let (samples, _) =
             if is_deep { frame(&image, 0, Samples::Sixteen)? } else { frame(&image, 0, Samples::Eight)? };
@@ -126,7 +133,7 @@ impl Codec for JxlCodec {
     }
 
     fn open_animation<'a>(&self, bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
-        let image = open(bytes, header)?;
+        let image = open(bytes, header, None)?;
         let animation = image.image_header().metadata.animation.as_ref();
         let animation = animation.ok_or_else(|| RenderError::damaged("JPEG XL", "no animation"))?;
         let plays = animation.num_loops;

@@ -1,7 +1,7 @@
 //! Input formats. The appendix of docs/formats.md names these tests.
 
 use darkroom_model::{Failure, FailureCode, RenditionFormat, recipe::Recipe};
-use darkroom_pipeline::{ColourSignal, Limits, Rendered, output_features, render};
+use darkroom_pipeline::{ColourSignal, Limits, RenderError, Rendered, output_features, render};
 use darkroom_test_pictures::{self as pictures, Av1, Avif, Jpeg, Rgb, Tiff, corners};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
@@ -249,6 +249,19 @@ fn jpeg_xl_is_read_alone_and_in_its_container() {
     }
     let holes = seen(&pictures::jxl(true)).to_rgba8();
     assert_eq!([(8, 4), (24, 4), (24, 12)].map(|(x, y)| holes.get_pixel(x, y).0[3]), [255, 128, 0]);
+}
+
+/// Its pixels take 8 KiB in floating point.
+#[test]
+fn a_jpeg_xl_that_needs_more_memory_than_it_may_have_is_not_broken() {
+    let with = |memory| {
+        let limits = Limits { memory: Some(memory), ..Limits::default() };
+        render(&pictures::jxl(true), &Recipe::Standard, &limits, &mut |_| Ok(()))
+    };
+    for memory in [0, 1 << 10, 2 << 10, 4 << 10, 8 << 10] {
+        assert!(matches!(with(memory), Err(RenderError::OutOfMemory(_))), "{memory} bytes");
+    }
+    with(1 << 20).unwrap();
 }
 
 #[test]
