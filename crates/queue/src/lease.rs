@@ -7,7 +7,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -58,9 +58,14 @@ pub enum CompleteError {
 #[derive(Clone, Debug)]
 pub struct Lease(pub(crate) Arc<LeaseState>);
 
+/// Number of claims of this process.
+static CLAIMS: AtomicU64 = AtomicU64::new(0);
+
 /// The state of a lease that this process holds.
 #[derive(Debug)]
 pub(crate) struct LeaseState {
+    /// Its place in the order in which this process claims.
+    claim_number: u64,
     schema: Schema,
     pub(crate) queue: &'static str,
     pub(crate) id: JobId,
@@ -108,6 +113,7 @@ struct IdleTime {
 impl LeaseState {
     pub(crate) fn new(schema: &Schema, queue: &'static str, claim: &Claim) -> Self {
         Self {
+            claim_number: CLAIMS.fetch_add(1, Ordering::Relaxed),
             schema: schema.clone(),
             queue,
             id: claim.id,
@@ -194,6 +200,12 @@ impl Lease {
     /// The number of this attempt, from 1. Runs that were snoozed or handed back do not count.
     pub fn attempt(&self) -> u32 {
         self.0.attempt.unsigned_abs()
+    }
+
+    /// A number that is larger than those of all jobs that this process claimed before. Handlers start in about this order, and
+    /// the first things they wait for can change it.
+    pub fn claim_number(&self) -> u64 {
+        self.0.claim_number
     }
 
     /// How many earlier attempts ended with a crash: the death of their worker, or [`JobError::Crash`](crate::JobError::Crash).

@@ -2,6 +2,7 @@
 //! claims, ends, crashes, rescues and operators, and after every step every row is what the model says.
 
 use std::{
+    cmp::Reverse,
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
@@ -418,6 +419,7 @@ impl World {
         let (queues, worker) = (Arc::clone(&process.queues), process.worker().to_owned());
         let claims = process.queries.claim_limited(&mut self.db, process.inbox.as_ref(), room).await.unwrap();
         assert_eq!(claims.len(), expected, "as many as there is room for");
+        assert!(claims.is_sorted_by_key(|claim| Reverse(self.model[&claim.id].priority)), "in their order");
         for claim in claims {
             let row = self.model.get_mut(&claim.id).unwrap();
             assert!(row.is("Pending", None), "claimed out of turn: {row:?}");
@@ -484,6 +486,7 @@ impl World {
         let expected = if self.paused { 0 } else { waiting.len().min(room) };
         let claims = process.queries.take_over_idle(&mut self.db, process.inbox.as_ref(), room).await.unwrap();
         assert_eq!(claims.len(), expected, "as many as there is room for");
+        assert!(claims.is_sorted_by_key(|claim| Reverse(self.model[&claim.id].priority)), "in their order");
         for claim in claims {
             let row = self.model.get_mut(&claim.id).unwrap();
             assert!(may_be_taken(row), "taken from an attempt that has begun: {row:?}");

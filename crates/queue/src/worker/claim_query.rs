@@ -143,6 +143,12 @@ impl ClaimedRow {
     }
 }
 
+/// Rows in the order of claims; an `UPDATE` returns them in any.
+fn in_order(mut rows: Vec<ClaimedRow>) -> Vec<ClaimedRow> {
+    rows.sort_by_cached_key(|row| row.position().order());
+    rows
+}
+
 #[derive(FromRow)]
 struct SuspectRow {
     #[sqlx(try_from = "String")]
@@ -199,8 +205,8 @@ impl ClaimQueries {
         if let Some(ClaimPosition { priority, turn, run_at, id }) = from {
             query = query.bind(priority).bind(turn).bind(run_at).bind(id.to_string());
         }
-        let rows: Vec<ClaimedRow> = query.fetch_all(conn).await?;
-        let last = rows.iter().map(ClaimedRow::position).max_by_key(ClaimPosition::order);
+        let rows = in_order(query.fetch_all(conn).await?);
+        let last = rows.last().map(ClaimedRow::position);
         Ok(Claimed { claims: rows.into_iter().map(ClaimedRow::claim).collect(), last })
     }
 
@@ -213,7 +219,7 @@ impl ClaimQueries {
     ) -> Result<Vec<Claim>, sqlx::Error> {
         let sql = self.schema.sql_with(TAKE_OVER_IDLE, "{limit}", limit);
         let query = sqlx::query_as(sql).bind(queue.queue()).bind(queue.worker()).bind(self.max_heartbeat_age);
-        let rows: Vec<ClaimedRow> = query.fetch_all(conn).await?;
+        let rows = in_order(query.fetch_all(conn).await?);
         Ok(rows.into_iter().map(ClaimedRow::claim).collect())
     }
 

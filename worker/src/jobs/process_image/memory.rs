@@ -143,7 +143,7 @@ impl<'a> Resources<'a> {
     async fn try_acquire(&mut self, needed: u64, files: u64) -> Result<(), AdmissionError> {
         self.memory = None;
         let admission = &self.app.admission;
-        let mut acquired = pin!(admission.acquire(needed, files));
+        let mut acquired = pin!(admission.acquire(self.lease.claim_number(), needed, files));
         let permit = match futures::poll!(acquired.as_mut()) {
             Poll::Ready(result) => result?,
             Poll::Pending if admission.is_large(needed, files) => {

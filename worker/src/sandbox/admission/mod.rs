@@ -5,6 +5,7 @@
 //! | `mod.rs` | the permits |
 //! | [`available_memory`] | the memory of the machine or the container |
 //! | `cgroup.rs` | the memory limit of the control group |
+//! | `line.rs` | the order in which large pictures wait |
 //! | `hand_back.rs` | when a large picture that finds no place should be claimed again |
 //!
 //! Every picture has its estimate ([`darkroom_pipeline::MemoryEstimate`]) as a hard limit, so the pictures never take more than the budget:
@@ -13,7 +14,7 @@
 //!   a render process keeps no more than that: when it is idle, or renders a large picture, its small picture's share is unused.
 //! - A sixteenth is for the files of small pictures: several are read, or have their renditions stored, while others are
 //!   rendered.
-//! - The rest is for *large* pictures, in the order in which they come. A large picture waits before its file is read. At
+//! - The rest is for *large* pictures, in the order in which their jobs were claimed. A large picture waits before its file is read. At
 //!   most [`MAX_HELD`] wait in one process; the job of another is handed back until there should be room.
 //!
 //! Rendering needs a *render slot*, of which there are as many as pictures are rendered at once, given in the order of
@@ -23,12 +24,13 @@
 pub mod available_memory;
 mod cgroup;
 mod hand_back;
+mod line;
 
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use self::hand_back::HandBackTimes;
+use self::{hand_back::HandBackTimes, line::Line};
 
 /// Bytes per permit of the memory of large pictures; a semaphore cannot count single bytes.
 const UNIT: u64 = 1 << 20;
@@ -53,6 +55,8 @@ pub struct Admission {
     memory: Semaphore,
     /// Files of the small pictures, in [`FILE_UNIT`]s.
     files: Semaphore,
+    /// The large pictures that wait.
+    line: Line,
     /// Large pictures from their admission to the end of their rendering.
     places: Semaphore,
     /// Large pictures in this process.
@@ -116,6 +120,7 @@ impl Admission {
             small_file: files / FILE_UNIT * FILE_UNIT,
             memory: semaphore(large / UNIT),
             files: semaphore(files / FILE_UNIT),
+            line: Line::default(),
             places: Semaphore::new(slots + 1),
             held: Semaphore::new(MAX_HELD),
             slots: Semaphore::new(slots),
@@ -151,12 +156,13 @@ impl Admission {
         (1..=max).rev().find(|cores| needed(*cores) <= available).unwrap_or(0)
     }
 
-    /// Waits until `memory` bytes are free for a picture with a file of `file` bytes. Pictures are admitted in the order
-    /// of the calls, small and large ones apart.
+    /// Waits until `memory` bytes are free for a picture with a file of `file` bytes. Large pictures are admitted in the order
+    /// of their numbers, which differ ([`Lease::claim_number`](darkroom_queue::Lease::claim_number)); small ones in the order of
+    /// the calls, and past the large ones.
     ///
     /// # Errors
     /// See [`AdmissionError`]; at once.
-    pub async fn acquire(&self, memory: u64, file: u64) -> Result<MemoryPermit<'_>, AdmissionError> {
+    pub async fn acquire(&self, number: u64, memory: u64, file: u64) -> Result<MemoryPermit<'_>, AdmissionError> {
         if !self.is_large(memory, file) {
             let file = acquire_many(&self.files, file.div_ceil(FILE_UNIT)).await;
             return Ok(MemoryPermit { bytes: self.small, share: Share::Small { file } });
@@ -166,9 +172,9 @@ impl Admission {
         }
         let busy = |_| AdmissionError::Busy { retry_after: self.hand_back.next(MAX_HELD) };
         let held = self.held.try_acquire().map_err(busy)?;
-        let place = acquire_many(&self.places, 1).await;
         let units = memory.div_ceil(UNIT);
-        let permits = acquire_many(&self.memory, units).await;
+        let admit = async || (acquire_many(&self.places, 1).await, acquire_many(&self.memory, units).await);
+        let (place, permits) = self.line.enter(number).acquire_as_first(admit).await;
         self.hand_back.admitted();
         let share = Share::Large { memory: permits, place: Some(place), _held: held };
         Ok(MemoryPermit { bytes: units * UNIT, share })
@@ -240,12 +246,12 @@ mod tests {
     #[tokio::test]
     async fn large_pictures_wait_in_the_order_of_their_coming_and_small_ones_pass_them() {
         let admission = Admission::new(3200 * UNIT, 2);
-        let first = admission.acquire(2000 * UNIT, 1).await.unwrap();
-        let mut second = Box::pin(admission.acquire(1000 * UNIT, 1));
-        let mut third = Box::pin(admission.acquire(400 * UNIT, 1));
+        let first = admission.acquire(1, 2000 * UNIT, 1).await.unwrap();
+        let mut second = Box::pin(admission.acquire(2, 1000 * UNIT, 1));
+        let mut third = Box::pin(admission.acquire(3, 400 * UNIT, 1));
         assert!(futures::poll!(&mut second).is_pending(), "no memory is free");
         assert!(futures::poll!(&mut third).is_pending(), "it would fit, but it came later");
-        let small = join_all((0..10).map(|_| admission.acquire(300 * UNIT, UNIT))).now_or_never().unwrap();
+        let small = join_all((4..14).map(|number| admission.acquire(number, 300 * UNIT, UNIT))).now_or_never().unwrap();
         assert!(small.iter().all(Result::is_ok));
         drop(first);
         let _second = second.now_or_never().unwrap().unwrap();
@@ -253,10 +259,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_large_picture_that_comes_late_takes_its_place_in_the_order_of_claims() {
+        let admission = Admission::new(3200 * UNIT, 2);
+        let first = admission.acquire(1, 2000 * UNIT, 1).await.unwrap();
+        let mut third = Box::pin(admission.acquire(3, 1500 * UNIT, 1));
+        assert!(futures::poll!(&mut third).is_pending());
+        let mut second = Box::pin(admission.acquire(2, 1500 * UNIT, 1));
+        assert!(futures::poll!(&mut second).is_pending());
+        drop(first);
+        assert!(futures::poll!(&mut third).is_pending(), "the second was claimed before");
+        drop(second.now_or_never().unwrap().unwrap());
+        third.now_or_never().unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn those_who_leave_the_line_keep_nobody() {
+        let admission = Admission::new(3200 * UNIT, 2);
+        let first = admission.acquire(1, 2000 * UNIT, 1).await.unwrap();
+        let mut second = Box::pin(admission.acquire(2, 1500 * UNIT, 1));
+        let mut third = Box::pin(admission.acquire(3, 400 * UNIT, 1));
+        assert!(futures::poll!(&mut second).is_pending() && futures::poll!(&mut third).is_pending());
+        drop(second);
+        third.now_or_never().unwrap().unwrap();
+        drop(first);
+    }
+
+    #[tokio::test]
     async fn files_of_small_pictures_are_bounded() {
         let admission = Admission::new(1600 * UNIT, 1);
-        let first = admission.acquire(UNIT, 60 * UNIT).await.unwrap();
-        let mut second = Box::pin(admission.acquire(UNIT, 60 * UNIT));
+        let first = admission.acquire(1, UNIT, 60 * UNIT).await.unwrap();
+        let mut second = Box::pin(admission.acquire(2, UNIT, 60 * UNIT));
         assert!(futures::poll!(&mut second).is_pending());
         drop(first);
         second.now_or_never().unwrap().unwrap();
@@ -266,8 +298,8 @@ mod tests {
     #[tokio::test]
     async fn what_a_large_picture_does_not_need_is_for_the_next() {
         let admission = Admission::new(3200 * UNIT, 2);
-        let mut first = admission.acquire(2000 * UNIT, 1).await.unwrap();
-        let mut second = Box::pin(admission.acquire(1000 * UNIT, 1));
+        let mut first = admission.acquire(1, 2000 * UNIT, 1).await.unwrap();
+        let mut second = Box::pin(admission.acquire(2, 1000 * UNIT, 1));
         assert!(futures::poll!(&mut second).is_pending());
         first.shrink(1000 * UNIT);
         assert_eq!(first.bytes(), 1000 * UNIT);
@@ -277,9 +309,9 @@ mod tests {
     #[tokio::test]
     async fn at_most_one_large_picture_more_than_there_are_slots_is_admitted_before_rendering() {
         let admission = Admission::new(32_000 * UNIT, 1);
-        let mut first = admission.acquire(7000 * UNIT, 1).await.unwrap();
-        let _second = admission.acquire(7000 * UNIT, 1).await.unwrap();
-        let mut third = Box::pin(admission.acquire(7000 * UNIT, 1));
+        let mut first = admission.acquire(1, 7000 * UNIT, 1).await.unwrap();
+        let _second = admission.acquire(2, 7000 * UNIT, 1).await.unwrap();
+        let mut third = Box::pin(admission.acquire(3, 7000 * UNIT, 1));
         assert!(futures::poll!(&mut third).is_pending());
         first.rendered();
         third.now_or_never().unwrap().unwrap();
@@ -288,8 +320,9 @@ mod tests {
     #[tokio::test]
     async fn a_process_holds_a_bounded_number_of_large_pictures_and_spreads_the_others() {
         let admission = Admission::new(3200 * UNIT, 2);
-        let _admitted = admission.acquire(2000 * UNIT, 1).await.unwrap();
-        let mut waiting: Vec<_> = (1..MAX_HELD).map(|_| Box::pin(admission.acquire(2000 * UNIT, 1))).collect();
+        let _admitted = admission.acquire(1, 2000 * UNIT, 1).await.unwrap();
+        let mut waiting: Vec<_> =
+            (2..).take(MAX_HELD - 1).map(|number| Box::pin(admission.acquire(number, 2000 * UNIT, 1))).collect();
         for picture in &mut waiting {
             assert!(futures::poll!(picture).is_pending());
         }
@@ -297,16 +330,16 @@ mod tests {
             Err(AdmissionError::Busy { retry_after }) => retry_after,
             other => panic!("{other:?}"),
         };
-        let first = refused(admission.acquire(2000 * UNIT, 1).await);
-        let second = refused(admission.acquire(2000 * UNIT, 1).await);
+        let first = refused(admission.acquire(1000, 2000 * UNIT, 1).await);
+        let second = refused(admission.acquire(1001, 2000 * UNIT, 1).await);
         assert!(first < second, "they do not come back at the same time");
     }
 
     #[tokio::test]
     async fn a_picture_that_can_never_fit_is_refused() {
         let admission = Admission::new(4000 * UNIT, 4);
-        let refused = admission.acquire(3001 * UNIT, 1).await.err();
+        let refused = admission.acquire(1, 3001 * UNIT, 1).await.err();
         assert_eq!(refused, Some(AdmissionError::TooLarge { needed: 3001 * UNIT, available: 3000 * UNIT }));
-        assert!(admission.acquire(3000 * UNIT, 1).await.is_ok());
+        assert!(admission.acquire(2, 3000 * UNIT, 1).await.is_ok());
     }
 }
