@@ -326,6 +326,24 @@ impl Database {
         sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
     }
 
+    /// The most images of more than a million pixels that began after a smaller one and ended before it.
+    pub(crate) async fn large_images_before_a_small_one(&self) -> i64 {
+        let sql = "WITH sized AS (SELECT *, source_width::bigint * source_height > 1000000 AS is_large FROM images)
+            SELECT count(*) FROM sized AS small JOIN sized AS large
+                ON large.started_at > small.started_at AND large.finished_at < small.finished_at
+            WHERE large.is_large AND NOT small.is_large GROUP BY small.id ORDER BY count(*) DESC LIMIT 1";
+        sqlx::query_scalar(sql).fetch_optional(&self.pool).await.unwrap().unwrap_or(0)
+    }
+
+    /// The longest times in seconds from the start to the end of an image: of those of more than a million pixels, and of the
+    /// others.
+    pub(crate) async fn longest_seconds(&self) -> (f64, f64) {
+        let sql = "SELECT coalesce(max(seconds) FILTER (WHERE is_large), 0), coalesce(max(seconds) FILTER (WHERE NOT is_large), 0)
+            FROM (SELECT extract(epoch FROM finished_at - started_at)::float8 AS seconds,
+                source_width::bigint * source_height > 1000000 AS is_large FROM images) AS sized";
+        sqlx::query_as(sql).fetch_one(&self.pool).await.unwrap()
+    }
+
     /// Number of jobs whose attempt only waits.
     pub(crate) async fn idle_jobs(&self) -> i64 {
         self.value("count(*) FROM apalis.jobs WHERE status = 'Running' AND idle_fence = fence").await

@@ -70,6 +70,8 @@ async fn assert_admitted_in_order(test: &mut ChaosTest, pictures: (usize, usize)
     let last_small = ends.iter().rposition(|(_, is_large)| !is_large).unwrap();
     let large_after = ends[last_small..].iter().filter(|(_, is_large)| *is_large).count();
     assert!(large_after > 0, "small pictures that came last do not wait for all large ones");
+    let passed_by = test.db.large_images_before_a_small_one().await;
+    assert!(passed_by <= 2, "{passed_by} large pictures began after a small one and ended before it");
 }
 
 /// Resident memory of a process and its children, in bytes. Shared pages count for each.
@@ -142,7 +144,9 @@ async fn two_hundred_large_and_two_thousand_small_pictures_stay_within_the_budge
     let number = |name, default| std::env::var(name).map_or(default, |number| number.parse().unwrap());
     let pictures = (number("LARGE_PICTURES", 200), number("SMALL_PICTURES", 2000));
     let (mut test, peak) = large_pictures_before_small_ones(pictures, (6000, 4000), LARGE).await;
-    eprintln!("{} MiB resident of {} MiB", peak >> 20, BUDGET >> 20);
+    let (claims, (large, small)) = (test.db.claims().await, test.db.longest_seconds().await);
+    eprintln!("{} MiB resident of {} MiB, {claims} claims", peak >> 20, BUDGET >> 20);
+    eprintln!("from start to end: large pictures at most {large:.1} s, small ones {small:.1} s");
     assert!(peak <= BUDGET / 10 * 11, "{} MiB resident of {} MiB", peak >> 20, BUDGET >> 20);
     assert_admitted_in_order(&mut test, pictures).await;
     test.assert_invariants().await;
