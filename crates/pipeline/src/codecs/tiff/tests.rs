@@ -16,7 +16,7 @@ use crate::{
 fn decode(file: &[u8]) -> Result<Samples, RenderError> {
     let header = header::read(&mut Cursor::new(file), &HeaderLimits::default())?;
     let metadata = TiffCodec.metadata(file, &header)?;
-    let request = DecodeRequest { metadata: &metadata, at_least: (1e9, 1e9), max_scans: 64 };
+    let request = DecodeRequest { metadata: &metadata, at_least: (1e9, 1e9), max_scans: 64, max_memory: None };
     Ok(TiffCodec.decode(file, &header, &request)?.samples)
 }
 
