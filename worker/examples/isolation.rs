@@ -2,7 +2,7 @@
 //! `cargo run --release -p darkroom-worker --example isolation -- target/release/darkroom-worker [ROUNDS]`.
 
 use std::{
-    env,
+    env, fs,
     io::{Error, Result},
     time::{Duration, Instant},
 };
@@ -23,7 +23,7 @@ async fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let worker = arguments.next().ok_or_else(|| Error::other("which darkroom-worker?"))?;
     let rounds = arguments.next().and_then(|rounds| rounds.parse().ok()).unwrap_or(300);
-    let program = Program { path: worker.into(), arguments: vec!["render-child".to_owned()] };
+    let program = Program { path: fs::canonicalize(worker)?, arguments: vec!["render-child".to_owned()] };
     // As many requests per child as by default, so that the time to replace children is included.
     let pool = Pool::start(PoolOptions {
         program,

@@ -35,7 +35,7 @@ async fn main() -> Result<()> {
     };
     let spare_cores = env::var("SPARE_CORES").map_or(Ok(0), |cores| cores.parse()).map_err(Error::other)?;
     let limits = Limits { spare_cores, ..Limits::default() };
-    let program = Program { path: worker.into(), arguments: vec!["render-child".to_owned()] };
+    let program = Program { path: fs::canonicalize(worker)?, arguments: vec!["render-child".to_owned()] };
     // A new child for each limit, so that none uses memory which the allocator of the one before kept.
     let pool = Pool::start(PoolOptions {
         program,
