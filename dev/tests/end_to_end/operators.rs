@@ -46,7 +46,10 @@ async fn every_queue_and_schedule_is_listed() {
     .await;
     let names: Vec<_> =
         schedules.as_array().unwrap().iter().map(|schedule| schedule["name"].as_str().unwrap()).collect();
-    assert!(["refold-titles", "resume-deletions", "retry-images", "sweep"].iter().all(|name| names.contains(name)), "{names:?}");
+    assert!(
+        ["refold-titles", "resume-deletions", "retry-images", "sweep"].iter().all(|name| names.contains(name)),
+        "{names:?}"
+    );
     assert_eq!(stack.queue_command(&["check"]).await, serde_json::json!([]), "nothing is late");
     assert_eq!(stack.queue_command(&["prune"]).await["jobs"], 0, "nothing ended long ago");
 }
