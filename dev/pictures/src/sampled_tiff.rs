@@ -119,16 +119,13 @@ impl SampledTiff {
         shorts(284, &[self.planar]);
         shorts(317, &[self.predictor]);
         self.fields.iter().for_each(|(tag, values)| shorts(*tag, values));
-        let tags = match self.tile {
-            Some((width, height)) => {
-                shorts(322, &[short(width)]);
-                shorts(323, &[short(height)]);
-                (324, 325)
-            }
-            None => {
-                shorts(278, &[short(self.rows_per_strip)]);
-                (273, 279)
-            }
+        let tags = if let Some((width, height)) = self.tile {
+            shorts(322, &[short(width)]);
+            shorts(323, &[short(height)]);
+            (324, 325)
+        } else {
+            shorts(278, &[short(self.rows_per_strip)]);
+            (273, 279)
         };
         for (tag, values) in [(tags.0, offsets), (tags.1, lengths)] {
             let count = u32::try_from(values.len()).unwrap_or(0);

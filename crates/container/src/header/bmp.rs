@@ -112,11 +112,10 @@ pub(super) fn layout<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result
     // BI_RGB 0, BI_RLE8 1, BI_RLE4 2, BI_BITFIELDS 3, BI_JPEG 4, BI_PNG 5, BI_ALPHABITFIELDS 6; of OS/2 2.x 3 is Huffman's code
     // and 4 is RLE24.
     let coding = match (bits, compression) {
-        (1 | 2 | 4 | 8 | 16 | 24 | 32, 0) => Coding::Rows,
+        (1 | 2 | 4 | 8 | 16 | 24 | 32, 0) | (16 | 32, 6) => Coding::Rows,
         (8, 1) | (4, 2) | (24, 4) => Coding::RunLength,
         (1, 3) => return unsupported("a BMP in the Huffman code of OS/2"),
         (16 | 32, 3) if is_windows => Coding::Rows,
-        (16 | 32, 6) => Coding::Rows,
         (_, 4 | 5) => return unsupported("a BMP that holds a JPEG or a PNG"),
         (64, 0 | 3) => return unsupported("a BMP of 64 bits a pixel"),
         _ => return broken("its bit depth and its compression do not match"),

@@ -152,8 +152,11 @@ fn level(light: f64) -> f64 {
     255.0 * if light <= 0.003_130_8 { light * 12.92 } else { 1.055 * light.powf(1.0 / 2.4) - 0.055 }
 }
 
-/// Pictures that are nearly all texture: their name, and the gray at (x, y).
-fn textures() -> Vec<(&'static str, fn(u32, u32) -> u8)> {
+/// The gray at (x, y).
+type Texture = fn(u32, u32) -> u8;
+
+/// Pictures that are nearly all texture, with their names.
+fn textures() -> Vec<(&'static str, Texture)> {
     vec![
         ("columns", |x, _| if x % 2 == 0 { 0 } else { 255 }),
         ("soft columns", |x, _| if x % 2 == 0 { 60 } else { 200 }),

@@ -174,7 +174,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn a_long_picture_is_as_long_as_its_output_format_allows() {
-    let file = pictures::png_with(17_000, 8, ColorType::Grayscale, BitDepth::Eight, &[90; 17_000 * 8], &[]);
+    let file = pictures::png_with(17_000, 8, ColorType::Grayscale, BitDepth::Eight, &vec![90; 17_000 * 8], &[]);
     for (format, width, expected) in [
         (RenditionFormat::Png, 16_384, 16_384),
         (RenditionFormat::Jpeg, 16_384, 16_384),

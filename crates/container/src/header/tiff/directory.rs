@@ -177,7 +177,7 @@ impl Directory {
     }
 }
 
-/// Tags (TIFF 6.0; `SubIFDs`: Adobe PageMaker 6.0 TIFF Technical Notes; `JPEGTables`: TIFF Technical Note 2; `DNGVersion`: DNG 1.7;
+/// Tags (TIFF 6.0; `SubIFDs`: Adobe `PageMaker` 6.0 TIFF Technical Notes; `JPEGTables`: TIFF Technical Note 2; `DNGVersion`: DNG 1.7;
 /// the ICC profile: ICC.1:2022, annex B.5).
 pub(super) mod tag {
     pub(crate) const NEW_SUBFILE_TYPE: u16 = 254;

@@ -11,6 +11,7 @@ use crate::header::{
 
 /// The picture of a TIFF.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of the file of its own")]
 pub struct Layout {
     /// Width in pixels as stored.
     pub width: u32,
@@ -254,12 +255,11 @@ fn compression(tag: u32, t4_options: u32) -> Result<Compression, HeaderError> {
         8 | 32_946 => Compression::Deflate,
         32_773 => Compression::PackBits,
         // Nikon, Kodak, Sony, Samsung, Pentax.
-        34_713 | 65_000 | 65_535 | 32_767 | 32_769 | 32_770 => return unsupported("a camera's raw file"),
+        34_713 | 34_892 | 65_000 | 65_535 | 32_767 | 32_769 | 32_770 => return unsupported("a camera's raw file"),
         32_771 => return unsupported("a TIFF with word-aligned fax compression (CCITTRLEW)"),
         33_003 | 33_005 | 34_712 => return unsupported("a TIFF that holds a JPEG 2000"),
         34_676 | 34_677 => return unsupported("a TIFF with LogLuv compression"),
         34_887 => return unsupported("a TIFF with LERC compression"),
-        34_892 => return unsupported("a camera's raw file"),
         34_925 => return unsupported("a TIFF with LZMA compression"),
         50_000 => return unsupported("a TIFF with Zstandard compression"),
         50_001 => return unsupported("a TIFF that holds a WebP"),

@@ -73,9 +73,8 @@ fn lzw(data: &[u8], length: usize) -> Result<Vec<u8>, RenderError> {
         read += result.consumed_in;
         written += result.consumed_out;
         match result.status {
-            Ok(LzwStatus::Ok) => {}
             Ok(LzwStatus::NoProgress | LzwStatus::Done) if written < length => return Err(too_short()),
-            Ok(LzwStatus::NoProgress | LzwStatus::Done) => {}
+            Ok(_) => {}
             Err(_) => return Err(damaged("its LZW data is corrupt")),
         }
     }

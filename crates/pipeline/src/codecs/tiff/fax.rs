@@ -38,8 +38,8 @@ pub(super) fn decode(coding: Coding, data: &[u8], (width, rows): (u32, u32)) -> 
                 one_dimensional(&mut bits, width)?
             }
             Coding::Group4 => match two_dimensional(&mut bits, &previous, width)? {
-                Some(changes) => changes,
-                None => break,
+                Row::Changes(changes) => changes,
+                Row::EndOfBlock => break,
             },
             Coding::Group3 { two_dimensional: has_tags } => {
                 let found_eol = skip_eol(&mut bits)?;
@@ -51,7 +51,10 @@ pub(super) fn decode(coding: Coding, data: &[u8], (width, rows): (u32, u32)) -> 
                 if is_one_dimensional {
                     one_dimensional(&mut bits, width)?
                 } else {
-                    two_dimensional(&mut bits, &previous, width)??
+                    match two_dimensional(&mut bits, &previous, width)? {
+                        Row::Changes(changes) => changes,
+                        Row::EndOfBlock => return None,
+                    }
                 }
             }
         };
@@ -102,8 +105,13 @@ fn run(bits: &mut Bits<'_>, is_black: bool, width: u32) -> Option<u32> {
     }
 }
 
-/// A row as the difference to the previous one (T.4, section 4.2). `Some(None)` at the end-of-block code.
-fn two_dimensional(bits: &mut Bits<'_>, previous: &[u32], width: u32) -> Option<Option<Changes>> {
+enum Row {
+    Changes(Changes),
+    EndOfBlock,
+}
+
+/// A row as the difference to the previous one (T.4, section 4.2).
+fn two_dimensional(bits: &mut Bits<'_>, previous: &[u32], width: u32) -> Option<Row> {
     let mut changes = Changes::new();
     // a0 is before the first pixel at first.
     let (mut a0, mut is_black) = (None::<u32>, false);
@@ -136,11 +144,11 @@ fn two_dimensional(bits: &mut Bits<'_>, previous: &[u32], width: u32) -> Option<
                 is_black = !is_black;
                 a1
             }
-            Mode::EOF if a0.is_none() => return Some(None),
+            Mode::EOF if a0.is_none() => return Some(Row::EndOfBlock),
             Mode::Extension | Mode::EOF => return None,
         };
         if reached >= width {
-            return (reached == width).then_some(Some(changes));
+            return (reached == width).then_some(Row::Changes(changes));
         }
         a0 = Some(reached);
     }

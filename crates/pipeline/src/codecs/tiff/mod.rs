@@ -74,7 +74,10 @@ impl Codec for TiffCodec {
         let sixteen = layout.bits > 8 && layout.photometric != Photometric::Cmyk;
         let samples = if sixteen {
             let mut raster = Raster::new(layout.width, layout.height, channels);
-            read(&layout, &chunks, &mut raster, |values, pixels| writer.write_16(values, pixels))?;
+            read(&layout, &chunks, &mut raster, |values, pixels| {
+                writer.write_16(values, pixels);
+                Ok(())
+            })?;
             Samples::Sixteen(raster)
         } else {
             let mut raster = Raster::new(layout.width, layout.height, channels);

@@ -68,7 +68,7 @@ impl PixelWriter {
     }
 
     /// Writes pixels of 16 bits. `samples` is overwritten.
-    pub(super) fn write_16(&self, samples: &mut [u16], pixels: &mut [u16]) -> Result<(), RenderError> {
+    pub(super) fn write_16(&self, samples: &mut [u16], pixels: &mut [u16]) {
         let count = pixels.len() / (samples.len() / self.samples_per_pixel);
         let colours = self.photometric.colours() as usize;
         for (sample, pixel) in samples.chunks_exact_mut(self.samples_per_pixel).zip(pixels.chunks_exact_mut(count)) {
@@ -78,7 +78,6 @@ impl PixelWriter {
                 *out = self.sixteen(sample[alpha.sample as usize]);
             }
         }
-        Ok(())
     }
 
     /// Ink, with or without alpha.

@@ -1,4 +1,4 @@
-#![expect(clippy::cast_possible_truncation, reason = "small numbers")]
+#![expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small numbers")]
 
 use std::io::Cursor;
 
@@ -26,7 +26,7 @@ fn palette_value(bits: u32, index: u32) -> u16 {
 }
 
 /// A sample of noise. With premultiplied alpha, colours are no brighter than it.
-fn noise(tiff: &SampledTiff, alpha: Option<(u32, bool)>, (channel, x, y): (u32, u32, u32)) -> u32 {
+fn noise(tiff: &SampledTiff, alpha: Alpha, (channel, x, y): (u32, u32, u32)) -> u32 {
     let max = u32::MAX >> (32 - tiff.bits);
     let any = |channel: u32| mixed(x + 31 * channel, y + 7) >> (32 - tiff.bits);
     // Bright enough for a quotient of few bits.
@@ -39,7 +39,7 @@ fn noise(tiff: &SampledTiff, alpha: Option<(u32, bool)>, (channel, x, y): (u32, 
 }
 
 /// What the samples of a pixel mean, by TIFF 6.0: coded values from 0 to 1, straight alpha last.
-fn expected(tiff: &SampledTiff, alpha: Option<(u32, bool)>, samples: &[u32]) -> Vec<f64> {
+fn expected(tiff: &SampledTiff, alpha: Alpha, samples: &[u32]) -> Vec<f64> {
     let max = f64::from(u32::MAX >> (32 - tiff.bits));
     let value = |index: u32| f64::from(samples[index as usize]) / max;
     let opacity = alpha.map(|(index, _)| value(index));
@@ -61,8 +61,11 @@ fn expected(tiff: &SampledTiff, alpha: Option<(u32, bool)>, samples: &[u32]) -> 
     pixel
 }
 
+/// Which sample is alpha, and whether the colours are premultiplied by it.
+type Alpha = Option<(u32, bool)>;
+
 /// The kinds of samples after the colours, and which of them is alpha: its index among them, and whether it is premultiplied.
-const EXTRA_SAMPLES: [(&[u16], Option<(u32, bool)>); 6] = [
+const EXTRA_SAMPLES: [(&[u16], Alpha); 6] = [
     (&[], None),
     (&[0], None),
     (&[2], Some((0, false))),
@@ -72,7 +75,7 @@ const EXTRA_SAMPLES: [(&[u16], Option<(u32, bool)>); 6] = [
 ];
 
 /// Every combination that makes a difference of code: about 20,000 files.
-fn combinations() -> impl Iterator<Item = (SampledTiff, Option<(u32, bool)>)> {
+fn combinations() -> impl Iterator<Item = (SampledTiff, Alpha)> {
     let (width, height) = (18, 5);
     let photometrics = [(0, 1), (1, 1), (2, 3), (3, 1), (5, 4)];
     let compressions = [(1, false), (32_773, false), (5, false), (5, true), (8, false)];
@@ -85,7 +88,7 @@ fn combinations() -> impl Iterator<Item = (SampledTiff, Option<(u32, bool)>)> {
                     for (tile, rows_per_strip) in chunks {
                         for (compression, old_lzw) in compressions {
                             for predictor in [1, 2] {
-                                let big_endian = (planar + predictor + bits as u16 / 8) % 2 == 0;
+                                let big_endian = (planar + predictor + bits as u16 / 8).is_multiple_of(2);
                                 for fill_order in [1, 2] {
                                     let mut tiff = SampledTiff {
                                         channels: colours + extra.len() as u32,
@@ -149,7 +152,7 @@ fn a_tiff_of_every_combination_is_read_right_or_refused_by_name() {
 }
 
 #[track_caller]
-fn compare(tiff: &SampledTiff, alpha: Option<(u32, bool)>, found: &Samples) {
+fn compare(tiff: &SampledTiff, alpha: Alpha, found: &Samples) {
     let (channels, values): (Channels, Vec<f64>) = match found {
         Samples::Eight(raster) => {
             (raster.channels, raster.samples.iter().map(|value| f64::from(*value) / 255.0).collect())
@@ -163,7 +166,7 @@ fn compare(tiff: &SampledTiff, alpha: Option<(u32, bool)>, found: &Samples) {
         Samples::Eight(_) if tiff.photometric == 5 => 1.51 / 255.0,
         Samples::Eight(_) => 0.51 / 255.0,
         // A quotient of samples of at most 16 bits.
-        Samples::Sixteen(_) => 4.0 / (tiff.bits.min(16) as f64).exp2(),
+        Samples::Sixteen(_) => 4.0 / f64::from(tiff.bits.min(16)).exp2(),
     };
     for (index, pixel) in values.chunks_exact(channels.count()).enumerate() {
         let (x, y) = (index as u32 % tiff.width, index as u32 / tiff.width);
