@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use darkroom_container::header::Header;
 use darkroom_model::{
     RenditionFormat, SourceFormat,
-    recipe::{Fit, Quality, Recipe, Resize},
+    recipe::{Fit, Recipe, Resize},
 };
 
 use crate::{
@@ -45,11 +45,11 @@ impl MemoryEstimate {
     /// `outputs`: pixels of the renditions, the largest first.
     fn new(header: &Header, source_bytes: u64, outputs: &[u64], recipe: &Recipe) -> Self {
         let output = outputs.first().copied().unwrap_or_default();
-        let animation = if header.is_animated() { 32 * area(header) + 2 * header.pixels() } else { 0 };
+        let animation = if header.is_animated() { 32 * header.frame_pixels() + 2 * header.pixels() } else { 0 };
         let per_pixel = BytesPerPixel::of(header, recipe);
         Self {
             throughout: BASE + 2 * source_bytes + animation + RENDITION * outputs.iter().sum::<u64>(),
-            decoding: decoded_bytes(header) + decoder(header.format).decoder_bytes(header) + LINEAR * output,
+            decoding: header.decoded_bytes() + decoder(header.format).decoder_bytes(header) + LINEAR * output,
             encoding: per_pixel.encoded * output,
             // Spare cores encode WebP, the largest first.
             spare_core: outputs.iter().map(|output| STACK + per_pixel.webp_on_spare_core * output).collect(),
@@ -67,17 +67,7 @@ impl MemoryEstimate {
 /// more than its own size. `file` is its file.
 pub fn overlay_memory(header: &Header, file: &[u8]) -> u64 {
     let one_pixel = Resize { width: Some(NonZeroU32::MIN), height: Some(NonZeroU32::MIN), ..Resize::default() };
-    MemoryEstimate::of_file(header, file, &Recipe::Resize(one_pixel)).bytes(0) - BASE + 12 * area(header)
-}
-
-/// Pixels of one frame.
-pub(crate) fn area(header: &Header) -> u64 {
-    u64::from(header.width) * u64::from(header.height)
-}
-
-/// Bytes of the decoded samples of one frame.
-pub(crate) fn decoded_bytes(header: &Header) -> u64 {
-    area(header) * u64::from(header.bits_per_pixel.max(8)).div_ceil(8)
+    MemoryEstimate::of_file(header, file, &Recipe::Resize(one_pixel)).bytes(0) - BASE + 12 * header.frame_pixels()
 }
 
 /// The number of pixels of each size that a recipe makes of a picture, the largest first. Empty where the recipe cannot be
@@ -122,12 +112,6 @@ impl BytesPerPixel {
         let encoded = if recipe.is_scored() { encoded.max(LINEAR + SCORE) } else { encoded };
         Self { encoded, webp_on_spare_core: webp - LINEAR }
     }
-}
-
-/// Bytes per pixel while noise is encoded with loss, by JPEG, and by WebP without alpha.
-pub(crate) fn lossy_encoder_bytes(quality: Quality) -> u64 {
-    // Up to a quality of 90, quantization removes most of the noise.
-    if quality.get() <= 90 { 28 } else { 42 }
 }
 
 /// Bytes per pixel of each size of a rendition's files, which the worker holds until they are stored: of a pair, two files of

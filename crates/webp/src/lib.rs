@@ -40,6 +40,7 @@
 #![cfg_attr(not(test), forbid(unsafe_code))] // Tests call libwebp.
 #![allow(clippy::needless_range_loop)] // Loops over lanes and positions index several arrays.
 
+mod bit_cost;
 mod bool_encoder;
 mod coefficient_probs;
 mod costs;

@@ -1,6 +1,6 @@
 //! Prediction modes and the trees that code them (RFC 6386, sections 8.1, 11.2 to 11.5).
 
-use crate::{bool_encoder::BoolEncoder, costs::bit_cost, subblock_mode_probs::SUBBLOCK_MODE_PROBS};
+use crate::{bit_cost::bit_cost, bool_encoder::BoolEncoder, subblock_mode_probs::SUBBLOCK_MODE_PROBS};
 
 /// The prediction of a whole macroblock's luma, or of its chroma (RFC 6386, section 8.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

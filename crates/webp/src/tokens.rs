@@ -2,9 +2,9 @@
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
 use crate::{
+    bit_cost::bit_cost,
     bool_encoder::BoolEncoder,
     coefficient_probs::{COEFFICIENT_UPDATE_PROBS, CoefficientProbs},
-    costs::bit_cost,
 };
 
 /// Zigzag order to the position in the block, row by row (RFC 6386, section 13).

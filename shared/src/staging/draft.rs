@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     StagedFile, StagingError,
-    directory::{list_directory, run_blocking},
+    files::{list_directory, run_blocking},
 };
 
 /// Bytes of a draft that are buffered in memory before they are written, so that fifty uploads at once take 6 MiB.

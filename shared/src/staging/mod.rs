@@ -15,6 +15,7 @@
 mod bucket;
 mod directory;
 mod draft;
+mod files;
 mod name;
 mod object;
 mod room;

@@ -11,7 +11,7 @@ use std::{
 
 use futures::TryStreamExt as _;
 
-use super::{Staging, StagingError, directory::run_blocking};
+use super::{Staging, StagingError, files::run_blocking};
 use crate::settings::StagingLimits;
 
 /// How old a measurement of the free disk may be.

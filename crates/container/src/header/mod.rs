@@ -50,10 +50,22 @@ pub struct Header {
 }
 
 impl Header {
+    /// Pixels of one frame: width × height.
+    #[must_use]
+    pub fn frame_pixels(&self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// Bytes of the decoded samples of one frame.
+    #[must_use]
+    pub fn decoded_bytes(&self) -> u64 {
+        self.frame_pixels() * u64::from(self.bits_per_pixel.max(8)).div_ceil(8)
+    }
+
     /// Pixels to decode: width × height, summed over the frames.
     #[must_use]
     pub fn pixels(&self) -> u64 {
-        u64::from(self.width) * u64::from(self.height) * u64::from(self.frames)
+        self.frame_pixels() * u64::from(self.frames)
     }
 
     /// Whether there is more than one frame.
@@ -68,7 +80,7 @@ impl Header {
         limits.check(Limit::Height, self.height.into())?;
         limits.check(Limit::Frames, self.frames.into())?;
         limits.check(Limit::Scans, self.scans.into())?;
-        let decoded_pixels = self.decoded_pixels.max(u64::from(self.width) * u64::from(self.height));
+        let decoded_pixels = self.decoded_pixels.max(self.frame_pixels());
         limits.check(Limit::Pixels, self.pixels().max(decoded_pixels))?;
         Ok(Self { decoded_pixels, ..self })
     }

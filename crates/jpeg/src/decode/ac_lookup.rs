@@ -1,10 +1,7 @@
 //! Lookup tables that decode several AC coefficients at once (T.81, section F.2.2.2).
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
-use super::{
-    bit_reader::BitBuffer,
-    huffman::{HuffmanTable, Symbol, extend},
-};
+use super::huffman::{BitBuffer, HuffmanTable, Symbol, extend};
 
 /// Bits by which the lookup tables are indexed.
 const LOOKUP_BITS: u32 = 11;

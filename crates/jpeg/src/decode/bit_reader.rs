@@ -1,10 +1,7 @@
 //! Reads the bits of an entropy-coded segment, most significant bit first (T.81, section F.2.2.5).
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
-use super::huffman::{Symbol, extend};
-
-/// The next bits of an entropy-coded segment, from the most significant bit on.
-pub(super) type BitBuffer = u64;
+use super::huffman::{BitBuffer, Symbol, extend};
 
 /// The unread bits of an entropy-coded segment. Past its end it delivers zeros, so that the hot loop needs no check for the
 /// end; [`BitReader::is_overrun`] detects them afterwards.

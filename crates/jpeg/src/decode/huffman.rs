@@ -1,7 +1,8 @@
 //! Huffman tables and symbols (T.81, annex C and section F.2.2).
 #![allow(clippy::inline_always)] // Inlined code is compiled with the target features of its caller.
 
-use super::bit_reader::BitBuffer;
+/// The next bits of an entropy-coded segment, from the most significant bit on.
+pub(super) type BitBuffer = u64;
 
 /// Codes of up to this many bits are found by one table lookup.
 const LOOKUP_BITS: u32 = 9;

@@ -10,7 +10,7 @@ use darkroom_model::{
 };
 use darkroom_raster::{Orientation, Raster, Samples};
 
-use crate::{RenderError, colour::ColourSpace, memory::area};
+use crate::{RenderError, colour::ColourSpace};
 
 /// One file format: reads it, and writes it where [`super::FORMATS`] lists it as an output. The file's header has passed
 /// its limits (`darkroom_container::header::read`) before any method is called.
@@ -44,7 +44,8 @@ pub(crate) trait Codec: Sync {
     fn decoder_bytes(&self, header: &Header) -> u64 {
         // A frame or a tile that is larger than the picture is decoded as a whole.
         let sample_bytes = u64::from(header.bits_per_pixel).div_ceil(8).max(8);
-        8 * area(header) + sample_bytes * header.decoded_pixels.saturating_sub(area(header))
+        let pixels = header.frame_pixels();
+        8 * pixels + sample_bytes * header.decoded_pixels.saturating_sub(pixels)
     }
 
     /// Opens an animation. Frames are decoded when the iterator is advanced, and are composited.
@@ -165,4 +166,10 @@ pub(super) fn check_size(header: &Header, found: (u32, u32), format: &'static st
     } else {
         Err(RenderError::damaged(format, "its header and its stream disagree about the size"))
     }
+}
+
+/// Bytes per pixel while noise is encoded with loss, by JPEG, and by WebP without alpha.
+pub(super) fn lossy_encoder_bytes(quality: Quality) -> u64 {
+    // Up to a quality of 90, quantization removes most of the noise.
+    if quality.get() <= 90 { 28 } else { 42 }
 }

@@ -15,7 +15,6 @@ use super::codec::{Animation, AnimationFrame, Codec, DecodeRequest, Decoded, Met
 use crate::{
     RenderError,
     colour::{ColourSpace, MAX_PROFILE},
-    memory::area,
 };
 
 pub(super) struct JxlCodec;
@@ -121,7 +120,7 @@ impl Codec for JxlCodec {
 
     /// The decoder keeps planes in floating point beside the picture.
     fn decoder_bytes(&self, header: &Header) -> u64 {
-        32 * area(header)
+        32 * header.frame_pixels()
     }
 
     fn decode(&self, bytes: &[u8], header: &Header, request: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {

@@ -17,7 +17,7 @@ use super::{
     codec::{Animation, Codec, DecodeRequest, Decoded, Metadata},
     features::{ColourSignal, OutputFeatures},
 };
-use crate::{RenderError, memory::area};
+use crate::RenderError;
 
 /// Animations are not written: rav1e takes too long.
 pub(super) const FEATURES: OutputFeatures = OutputFeatures {
@@ -48,7 +48,7 @@ impl Codec for AvifCodec {
 
     /// The decoder keeps planes of 16 bits beside the picture.
     fn decoder_bytes(&self, header: &Header) -> u64 {
-        16 * area(header)
+        16 * header.frame_pixels()
     }
 
     fn encoder_bytes_per_pixel(&self, quality: Quality, _opaque: bool) -> u64 {

@@ -20,13 +20,12 @@ use darkroom_model::{
 use darkroom_raster::{Orientation, Raster, Samples};
 
 use super::{
-    codec::{Codec, DecodeRequest, Decoded, Metadata},
+    codec::{Codec, DecodeRequest, Decoded, Metadata, lossy_encoder_bytes},
     features::{ColourSignal, OutputFeatures},
 };
 use crate::{
     RenderError,
     colour::{ColourSpace, MAX_PROFILE},
-    memory::{area, decoded_bytes, lossy_encoder_bytes},
 };
 
 pub(super) const FEATURES: OutputFeatures = OutputFeatures {
@@ -91,8 +90,8 @@ impl Codec for JpegCodec {
 
     fn decoder_bytes(&self, header: &Header) -> u64 {
         // A progressive JPEG is decoded from all its coefficients, 16 bits each, whatever its subsampling.
-        let coefficients = if header.scans > 1 { 2 * decoded_bytes(header) } else { 0 };
-        area(header) + coefficients
+        let coefficients = if header.scans > 1 { 2 * header.decoded_bytes() } else { 0 };
+        header.frame_pixels() + coefficients
     }
 
     fn encoder_bytes_per_pixel(&self, quality: Quality, _opaque: bool) -> u64 {

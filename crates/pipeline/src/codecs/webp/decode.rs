@@ -67,7 +67,7 @@ pub(super) fn decode(bytes: &[u8], header: &Header) -> Result<Samples, RenderErr
 /// memory where the decoder's own cannot be allocated now.
 fn damaged_or_out_of_memory(header: &Header, cause: &str) -> RenderError {
     // The picture as the decoder holds it, and its canvas: four bytes a pixel each.
-    let needed = 8 * u64::from(header.width) * u64::from(header.height);
+    let needed = 8 * header.frame_pixels();
     let is_available = usize::try_from(needed).is_ok_and(|needed| Vec::<u8>::new().try_reserve_exact(needed).is_ok());
     if is_available { RenderError::damaged("WebP", cause) } else { RenderError::OutOfMemory("libwebp failed") }
 }

@@ -12,10 +12,10 @@ use darkroom_model::recipe::{Effort, Quality};
 use darkroom_raster::Raster;
 
 use super::{
-    codec::{Animation, AnimationEncoder, Codec, DecodeRequest, Decoded, Metadata},
+    codec::{Animation, AnimationEncoder, Codec, DecodeRequest, Decoded, Metadata, lossy_encoder_bytes},
     features::{ColourSignal, OutputFeatures},
 };
-use crate::{RenderError, memory::lossy_encoder_bytes};
+use crate::RenderError;
 
 pub(super) const FEATURES: OutputFeatures = OutputFeatures {
     alpha: true,
