@@ -54,7 +54,7 @@ pub fn decode_reduced(bytes: &[u8], size: (u32, u32), eighths: u32) -> Result<Ra
 }
 
 /// The most levels of 255 that are added to the mean of a picture for the light of its texture. Up to here the result is within two
-/// levels of the right one. Photographs need less, nearly all of them; halftones and resolution charts need more.
+/// levels of the right one. Halftones and resolution charts need more.
 const MAX_ADDED_LIGHT: f32 = 9.0;
 
 /// Why a file is not decoded at a reduced size.
