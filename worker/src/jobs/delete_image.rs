@@ -3,7 +3,7 @@
 //! It is never given up: it has no last attempt, and [`resume_deletions`](super::resume_deletions) enqueues it again if
 //! it ended otherwise. It is complete: a running attempt at the image is cancelled and waited for, so that nothing is
 //! stored after the objects were listed. An attempt that was cut off may have left a request under way to the bucket;
-//! a second job lists the image's objects again [`RECHECK_DELAY`] later.
+//! a second job lists the image's objects again `RECHECK_DELAY` later.
 
 use std::time::Duration;
 
