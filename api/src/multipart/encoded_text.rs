@@ -28,7 +28,7 @@ pub(super) fn plain_value(value: &str) -> String {
     encoded_words(&String::from_utf8_lossy(&unescaped))
 }
 
-/// Replaces the encoded words of a text (RFC 2047, section 2), wherever they stand. White space between two of them is removed,
+/// Replaces all encoded words in a text (RFC 2047, section 2). White space between two of them is removed,
 /// and a character may begin in one and end in the next.
 fn encoded_words(text: &str) -> String {
     let (mut decoded, mut rest) = (String::new(), text);

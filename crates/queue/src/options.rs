@@ -28,8 +28,8 @@ impl QueueOptions {
         }
     }
 
-    /// While this process has free slots, none of its own attempts waits, and no job of the queue is due, it takes over jobs
-    /// that only wait in other processes with the same label: see [`Lease::announce_idle`](crate::Lease::announce_idle).
+    /// This process takes over jobs that wait in other processes with the same label, when it has free slots, no job of the queue
+    /// is due, and none of its own attempts waits. See [`Lease::announce_idle`](crate::Lease::announce_idle).
     #[must_use]
     pub fn take_over_idle(mut self) -> Self {
         self.takes_over_idle = true;

@@ -30,7 +30,7 @@ const fn log2(value: usize) -> u16 {
     result
 }
 
-/// The cost of a boolean whose probability to be false is `probability`.
+/// The cost of coding a boolean. `probability` is that of `false`, in 256ths.
 #[inline(always)]
 pub(crate) fn bit_cost(value: bool, probability: u8) -> u32 {
     let index = if value { 256 - usize::from(probability) } else { usize::from(probability) };

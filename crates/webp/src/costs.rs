@@ -135,7 +135,7 @@ fn token_costs(probs: &[u8; 11]) -> [u32; 10] {
     ]
 }
 
-/// For the levels from 1 on: the token, and the cost of extra bits and sign, whose probabilities are fixed.
+/// For each level from 1: its token, and the cost of its extra bits and sign. Their probabilities are constants.
 struct ExtraCosts {
     levels: [(usize, u32); LEVELS - 1],
 }

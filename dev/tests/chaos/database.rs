@@ -344,7 +344,7 @@ impl Database {
         sqlx::query_as(sql).fetch_one(&self.pool).await.unwrap()
     }
 
-    /// Number of jobs whose attempt only waits.
+    /// Number of running jobs that have not begun to work: they wait for memory.
     pub(crate) async fn idle_jobs(&self) -> i64 {
         self.value("count(*) FROM apalis.jobs WHERE status = 'Running' AND idle_fence = fence").await
     }

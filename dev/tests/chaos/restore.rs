@@ -16,7 +16,7 @@ use crate::{
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
 
-/// Stands for the client of S3: copies between the folder of the test's bucket and a directory.
+/// Replaces the S3 client of the commands: copies between the folder of the test's bucket and a directory.
 const AWS: &str = r#"#!/usr/bin/env bash
 set -euo pipefail
 test "$1 $2" = 's3 sync'; shift 2

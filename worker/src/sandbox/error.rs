@@ -67,7 +67,7 @@ pub enum CrashCause {
     /// The picture: an abort (of a panic or an assertion), an illegal instruction, a forbidden system call, an exit, or a
     /// reply that breaks the protocol. It would crash every child.
     Picture,
-    /// The picture, or its limit of memory: a segmentation fault also ends a child whose stack cannot grow.
+    /// Either the picture caused it, or the memory limit did: a child also gets SIGSEGV when its stack cannot grow.
     PictureOrMemory,
     /// The machine or an operator: the kernel's OOM killer, another signal from outside, or an end of which nothing is known.
     Machine,

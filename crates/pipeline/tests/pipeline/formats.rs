@@ -2,11 +2,11 @@
 
 use darkroom_model::{Failure, FailureCode, RenditionFormat, recipe::Recipe};
 use darkroom_pipeline::{ColourSignal, Limits, RenderError, Rendered, output_features, render};
-use darkroom_test_pictures::{self as pictures, Av1, Avif, Jpeg, Rgb, Tiff, corners};
+use darkroom_test_pictures::{self as pictures, Av1, Avif, Jpeg, Tiff, corners};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-use crate::rendered::{self, seen};
+use crate::rendered::{self, assert_close, seen};
 
 fn try_as(source: &[u8], format: RenditionFormat) -> Result<Rendered, Failure> {
     rendered::lossless(source, format).map_err(|error| error.failure().unwrap_or_else(|| panic!("{error}")))
@@ -14,13 +14,6 @@ fn try_as(source: &[u8], format: RenditionFormat) -> Result<Rendered, Failure> {
 
 fn failure(source: &[u8]) -> Failure {
     try_as(source, RenditionFormat::Png).unwrap_err()
-}
-
-#[track_caller]
-fn assert_close(picture: &DynamicImage, x: u32, y: u32, expected: Rgb, tolerance: u8) {
-    let found = picture.to_rgb8().get_pixel(x, y).0;
-    let close = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= tolerance);
-    assert!(close, "at {x},{y}: {found:?} is not {expected:?}");
 }
 
 /// The centres of the four quadrants of a picture.

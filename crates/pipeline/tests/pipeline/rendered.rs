@@ -55,3 +55,11 @@ pub(crate) fn png(width: u32, height: u32, colour: impl Fn(u32, u32) -> Rgb) -> 
     let samples: Vec<u8> = (0..width * height).flat_map(|i| colour(i % width, i / width)).collect();
     pictures::png(width, height, ColorType::Rgb, BitDepth::Eight, &samples)
 }
+
+/// Each channel of a pixel differs from `expected` by at most `tolerance`.
+#[track_caller]
+pub(crate) fn assert_close(picture: &DynamicImage, x: u32, y: u32, expected: Rgb, tolerance: u8) {
+    let found = picture.to_rgb8().get_pixel(x, y).0;
+    let close = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= tolerance);
+    assert!(close, "at {x},{y}: {found:?} is not {expected:?}");
+}

@@ -5,12 +5,12 @@ use darkroom_model::{
     recipe::{Fit, Quality, Recipe, Resize},
 };
 use darkroom_pipeline::{Limits, Rendered, render};
-use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg, Rgb, corners, mixed};
+use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg, corners, mixed};
 use gif::{DisposalMethod, Repeat};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
-use crate::rendered::{self, png};
+use crate::rendered::{self, assert_close, png};
 
 fn standard(source: &[u8]) -> Vec<Rendered> {
     rendered::all(source, &Recipe::Standard).unwrap().1
@@ -41,13 +41,6 @@ fn decode(rendition: &Rendered) -> DynamicImage {
     };
     assert_eq!(picture.dimensions(), (rendition.width, rendition.height));
     picture
-}
-
-#[track_caller]
-fn assert_close(picture: &DynamicImage, x: u32, y: u32, expected: Rgb, tolerance: u8) {
-    let found = picture.to_rgb8().get_pixel(x, y).0;
-    let close = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= tolerance);
-    assert!(close, "at {x},{y}: {found:?} is not {expected:?}");
 }
 
 fn sizes(renditions: &[Rendered]) -> Vec<(&str, u32, u32)> {

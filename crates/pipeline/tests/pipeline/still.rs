@@ -4,19 +4,12 @@ use darkroom_model::{
     FailureCode, RenditionFormat,
     recipe::{Keep, Quality, Resize},
 };
-use darkroom_test_pictures::{self as pictures, Jpeg, Rgb, SampledTiff, Tiff};
-use image::{DynamicImage, GenericImageView as _};
+use darkroom_test_pictures::{self as pictures, Jpeg, SampledTiff, Tiff};
+use image::GenericImageView as _;
 use moxcms::{ColorProfile, ToneReprCurve};
 use png::{BitDepth, ColorType};
 
-use crate::rendered::{lossless, one, seen};
-
-#[track_caller]
-fn assert_close(picture: &DynamicImage, x: u32, y: u32, expected: Rgb, tolerance: u8) {
-    let found = picture.to_rgb8().get_pixel(x, y).0;
-    let close = found.iter().zip(expected).all(|(a, b)| a.abs_diff(b) <= tolerance);
-    assert!(close, "at {x},{y}: {found:?} is not {expected:?}");
-}
+use crate::rendered::{assert_close, lossless, one, seen};
 
 #[track_caller]
 fn assert_cut_short(file: &[u8]) {

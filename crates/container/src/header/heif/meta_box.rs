@@ -303,7 +303,7 @@ impl<'a> MetaBox<'a> {
         }
     }
 
-    /// The alpha channel of a grid each of whose tiles has one of its own.
+    /// The alpha channel of a grid, where every tile has an alpha item.
     fn alpha_of_tiles(&self, grid: u32, colour: &Coded, layout: &mut Layout) -> Result<Option<Coded>, HeaderError> {
         let alphas: Option<Vec<u32>> = self.inputs_of(grid).into_iter().map(|tile| self.alpha_of(tile)).collect();
         let Some(alphas) = alphas.filter(|alphas| !alphas.is_empty() && self.item_type(grid) == Some(*b"grid")) else {

@@ -17,7 +17,7 @@ fn reduced(file: &[u8], eighths: u32) -> Option<Raster<u8>> {
     darkroom_jpeg::decode_reduced(file, (header.width, header.height), eighths).ok()
 }
 
-/// A gray of its own for each block, and a slope within it: nearly all of it is in coefficients of lowest frequency.
+/// Each block has a different gray and a linear gradient, so nearly all of its energy is in the lowest AC coefficients.
 fn slopes(x: u32, y: u32) -> [u8; 3] {
     [100 + (mixed(x / 8, y / 8) >> 24) as u8 / 5 + (x % 8 + y % 8) as u8; 3]
 }
