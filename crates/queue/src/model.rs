@@ -30,8 +30,9 @@ use crate::{
         claim_query::ClaimQueries,
         connection::{ReconnectingConnection, connection_options},
         health::DatabaseHealth,
+        erased_handler::erase,
         inbox::Inbox,
-        registry::{QueueHandle, QueueRegistry},
+        registry::QueueRegistry,
         rescue::{RescueTimer, Rescuer},
         roster::Roster,
     },
@@ -237,7 +238,7 @@ impl Handler<Step> for RecordFailure {
 
 struct Process {
     queues: Arc<QueueRegistry>,
-    inbox: Arc<Inbox<Step, RecordFailure>>,
+    inbox: Arc<Inbox>,
     queries: ClaimQueries,
     rescuer: Rescuer,
 }
@@ -245,9 +246,9 @@ struct Process {
 impl Process {
     async fn start(options: &PgConnectOptions, db: &mut PgConnection) -> Self {
         let worker = format!("process-{:08x}", rand::random::<u32>());
-        let inbox = Arc::new(Inbox::new(worker, QueueOptions::new(10), RecordFailure));
+        let inbox = Arc::new(Inbox::new(Step::QUEUE, worker, QueueOptions::new(10), erase(RecordFailure)));
         let queues = Arc::new(QueueRegistry::default());
-        queues.add(Arc::clone(&inbox) as _).unwrap();
+        queues.add(Arc::clone(&inbox)).unwrap();
         let health = Arc::new(DatabaseHealth::new());
         health.set_healthy_since(Instant::now().checked_sub(2 * LEASE).expect("the machine has been up for a while"));
         // Its worker is alive until a crash.

@@ -24,19 +24,19 @@ use tracing::error;
 use super::{
     ack_sender::AckSender,
     attempt::{AttemptLimits, decide, run},
+    erased_handler::RunAttempt,
     inbox::Inbox,
-    registry::QueueHandle as _,
 };
 use crate::{
-    handler::Handler,
-    job::{BoxError, Job},
+    job::BoxError,
     lease::{Lease, Slot},
     outcome::Ack,
 };
 
 /// One queue of this process, for apalis.
-pub(super) struct QueueWorker<J, H> {
-    pub(super) inbox: Arc<Inbox<J, H>>,
+#[derive(Clone)]
+pub(super) struct QueueWorker {
+    pub(super) inbox: Arc<Inbox>,
     pub(super) acks: AckSender,
     pub(super) wake_claimer: Arc<Notify>,
     pub(super) stop_timeout: Duration,
@@ -44,23 +44,10 @@ pub(super) struct QueueWorker<J, H> {
     pub(super) draining: CancellationToken,
 }
 
-impl<J, H> Clone for QueueWorker<J, H> {
-    fn clone(&self) -> Self {
-        Self {
-            inbox: Arc::clone(&self.inbox),
-            acks: self.acks.clone(),
-            wake_claimer: Arc::clone(&self.wake_claimer),
-            stop_timeout: self.stop_timeout,
-            max_crashes: self.max_crashes,
-            draining: self.draining.clone(),
-        }
-    }
-}
-
-impl<J: Job, H: Handler<J>> QueueWorker<J, H> {
+impl QueueWorker {
     /// Runs an apalis worker on the queue until the process drains and every job of it is acknowledged.
     pub(super) fn run(self) -> BoxFuture<'static, ()> {
-        let draining = self.draining.clone();
+        let (queue, draining) = (self.inbox.queue(), self.draining.clone());
         let drained = async move {
             draining.cancelled().await;
             Ok::<(), std::io::Error>(())
@@ -69,33 +56,33 @@ impl<J: Job, H: Handler<J>> QueueWorker<J, H> {
         let running = worker.run_until(drained).boxed();
         Box::pin(async move {
             if let Err(error) = running.await {
-                error!(queue = J::QUEUE, %error, "the worker of a queue has ended");
+                error!(queue, %error, "the worker of a queue has ended");
             }
         })
     }
 }
 
-impl<J: Job, H: Handler<J>> Backend for QueueWorker<J, H> {
-    type Task = Task<J>;
+impl Backend for QueueWorker {
+    type Task = Task<RunAttempt>;
     type Error = Infallible;
 
     fn poll_ready(&mut self, _: &mut Context<'_>, _: &WorkerContext) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Task<J>, Infallible>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Task<RunAttempt>, Infallible>>> {
         let (next, is_first) = self.inbox.poll_next(cx);
         if is_first {
             self.wake_claimer.notify_one();
         }
-        let (job, lease) = ready!(next);
-        let task = TaskBuilder::new(job)
+        let (attempt, lease) = ready!(next);
+        let task = TaskBuilder::new(attempt)
             // With the fencing token: after a rescue one process may run two attempts at one job.
             .task_id(TaskId::from_string(format!("{}#{}", lease.id, lease.fence)))
             // apalis adds one when the handler starts.
             .attempt(usize::try_from(lease.attempt - 1).unwrap_or_default())
             .max_attempts(usize::try_from(lease.max_attempts).unwrap_or_default())
-            .queue(J::QUEUE.into())
+            .queue(self.inbox.queue().into())
             .data(Lease(lease))
             .build();
         Poll::Ready(Some(Ok(task)))
@@ -111,8 +98,8 @@ impl<J: Job, H: Handler<J>> Backend for QueueWorker<J, H> {
     }
 }
 
-impl<J: Job, H: Handler<J>> BackendConfig for QueueWorker<J, H> {
-    type Args = J;
+impl BackendConfig for QueueWorker {
+    type Args = RunAttempt;
     type Id = String;
     type Kind = Ephemeral;
     type Config = ();
@@ -128,9 +115,9 @@ impl<J: Job, H: Handler<J>> BackendConfig for QueueWorker<J, H> {
 }
 
 /// Runs attempts.
-struct AttemptService<J, H>(QueueWorker<J, H>);
+struct AttemptService(QueueWorker);
 
-impl<J: Job, H: Handler<J>> Service<Task<J>> for AttemptService<J, H> {
+impl Service<Task<RunAttempt>> for AttemptService {
     type Response = ();
     type Error = BoxError;
     type Future = BoxFuture<'static, Result<(), BoxError>>;
@@ -139,9 +126,9 @@ impl<J: Job, H: Handler<J>> Service<Task<J>> for AttemptService<J, H> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, task: Task<J>) -> Self::Future {
+    fn call(&mut self, task: Task<RunAttempt>) -> Self::Future {
         let lease = task.data().get::<Lease>().cloned().expect("every task of this backend has its lease");
-        let job = task.args;
+        let run_attempt = task.args;
         let QueueWorker { inbox, acks, wake_claimer, stop_timeout, max_crashes, draining } = self.0.clone();
         let slot_inbox = Arc::clone(&inbox);
         let free = Box::new(move || {
@@ -152,7 +139,7 @@ impl<J: Job, H: Handler<J>> Service<Task<J>> for AttemptService<J, H> {
         lease.0.set_slot(Slot { free, draining });
         let attempt = tokio::spawn(async move {
             let limits = AttemptLimits { deadline: inbox.options.deadline, stop_timeout };
-            let outcome = run(async { inbox.handler.run(job, lease.clone()).await }, &lease.0, limits).await;
+            let outcome = run(run_attempt(lease.clone()), &lease.0, limits).await;
             let verdict = decide(outcome, &lease.0, &inbox.options.backoff, max_crashes);
             // The channel is bounded: an attempt whose acknowledgement cannot be written keeps its slot.
             acks.send(Ack { lease: Arc::clone(&lease.0), verdict }).await;

@@ -11,7 +11,8 @@ use super::{
     claim_query::{ClaimQueries, Claimed, RESERVATION, claim_size},
     connection::ReconnectingConnection,
     frontier::Frontiers,
-    registry::{QueueHandle, QueueRegistry},
+    inbox::Inbox,
+    registry::QueueRegistry,
     roster::Roster,
 };
 use crate::{
@@ -109,12 +110,12 @@ impl Claimer {
         Ok(more)
     }
 
-    fn may_take_over(&self, queue: &dyn QueueHandle) -> bool {
+    fn may_take_over(&self, queue: &Inbox) -> bool {
         queue.takes_over_idle() && !self.roster.has_idle(queue.queue())
     }
 
     /// Adds claimed jobs to the roster and hands them to their queue.
-    async fn deliver(&self, queue: &dyn QueueHandle, claims: Vec<Claim>) {
+    async fn deliver(&self, queue: &Inbox, claims: Vec<Claim>) {
         for claim in claims {
             let lease = Arc::new(LeaseState::new(&self.schema, queue.queue(), &claim));
             self.roster.add(Arc::clone(&lease));

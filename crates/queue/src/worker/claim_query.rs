@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{Connection as _, FromRow, PgConnection};
 use tracing::warn;
 
-use super::{frontier::ClaimPosition, registry::QueueHandle};
+use super::{frontier::ClaimPosition, inbox::Inbox};
 use crate::{job::JobId, lease::Claim, schema::Schema};
 
 /// How long a suspect is kept from other processes while this one makes room for it.
@@ -175,7 +175,7 @@ impl ClaimQueries {
     pub(crate) async fn claim_limited(
         &self,
         conn: &mut PgConnection,
-        queue: &dyn QueueHandle,
+        queue: &Inbox,
         limit: usize,
     ) -> Result<Vec<Claim>, sqlx::Error> {
         let mut tx = conn.begin().await?;
@@ -194,7 +194,7 @@ impl ClaimQueries {
     pub(super) async fn claim(
         &self,
         conn: &mut PgConnection,
-        queue: &dyn QueueHandle,
+        queue: &Inbox,
         limit: usize,
         is_counted: bool,
         from: Option<&ClaimPosition>,
@@ -214,7 +214,7 @@ impl ClaimQueries {
     pub(crate) async fn take_over_idle(
         &self,
         conn: &mut PgConnection,
-        queue: &dyn QueueHandle,
+        queue: &Inbox,
         limit: usize,
     ) -> Result<Vec<Claim>, sqlx::Error> {
         let sql = self.schema.sql_with(TAKE_OVER_IDLE, "{limit}", limit);
@@ -243,7 +243,7 @@ impl ClaimQueries {
     pub(crate) async fn claim_suspect(
         &self,
         conn: &mut PgConnection,
-        queue: &dyn QueueHandle,
+        queue: &Inbox,
         id: JobId,
     ) -> Result<Vec<Claim>, sqlx::Error> {
         let mut tx = conn.begin().await?;

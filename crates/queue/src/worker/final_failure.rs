@@ -3,7 +3,7 @@
 use sqlx::{Acquire as _, FromRow, PgConnection};
 use tracing::warn;
 
-use super::registry::QueueHandle;
+use super::inbox::Inbox;
 use crate::{
     job::{BoxError, JobId},
     outcome::{AttemptError, Failure, FailureReason},
@@ -53,7 +53,7 @@ impl FinalFailure {
         &mut self,
         schema: &Schema,
         conn: &mut PgConnection,
-        queue: &dyn QueueHandle,
+        queue: &Inbox,
     ) -> Result<bool, FinalFailureError> {
         let mut tx = with_timeout(conn.begin()).await?;
         let killed = with_timeout(self.kill(schema, &mut tx)).await?;
@@ -66,7 +66,7 @@ impl FinalFailure {
             message: self.error.message.clone(),
             source: self.source.take(),
         };
-        let hook = with_timeout(async { Ok(queue.failed(&mut tx, &payload, &failure).await) }).await;
+        let hook = with_timeout(async { Ok(queue.handler.failed(&mut tx, &payload, &failure).await) }).await;
         self.source = failure.source.take();
         hook?.map_err(FinalFailureError::Hook)?;
         with_timeout(tx.commit()).await?;

@@ -9,22 +9,21 @@ use std::{
     task::{Context, Poll},
 };
 
-use futures::{future::BoxFuture, task::AtomicWaker};
-use sqlx::PgConnection;
-use tracing::error;
+use futures::task::AtomicWaker;
 
-use super::{attempt::retry_or_exhaust, registry::QueueHandle};
+use super::{
+    attempt::retry_or_exhaust,
+    erased_handler::{ErasedHandler, RunAttempt},
+};
 use crate::{
-    handler::Handler,
-    job::{BoxError, Job},
     lease::LeaseState,
     options::QueueOptions,
-    outcome::{Ack, AttemptError, ErrorKind, Failure, Verdict},
+    outcome::{Ack, AttemptError, ErrorKind, Verdict},
 };
 
-struct State<J> {
+struct State {
     /// Claimed, and waiting for a slot.
-    waiting: VecDeque<(J, Arc<LeaseState>)>,
+    waiting: VecDeque<(RunAttempt, Arc<LeaseState>)>,
     running: usize,
     /// Claimed, and not yet acknowledged.
     unsettled: usize,
@@ -32,11 +31,12 @@ struct State<J> {
     closed: bool,
 }
 
-pub(crate) struct Inbox<J, H> {
+pub(crate) struct Inbox {
+    queue: &'static str,
     worker: String,
     pub(crate) options: QueueOptions,
-    pub(crate) handler: H,
-    state: Mutex<State<J>>,
+    pub(crate) handler: Arc<dyn ErasedHandler>,
+    state: Mutex<State>,
     pending: AtomicBool,
     limited: AtomicBool,
     /// Wakes the apalis worker: there is a job, or a free slot.
@@ -45,10 +45,17 @@ pub(crate) struct Inbox<J, H> {
     close: AtomicWaker,
 }
 
-impl<J: Job, H: Handler<J>> Inbox<J, H> {
-    pub(crate) fn new(worker: String, options: QueueOptions, handler: H) -> Self {
+impl Inbox {
+    /// `worker` is the name of this process's worker on the queue, unique for every start.
+    pub(crate) fn new(
+        queue: &'static str,
+        worker: String,
+        options: QueueOptions,
+        handler: Arc<dyn ErasedHandler>,
+    ) -> Self {
         let state = State { waiting: VecDeque::new(), running: 0, unsettled: 0, polled: false, closed: false };
         Self {
+            queue,
             worker,
             options,
             handler,
@@ -60,13 +67,13 @@ impl<J: Job, H: Handler<J>> Inbox<J, H> {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<J>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         // No panic inside can separate two writes that belong together.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next job, if a slot is free. The flag: the queue has just been polled for the first time.
-    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> (Poll<(J, Arc<LeaseState>)>, bool) {
+    pub(crate) fn poll_next(&self, cx: &Context<'_>) -> (Poll<(RunAttempt, Arc<LeaseState>)>, bool) {
         // Registered before the look: a job that arrives between the two would wake nobody.
         self.next.register(cx.waker());
         let mut state = self.lock();
@@ -97,23 +104,24 @@ impl<J: Job, H: Handler<J>> Inbox<J, H> {
         self.close.register(cx.waker());
         if self.lock().unsettled == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
-}
 
-impl<J: Job, H: Handler<J>> QueueHandle for Inbox<J, H> {
-    fn queue(&self) -> &'static str {
-        J::QUEUE
+    pub(crate) fn queue(&self) -> &'static str {
+        self.queue
     }
 
-    fn worker(&self) -> &str {
+    /// The name of this process's worker on the queue.
+    pub(crate) fn worker(&self) -> &str {
         &self.worker
     }
 
-    fn is_polled(&self) -> bool {
+    /// Whether a worker polls the queue.
+    pub(crate) fn is_polled(&self) -> bool {
         let state = self.lock();
         state.polled && !state.closed
     }
 
-    fn room(&self) -> usize {
+    /// How many more jobs can be claimed.
+    pub(crate) fn room(&self) -> usize {
         let state = self.lock();
         if !state.polled || state.closed {
             return 0;
@@ -121,28 +129,33 @@ impl<J: Job, H: Handler<J>> QueueHandle for Inbox<J, H> {
         (self.options.concurrency + self.options.prefetch).saturating_sub(state.running + state.waiting.len())
     }
 
-    fn mark_pending(&self) {
+    /// There may be jobs to claim.
+    pub(crate) fn mark_pending(&self) {
         self.pending.store(true, Ordering::Release);
     }
 
-    fn take_pending(&self) -> bool {
+    /// Whether there may be jobs to claim; clears the mark.
+    pub(crate) fn take_pending(&self) -> bool {
         self.pending.swap(false, Ordering::AcqRel)
     }
 
-    fn is_limited(&self) -> bool {
+    /// Whether the queue has a limit across all processes.
+    pub(crate) fn is_limited(&self) -> bool {
         self.limited.load(Ordering::Relaxed)
     }
 
-    fn set_limited(&self, limited: bool) {
+    pub(crate) fn set_limited(&self, limited: bool) {
         self.limited.store(limited, Ordering::Relaxed);
     }
 
-    fn takes_over_idle(&self) -> bool {
+    /// Whether jobs that only wait in other processes are taken over.
+    pub(crate) fn takes_over_idle(&self) -> bool {
         self.options.takes_over_idle
     }
 
-    fn deliver(&self, lease: &Arc<LeaseState>, payload: &[u8]) -> Option<Ack> {
-        match serde_json::from_slice(payload) {
+    /// Takes a claimed job in. `Some`: it cannot be decoded, and this is its acknowledgement.
+    pub(crate) fn deliver(&self, lease: &Arc<LeaseState>, payload: &[u8]) -> Option<Ack> {
+        match Arc::clone(&self.handler).decode(payload) {
             Ok(job) => {
                 let mut state = self.lock();
                 state.unsettled += 1;
@@ -162,12 +175,14 @@ impl<J: Job, H: Handler<J>> QueueHandle for Inbox<J, H> {
         }
     }
 
-    fn recall(&self) -> Vec<Ack> {
+    /// Hands back the jobs that have not been started.
+    pub(crate) fn recall(&self) -> Vec<Ack> {
         let waiting = std::mem::take(&mut self.lock().waiting);
         waiting.into_iter().map(|(_, lease)| Ack { lease, verdict: Verdict::HAND_BACK }).collect()
     }
 
-    fn settled(&self) {
+    /// The acknowledgement of one job of this queue is written.
+    pub(crate) fn settled(&self) {
         let mut state = self.lock();
         state.unsettled = state.unsettled.saturating_sub(1);
         let is_last = state.unsettled == 0;
@@ -177,25 +192,9 @@ impl<J: Job, H: Handler<J>> QueueHandle for Inbox<J, H> {
         }
     }
 
-    fn abandon(&self) {
+    /// The process's tasks have ended: no further acknowledgement is written.
+    pub(crate) fn abandon(&self) {
         self.lock().unsettled = 0;
         self.close.wake();
-    }
-
-    fn failed<'a>(
-        &'a self,
-        tx: &'a mut PgConnection,
-        payload: &'a [u8],
-        failure: &'a Failure,
-    ) -> BoxFuture<'a, Result<(), BoxError>> {
-        Box::pin(async move {
-            match serde_json::from_slice(payload) {
-                Ok(job) => self.handler.failed(tx, &job, failure).await,
-                Err(cause) => {
-                    error!(job = %failure.id, queue = J::QUEUE, %cause, "a job that cannot be decoded has failed: no hook");
-                    Ok(())
-                }
-            }
-        })
     }
 }

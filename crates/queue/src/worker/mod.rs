@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `supervisor.rs` | starts the tasks, drains them |
 //! | `claim.rs`, `claim_query.rs`, `frontier.rs` | claims due jobs, as many as there are free slots |
-//! | `inbox.rs`, `attempt.rs`, `backend.rs` | one queue: hands claimed jobs to the handler, by an apalis worker |
+//! | `inbox.rs`, `erased_handler.rs`, `attempt.rs`, `backend.rs` | one queue: hands claimed jobs to the handler, by an apalis worker |
 //! | `acknowledge.rs`, `final_failure.rs` | writes what becomes of jobs after their attempts, many in one commit |
 //! | `heartbeat.rs` | keeps the leases, on a thread of its own |
 //! | `rescue.rs` | requeues the jobs of dead workers, releases delayed jobs when they are due |
@@ -22,6 +22,7 @@ mod backend;
 pub(crate) mod claim;
 pub(crate) mod claim_query;
 pub(crate) mod connection;
+pub(crate) mod erased_handler;
 pub(crate) mod final_failure;
 mod frontier;
 pub(crate) mod health;

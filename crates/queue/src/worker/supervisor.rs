@@ -22,6 +22,7 @@ use super::{
     claim::Claimer,
     claim_query::ClaimQueries,
     connection::{ReconnectingConnection, connection_options},
+    erased_handler::erase,
     health::DatabaseHealth,
     heartbeat::Heartbeat,
     inbox::Inbox,
@@ -195,8 +196,8 @@ impl Supervisor {
     /// # Errors
     /// Where this supervisor works on the queue already.
     pub fn work<J: Job>(&self, options: QueueOptions, handler: impl Handler<J>) -> Result<(), AlreadyWorked> {
-        let inbox = Arc::new(Inbox::new(format!("{}.{}", self.name, J::QUEUE), options, handler));
-        self.queues.add(Arc::clone(&inbox) as _)?;
+        let inbox = Arc::new(Inbox::new(J::QUEUE, format!("{}.{}", self.name, J::QUEUE), options, erase(handler)));
+        self.queues.add(Arc::clone(&inbox))?;
         self.wake.heartbeat.notify_one();
         self.wake.rescuer.notify_one();
         let worker = QueueWorker {
