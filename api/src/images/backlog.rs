@@ -9,6 +9,7 @@ use std::{
 };
 
 use darkroom_shared::{catalog, database::Database};
+use tokio::task::{AbortHandle, JoinHandle};
 
 use crate::error::ApiError;
 
@@ -16,6 +17,8 @@ use crate::error::ApiError;
 const AGE: Duration = Duration::from_secs(5);
 /// The age of a count as a multiple of the time that it takes: 2 % of the time is spent on it.
 const AGE_FACTOR: u32 = 50;
+/// How long the first upload waits for the count.
+const FIRST_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Counts the images that wait to be rendered.
 #[derive(Debug)]
@@ -33,7 +36,8 @@ struct Counts {
     accepted: u64,
     /// When `queued` is too old.
     expires: Option<Instant>,
-    is_counting: bool,
+    /// The latest task that counts.
+    task: Option<AbortHandle>,
 }
 
 impl Backlog {
@@ -48,22 +52,25 @@ impl Backlog {
     /// Fails if as many images wait as may.
     pub(super) async fn check(self: &Arc<Self>) -> Result<(), ApiError> {
         let Some(max) = self.max else { return Ok(()) };
-        let is_first = {
-            let mut counts = self.counts();
-            let is_due = counts.expires.is_none_or(|expires| expires <= Instant::now()) && !counts.is_counting;
-            counts.is_counting |= is_due;
-            is_due.then_some(counts.expires.is_none())
-        };
-        if let Some(is_first) = is_first {
-            let backlog = Arc::clone(self);
-            let counted = tokio::spawn(async move { backlog.count(max).await });
-            if is_first {
-                // A database that does not respond fails the upload later.
-                let _ = tokio::time::timeout(Duration::from_secs(2), counted).await;
-            }
+        if let Some((counted, true)) = self.count_if_due(max) {
+            // A database that does not respond fails the upload later.
+            let _ = tokio::time::timeout(FIRST_TIMEOUT, counted).await;
         }
         let counts = self.counts();
         if counts.queued + counts.accepted >= max { Err(ApiError::TooManyPending) } else { Ok(()) }
+    }
+
+    /// Starts to count if the last count is too old and no task counts already. Whether it is the first.
+    fn count_if_due(self: &Arc<Self>, max: u64) -> Option<(JoinHandle<()>, bool)> {
+        let mut counts = self.counts();
+        let is_due = counts.expires.is_none_or(|expires| expires <= Instant::now());
+        if !is_due || counts.task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return None;
+        }
+        let backlog = Arc::clone(self);
+        let task = tokio::spawn(async move { backlog.count(max).await });
+        counts.task = Some(task.abort_handle());
+        Some((task, counts.expires.is_none()))
     }
 
     /// An upload has been accepted.
@@ -75,7 +82,6 @@ impl Backlog {
         let (start, accepted) = (Instant::now(), self.counts().accepted);
         let queued = self.db.run(async |db| catalog::count_queued(db, max).await).await;
         let mut counts = self.counts();
-        counts.is_counting = false;
         counts.expires = Some(Instant::now() + AGE.max(start.elapsed() * AGE_FACTOR));
         match queued {
             Ok(queued) => {

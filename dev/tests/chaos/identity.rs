@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    path::Path,
     process::Command,
     time::{Duration, SystemTime},
 };
@@ -97,6 +98,44 @@ async fn a_read_only_staging_loses_nothing() {
     test.assert_invariants().await;
     drop(test);
     let _ = Command::new("umount").arg("-l").arg(disk.path()).status();
+}
+
+/// Staging on a mount that goes away leaves an empty directory in its place.
+#[tokio::test]
+async fn an_unmounted_staging_loses_nothing() {
+    let disk = tempfile::tempdir().unwrap();
+    let mount_point = tempfile::tempdir().unwrap();
+    let run = |command: &str, arguments: &[&Path]| {
+        let done = Command::new(command).args(arguments).output();
+        done.is_ok_and(|output| output.status.success())
+    };
+    let mount = || run("mount", &["--bind".as_ref(), disk.path(), mount_point.path()]);
+    // Lazily, because the processes have open files on it.
+    let unmount = || run("umount", &["-l".as_ref(), mount_point.path()]);
+    if !mount() {
+        eprintln!("SKIPPED: a directory cannot be mounted here; run it as root");
+        return;
+    }
+    let staging = Some(mount_point.path().join("staging"));
+    let mut test = ChaosTest::start(Setup { workers: 1, staging, ..Setup::default() }).await;
+    test.stack.queue_command(&["pause", "process-image"]).await;
+    test.upload_many(4).await;
+
+    assert!(unmount());
+    eventually("the api is not ready", async || detail_of_readiness(&test).await).await;
+    assert_eq!(test.upload_once(small(50), SMALL).await, None, "uploads are refused");
+    test.stack.queue_command(&["resume", "process-image"]).await;
+    eventually("the worker has claimed jobs whose files are missing", async || {
+        (test.db.claims().await > 0).then_some(())
+    })
+    .await;
+    assert!(test.stack.list().await.iter().all(|image| image["status"] == "queued"));
+
+    assert!(mount());
+    test.upload_small(51).await;
+    test.assert_invariants().await;
+    drop(test);
+    assert!(unmount());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use futures::TryStreamExt as _;
+use tokio::task::{AbortHandle, JoinHandle};
 
 use super::{Staging, StagingError, files::run_blocking};
 use crate::settings::StagingLimits;
@@ -37,7 +38,8 @@ struct Counts {
     reserved: u64,
     free: Option<Measured>,
     used: Option<Measured>,
-    is_measuring: bool,
+    /// The latest task that measures.
+    task: Option<AbortHandle>,
 }
 
 /// A measurement.
@@ -83,31 +85,37 @@ impl StagingRoom {
     }
 
     async fn measure_if_due(self: &Arc<Self>) {
-        let is_first = {
+        let (measurement, is_first) = {
             let mut counts = self.counts();
             let now = Instant::now();
             let is_due = |measured: Option<Measured>| measured.is_none_or(|measured| measured.expires <= now);
             let is_due = is_due(counts.free) || self.limits.bytes.is_some() && is_due(counts.used);
-            if !is_due || std::mem::replace(&mut counts.is_measuring, true) {
-                return;
-            }
-            counts.free.is_none()
+            let measurement = if is_due { self.start_measurement(&mut counts) } else { None };
+            (measurement, counts.free.is_none())
         };
-        let room = Arc::clone(self);
-        let measured = tokio::spawn(async move { room.measure().await });
-        if is_first {
+        if let Some(measurement) = measurement.filter(|_| is_first) {
             // A disk that does not respond must not hold the upload: its own write will fail or not.
-            let _ = tokio::time::timeout(FIRST_TIMEOUT, measured).await;
+            let _ = tokio::time::timeout(FIRST_TIMEOUT, measurement).await;
         }
     }
 
     /// Measures now, unless a measurement runs.
     async fn measure_again(self: &Arc<Self>) {
-        if std::mem::replace(&mut self.counts().is_measuring, true) {
-            return;
+        let measurement = self.start_measurement(&mut self.counts());
+        if let Some(measurement) = measurement {
+            let _ = tokio::time::timeout(FIRST_TIMEOUT, measurement).await;
+        }
+    }
+
+    /// `None`: one is running.
+    fn start_measurement(self: &Arc<Self>, counts: &mut Counts) -> Option<JoinHandle<()>> {
+        if counts.task.as_ref().is_some_and(|task| !task.is_finished()) {
+            return None;
         }
         let room = Arc::clone(self);
-        let _ = tokio::time::timeout(FIRST_TIMEOUT, tokio::spawn(async move { room.measure().await })).await;
+        let task = tokio::spawn(async move { room.measure().await });
+        counts.task = Some(task.abort_handle());
+        Some(task)
     }
 
     async fn measure(&self) {
@@ -139,7 +147,6 @@ impl StagingRoom {
                 Err(error) => tracing::warn!("cannot measure the bytes in staging: {error}"),
             }
         }
-        self.counts().is_measuring = false;
     }
 
     async fn used(&self) -> Result<u64, StagingError> {
