@@ -25,7 +25,7 @@ const RETRIES: &str = "*/15 * * * *";
 /// Every 15 min: enqueue deletions that no job carries out.
 const RESUMED_DELETIONS: &str = "10-59/15 * * * *";
 
-/// Every 15 min: fold titles again. Reads one row where there is nothing to do.
+/// Every 15 min: fold titles again. Reads an empty index where there is nothing to do.
 const REFOLDS: &str = "3-59/15 * * * *";
 
 /// Starts to work on all queues.

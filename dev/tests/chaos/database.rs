@@ -217,16 +217,17 @@ impl Database {
                 SELECT n, (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7000'
                     || '8000' || lpad(to_hex(n), 12, '0'))::uuid AS id
                 FROM generate_series(1, $COUNT) AS n;
-            INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width,
-                source_height, source_frames, source_bytes, source_sha256, status, attempts, started_at, finished_at,
+            INSERT INTO images (owner, id, title, title_folded, title_grams, recipe, source_format, source_width,
+                source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
+                source_decoded_pixels, status, attempts, started_at, finished_at,
                 failure_code, failure_detail)
-            SELECT id, 'a', 'a', '{a}', '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 'failed', 10,
+            SELECT 1, id, 'a', 'a', '{a}', '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1, 'failed', 10,
                 now(), now(), 'unavailable', 'It was tried.'
             FROM outage;
             INSERT INTO apalis.jobs (id, job_type, job, status, attempts, fence, max_attempts, done_at, reason,
                 idempotency_key, lane)
             SELECT '01ARZ3NDEK' || lpad(n::text, 16, '0'), 'process-image',
-                convert_to(json_build_object('image', id)::text, 'UTF8'), 'Killed', 10, 10, 10, now(), 'exhausted',
+                convert_to(json_build_object('owner', 1, 'image', id)::text, 'UTF8'), 'Killed', 10, 10, 10, now(), 'exhausted',
                 id::text, ''
             FROM outage WHERE n % 2 = 0;";
         let sql = format!("BEGIN; {} COMMIT", sql.replace("$COUNT", &count.to_string()));
@@ -438,9 +439,9 @@ impl Database {
 
     /// Key and length of every rendition of a ready image.
     pub(crate) async fn renditions(&self) -> BTreeSet<(String, i64)> {
-        let sql = "SELECT format('images/%s/%s/%s-%s.%s', right(image_id::text, 2), image_id, split_part(name, '.', 1),
+        let sql = "SELECT format('images/%s/%s/%s/%s-%s.%s', right(image_id::text, 2), owner, image_id, split_part(name, '.', 1),
                     encode(substring(sha256 FOR 8), 'hex'), format), bytes
-             FROM renditions JOIN images ON images.id = image_id AND images.status = 'ready'";
+             FROM renditions JOIN images USING (owner) WHERE images.id = image_id AND images.status = 'ready'";
         sqlx::query_as(sql).fetch_all(&self.pool).await.unwrap().into_iter().collect()
     }
 

@@ -117,7 +117,7 @@ async fn a_missing_file_fails_its_image_at_last_and_can_be_retried() {
     let test = ChaosTest::start(Setup { workers: 1, ..Setup::default() }).await;
     test.stack.queue_command(&["pause", "process-image"]).await;
     let image = test.upload_small(1).await;
-    let staged = test.stack.staging.join(&image);
+    let staged = test.stack.staging.join(format!("1-{image}"));
     let away = test.stack.bucket.dir.path().join("away");
     fs::rename(&staged, &away).unwrap();
     // The next attempt is the last.

@@ -153,12 +153,12 @@ async fn the_api_is_alive_while_searches_among_a_million_images_are_abandoned() 
 /// Adds a million ready images with titles such as `012345.jpg`.
 async fn add_images(test: &ChaosTest) {
     let sql = format!(
-        "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
-             source_frames, source_bytes, source_sha256, status, attempts, started_at, finished_at,
+        "INSERT INTO images (owner, id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
+             source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel, source_decoded_pixels, status, attempts, started_at, finished_at,
              placeholder)
-         SELECT (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - n), 12, '0') || '70008000'
+         SELECT 1, (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint - n), 12, '0') || '70008000'
                  || lpad(to_hex(n), 12, '0'))::uuid,
-             title, title, grams.grams, '{{}}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 'ready', 1, now(), now(),
+             title, title, grams.grams, '{{}}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1, 'ready', 1, now(), now(),
              '\\x00'::bytea
          FROM generate_series(1, {IMAGES}) AS n, LATERAL (SELECT lpad(n::text, 7, '0') || '.jpg' AS title) AS titles,
              LATERAL (SELECT array_agg(DISTINCT gram) AS grams FROM generate_series(1, length(title)) AS at,

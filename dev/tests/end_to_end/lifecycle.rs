@@ -208,14 +208,14 @@ async fn the_sweep_removes_orphans_and_nothing_else() {
     }
     let queued = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 8)), &[]).await;
     let stray = "0193a000-0000-7000-8000-000000000000";
-    for orphan in [stray.to_owned(), format!("incoming/{stray}")] {
+    for orphan in [format!("1-{stray}"), format!("incoming/{stray}")] {
         std::fs::write(stack.staging.join(orphan), "left by a crash").unwrap();
     }
-    std::fs::write(stack.staging.join("0193a000-0000-7000-8000-000000000001"), "an upload of this moment").unwrap();
+    std::fs::write(stack.staging.join("1-0193a000-0000-7000-8000-000000000001"), "an upload of this moment").unwrap();
     let object = stack.objects()[0].parent().unwrap().join("w1-0011223344556677.webp");
     std::fs::write(&object, "left by an attempt").unwrap();
     let long_ago = SystemTime::now() - Duration::from_hours(72);
-    let young = stack.staging.join("0193a000-0000-7000-8000-000000000001");
+    let young = stack.staging.join("1-0193a000-0000-7000-8000-000000000001");
     for path in stack.staged().into_iter().chain(stack.objects()).filter(|path| *path != young) {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
     }
@@ -225,7 +225,7 @@ async fn the_sweep_removes_orphans_and_nothing_else() {
     assert!(!object.exists());
     let mut left = stack.staged();
     left.sort();
-    assert_eq!(left, [young, stack.staging.join(&queued)]);
+    assert_eq!(left, [young, stack.staging.join(format!("1-{queued}"))]);
 
     stack.start_worker();
     stack.wait_for_status(&queued, "ready").await;

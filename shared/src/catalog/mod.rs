@@ -1,8 +1,9 @@
 //! The catalog: every SQL statement about images and renditions. All of them are checked against the schema at compile
 //! time (`sqlx::query!`).
 //!
-//! Functions take a connection, so that the caller decides what is one transaction. An update is guarded by the status
-//! that it starts from: in any other status it changes nothing and returns `false` or `None`.
+//! Functions take a connection, so that the caller decides what is one transaction, and then the owner: an image of another
+//! owner is not found. Only what works across owners, in `maintenance.rs` and `refold.rs`, takes none. An update is guarded by
+//! the status that it starts from: in any other status it changes nothing and returns `false` or `None`.
 //!
 //! | file | what it holds |
 //! |---|---|
@@ -30,7 +31,7 @@ pub use maintenance::{
     renditions_of_all, requeue_unavailable, statuses, unfinished, unmark_too_large,
 };
 pub use read::{Filter, UnrenderedImage, count_queued, get, known_renditions, list, renditions, unrendered};
-pub use refold::{Refolded, refold_titles};
+pub use refold::refold_titles;
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 
 /// Why the catalog did not answer.

@@ -2,9 +2,9 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-/// The version of [`fold`]. Advance it with any change of what [`fold`] returns: the titles of stored images are then folded
-/// again ([`super::refold_titles`]).
-pub(super) const FOLDING: i16 = 2;
+/// The version of [`fold`] and of [`ngrams`]. Advance it with any change of what they return, in [`super::refold_titles`]
+/// too, and with a migration that replaces the index `images_unfolded`: the titles of stored images are then folded again.
+pub(super) const FOLDING: i16 = 1;
 
 /// Text in compatibility composition (NFKC, UAX #15) with full case folding (Unicode, section 3.13), so that `Ä`, `ä` and
 /// `a` + `¨` are alike, and `ß` and `SS`, and `ς` and `Σ`. Rust folds, because SQL would fold by the database's locale.

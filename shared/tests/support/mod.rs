@@ -36,10 +36,11 @@ impl Database {
     /// Adds this number of images with decimal numbers as titles, and updates the planner's statistics.
     pub(crate) async fn add_numbered_images(&self, count: i32) {
         sqlx::query(
-            "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
-                                 source_frames, source_bytes, source_sha256)
-             SELECT gen_random_uuid(), n::text, n::text, string_to_array(n::text, NULL), '{}', 'png', 1, 1, 1, 1,
-                    decode(repeat('00', 32), 'hex')
+            "INSERT INTO images (owner, id, title, title_folded, title_grams, recipe, source_format, source_width,
+                                 source_height, source_frames, source_bytes, source_sha256, source_scans,
+                                 source_bits_per_pixel, source_decoded_pixels)
+             SELECT 1, gen_random_uuid(), n::text, n::text, string_to_array(n::text, NULL), '{}', 'png', 1, 1, 1, 1,
+                    decode(repeat('00', 32), 'hex'), 1, 24, 1
              FROM generate_series(1, $1) AS n",
         )
         .bind(count)
@@ -54,6 +55,35 @@ impl Database {
         sqlx::query_scalar(
             "EXPLAIN SELECT id FROM images WHERE title_grams @> '{東,京,東京}' AND strpos(title_folded, '東京') > 0
              ORDER BY id DESC LIMIT 20",
+        )
+        .fetch_all(self.0.pool())
+        .await
+        .unwrap()
+    }
+
+    /// Folds all titles as an older version may have folded them: letter by letter.
+    pub(crate) async fn fold_as_an_older_version(&self) {
+        let sql = "UPDATE images SET title_folded = lower(title), title_grams = '{}', folding = 0";
+        sqlx::query(sql).execute(self.0.pool()).await.unwrap();
+    }
+
+    /// Marks all titles as folded by a newer version.
+    pub(crate) async fn fold_as_a_newer_version(&self) {
+        sqlx::query("UPDATE images SET folding = 1000").execute(self.0.pool()).await.unwrap();
+    }
+
+    /// The plan of the query for titles to fold again, line by line.
+    pub(crate) async fn refold_plan(&self) -> Vec<String> {
+        sqlx::query_scalar("EXPLAIN SELECT owner, id, title FROM images WHERE folding < 1 ORDER BY owner, id LIMIT 10")
+            .fetch_all(self.0.pool())
+            .await
+            .unwrap()
+    }
+
+    /// Every row of the catalog, as text.
+    pub(crate) async fn rows(&self) -> Vec<String> {
+        sqlx::query_scalar(
+            "SELECT images::text FROM images UNION ALL SELECT renditions::text FROM renditions ORDER BY 1",
         )
         .fetch_all(self.0.pool())
         .await

@@ -28,7 +28,7 @@ mod uncommitted;
 
 use std::sync::atomic::AtomicBool;
 
-use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
+use darkroom_model::{Failure, ImageAnalysis, OwnedImage, Rendition, recipe::Recipe};
 use darkroom_pipeline::Limits;
 use darkroom_queue::{BoxError, Handler, JobError, Lease, StopReason};
 use darkroom_shared::jobs::ProcessImage;
@@ -37,10 +37,7 @@ use tokio::sync::mpsc;
 use tracing::{info, warn};
 
 use self::memory::Resources;
-use crate::{
-    App, Handlers, after_installation_error,
-    sandbox::{owner::Owner, protocol::RenderRequest},
-};
+use crate::{App, Handlers, after_installation_error, sandbox::protocol::RenderRequest};
 
 /// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
 /// help.
@@ -67,7 +64,7 @@ impl Handler<ProcessImage> for Handlers {
 /// Renders one image. An image that cannot be rendered becomes `failed`, and the job is done. After an error of the
 /// bucket, the disk or the database the queue tries the job again.
 async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
-    let image = job.image;
+    let image = OwnedImage { owner: job.owner, id: job.image };
     if let Some(mismatch) = app.installation.wrong_store() {
         return tokio::select! {
             error = after_installation_error(mismatch.into()) => Err(error),
@@ -135,7 +132,7 @@ async fn until_stopped<T>(lease: &Lease, step: impl Future<Output = Outcome<T>>)
 /// child, but waits for the objects that are under way to the bucket, so that they can be removed.
 async fn render(
     app: &App,
-    image: ImageId,
+    image: OwnedImage,
     recipe: Recipe,
     lease: &Lease,
     resources: &mut Resources<'_>,
@@ -154,7 +151,7 @@ async fn render(
     // One rendition waits besides those that are being stored; then the child waits, so that memory is bounded.
     let (sender, renditions) = mpsc::channel(1);
     let limits = Limits { spare_cores: slot.spare_cores, ..app.limits };
-    let request = RenderRequest { recipe, limits, owner: Owner::DEFAULT };
+    let request = RenderRequest { recipe, limits, owner: image.owner };
     let rendering = async move {
         let rendered = tokio::select! {
             rendered = app.renderers.render(&request, inputs.files(), slot.memory, &sender) => Some(rendered),
@@ -179,8 +176,8 @@ async fn render(
 }
 
 /// Removes the staged file of a finished image. If that fails, the sweep removes it later.
-async fn remove_staged(app: &App, image: ImageId) {
-    if let Err(error) = app.staging.remove(image).await {
+async fn remove_staged(app: &App, image: OwnedImage) {
+    if let Err(error) = app.staging.remove(image.owner, image.id).await {
         warn!(%image, %error, "cannot remove the staged file, the sweep will");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use darkroom_model::{ImageId, Rendition};
+use darkroom_model::{OwnedImage, Rendition};
 use darkroom_pipeline::Rendered;
 use darkroom_shared::bucket::BucketError;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -20,7 +20,7 @@ const CONCURRENCY: usize = 4;
 /// request.
 pub(super) async fn store_all(
     app: &App,
-    image: ImageId,
+    image: OwnedImage,
     renditions: mpsc::Receiver<Rendered>,
     has_stored: &AtomicBool,
 ) -> Result<Vec<Rendition>, BucketError> {
@@ -32,7 +32,7 @@ pub(super) async fn store_all(
         .await
 }
 
-async fn store(app: &App, image: ImageId, rendered: Rendered) -> Result<Rendition, BucketError> {
+async fn store(app: &App, image: OwnedImage, rendered: Rendered) -> Result<Rendition, BucketError> {
     let rendition = Rendition {
         name: rendered.name,
         format: rendered.format,
@@ -41,6 +41,6 @@ async fn store(app: &App, image: ImageId, rendered: Rendered) -> Result<Renditio
         bytes: rendered.bytes.len() as u64,
         sha256: Sha256::digest(&rendered.bytes).into(),
     };
-    app.bucket.put(image, &rendition, Bytes::from(rendered.bytes)).await?;
+    app.bucket.put(image.owner, image.id, &rendition, Bytes::from(rendered.bytes)).await?;
     Ok(rendition)
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use darkroom_model::{ImageId, Status};
+use darkroom_model::{OwnedImage, Status};
 use darkroom_queue::{CompleteError, JobError, Lease};
 use darkroom_shared::{bucket::ObjectKey, catalog};
 use sqlx::PgConnection;
@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 ///
 /// `lease` is that of the attempt's job if the job has not ended. Without it, another attempt may be about to commit the
 /// same objects, so nothing is removed from an image that is queued or processing.
-pub(super) async fn remove(app: &App, image: ImageId, lease: Option<&Lease>) {
+pub(super) async fn remove(app: &App, image: OwnedImage, lease: Option<&Lease>) {
     match tokio::time::timeout(TIMEOUT, try_remove(app, image, lease)).await {
         Ok(Ok(0)) => {}
         Ok(Ok(objects)) => info!(%image, objects, "removed the objects of an attempt that could not commit them"),
@@ -27,11 +27,16 @@ pub(super) async fn remove(app: &App, image: ImageId, lease: Option<&Lease>) {
     }
 }
 
-async fn try_remove(app: &App, image: ImageId, lease: Option<&Lease>) -> Result<usize, JobError> {
+async fn try_remove(app: &App, image: OwnedImage, lease: Option<&Lease>) -> Result<usize, JobError> {
     app.db.transaction_with_wait(TIMEOUT, async |tx| remove_in(tx, app, image, lease).await).await
 }
 
-async fn remove_in(tx: &mut PgConnection, app: &App, image: ImageId, lease: Option<&Lease>) -> Result<usize, JobError> {
+async fn remove_in(
+    tx: &mut PgConnection,
+    app: &App,
+    image: OwnedImage,
+    lease: Option<&Lease>,
+) -> Result<usize, JobError> {
     // The job before the image, as everywhere. Both stay locked while the objects are removed.
     let is_held = match lease {
         None => false,
@@ -45,10 +50,10 @@ async fn remove_in(tx: &mut PgConnection, app: &App, image: ImageId, lease: Opti
         Some(Status::Queued | Status::Processing) if !is_held => return Ok(0),
         _ => {}
     }
-    let renditions = catalog::renditions(tx, image).await?;
+    let renditions = catalog::renditions(tx, image.owner, image.id).await?;
     let renditions: HashSet<ObjectKey> =
-        renditions.iter().map(|rendition| ObjectKey::rendition(image, rendition)).collect();
-    let mut orphans = app.bucket.list_image(image).await?;
+        renditions.iter().map(|rendition| ObjectKey::rendition(image.owner, image.id, rendition)).collect();
+    let mut orphans = app.bucket.list_image(image.owner, image.id).await?;
     orphans.retain(|key| !renditions.contains(key));
     app.bucket.delete(&orphans).await?;
     Ok(orphans.len())

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use darkroom_model::{ImageId, Status};
+use darkroom_model::{OwnedImage, Status};
 use darkroom_queue::JobError;
 use darkroom_shared::{bucket::ObjectKey, catalog};
 use futures::TryStreamExt as _;
@@ -89,8 +89,8 @@ async fn orphans(app: &App, keys: Vec<ObjectKey>) -> Result<Vec<ObjectKey>, JobE
 }
 
 /// The images of these objects, each once: keys are listed in order, so the objects of one image follow each other.
-fn images(keys: &[ObjectKey]) -> Vec<ImageId> {
-    let mut images: Vec<ImageId> = keys.iter().map(ObjectKey::image).collect();
+fn images(keys: &[ObjectKey]) -> Vec<OwnedImage> {
+    let mut images: Vec<OwnedImage> = keys.iter().map(ObjectKey::image).collect();
     images.dedup();
     images
 }
@@ -99,12 +99,12 @@ fn images(keys: &[ObjectKey]) -> Vec<ImageId> {
 async fn unclaimed(
     db: &mut PgConnection,
     mut keys: Vec<ObjectKey>,
-    images: &[ImageId],
-    statuses: &HashMap<ImageId, Status>,
+    images: &[OwnedImage],
+    statuses: &HashMap<OwnedImage, Status>,
 ) -> Result<Vec<ObjectKey>, JobError> {
     let renditions = catalog::renditions_of_all(db, images).await?;
     let claimed: HashSet<ObjectKey> =
-        renditions.iter().map(|(image, rendition)| ObjectKey::rendition(*image, rendition)).collect();
+        renditions.iter().map(|(image, rendition)| ObjectKey::rendition(image.owner, image.id, rendition)).collect();
     keys.retain(|key| {
         // An attempt may be about to commit its objects.
         let is_unfinished = matches!(statuses.get(&key.image()), Some(Status::Queued | Status::Processing));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::{DateTime, Utc};
-use darkroom_model::ImageId;
+use darkroom_model::OwnedImage;
 use darkroom_queue::JobError;
 use darkroom_shared::{catalog, staging::StagedFile};
 use futures::TryStreamExt as _;
@@ -57,8 +57,8 @@ async fn orphans(app: &App, mut files: Vec<StagedFile>) -> Result<Vec<StagedFile
 }
 
 /// Images that still need their files.
-async fn needed(app: &App, files: &[StagedFile]) -> Result<HashSet<ImageId>, JobError> {
-    let ids: Vec<ImageId> = files.iter().filter_map(|file| file.image).collect();
+async fn needed(app: &App, files: &[StagedFile]) -> Result<HashSet<OwnedImage>, JobError> {
+    let ids: Vec<OwnedImage> = files.iter().filter_map(|file| file.image).collect();
     if ids.is_empty() {
         return Ok(HashSet::new());
     }
