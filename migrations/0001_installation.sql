@@ -9,8 +9,7 @@ CREATE TABLE installation (
     stamp               uuid NOT NULL DEFAULT gen_random_uuid(),            -- random, renewed with the generation
     advanced_at         timestamptz NOT NULL DEFAULT now(),
     bucket_marker       uuid,           -- the random id in the bucket's marker; null: not marked yet
-    staging_marker      uuid,           -- the same of staging
-    sweep_cursor        text            -- the object key after which the next sweep lists; null: from the first
+    staging_marker      uuid            -- the same of staging
 );
 
 INSERT INTO installation DEFAULT VALUES;

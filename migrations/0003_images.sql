@@ -3,18 +3,16 @@
 --
 -- Every table has the owner first, in its keys too: no row can belong to the image of another owner.
 
+-- What an upload said of an image. Rendering changes none of it, so that it never rewrites the index of the titles.
 CREATE TABLE images (
     -- No foreign key: its check would lock the owner's row in every upload's transaction.
     owner           integer NOT NULL,
     id              uuid NOT NULL,              -- UUIDv7: sorts by the time of upload
     title           text NOT NULL CONSTRAINT images_title_length CHECK (char_length(title) BETWEEN 1 AND 200),
-    -- The title folded for search, and its single characters and pairs (catalog/search.rs).
+    -- The title folded for search, and the hashes of its n-grams (catalog/title_index.rs).
     title_folded    text NOT NULL,
-    title_grams     text[] NOT NULL,
-    folding         smallint NOT NULL DEFAULT 1,    -- the version of the rules by which the title is folded
-    status          text NOT NULL DEFAULT 'queued'
-                    CONSTRAINT images_status_known
-                    CHECK (status IN ('queued', 'processing', 'ready', 'failed', 'deleting')),
+    title_grams     integer[] NOT NULL,
+    folding         smallint NOT NULL,          -- the version of the rules by which the title is folded and hashed
     recipe          jsonb NOT NULL,
 
     source_format           text NOT NULL,
@@ -28,36 +26,53 @@ CREATE TABLE images (
     source_bits_per_pixel   integer NOT NULL,
     source_decoded_pixels   bigint NOT NULL,    -- of the largest frame, tile or strip
 
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    -- Also the list of an owner, newest first.
+    PRIMARY KEY (owner, id)
+);
+
+-- The search for titles. Entries that are not sorted in yet are read by every search, so they are few.
+CREATE INDEX images_title_grams ON images USING gin (title_grams) WITH (gin_pending_list_limit = 256);
+
+-- What becomes of an image.
+CREATE TABLE image_states (
+    owner           integer NOT NULL,
+    id              uuid NOT NULL,
+    status          text NOT NULL DEFAULT 'queued'
+                    CONSTRAINT image_states_status_known
+                    CHECK (status IN ('queued', 'processing', 'ready', 'failed', 'deleting')),
     attempts        integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
+    -- How often the periodic retry has requeued it after it had failed as `unavailable`. An operator's retry sets it to 0.
+    revivals        integer NOT NULL DEFAULT 0,
     failure_code    text,
     failure_detail  text,
     placeholder     bytea,                      -- ThumbHash
     dominant_colour bytea CHECK (octet_length(dominant_colour) = 3),  -- sRGB: red, green, blue
     perceptual_hash bigint,                     -- dHash, 64 bits
-    -- How often the periodic retry has requeued it after it had failed as `unavailable`. An operator's retry sets it to 0.
-    revivals        integer NOT NULL DEFAULT 0,
+    started_at      timestamptz,                -- the latest attempt's
+    finished_at     timestamptz,                -- became ready or failed
     -- When it was first found to need more memory than any live worker has; null once a worker has room for it.
     too_large_since timestamptz,
 
-    created_at      timestamptz NOT NULL DEFAULT now(),
-    started_at      timestamptz,                -- the latest attempt's
-    finished_at     timestamptz,                -- became ready or failed
-
     PRIMARY KEY (owner, id),
-    CONSTRAINT images_failed_says_why
+    FOREIGN KEY (owner, id) REFERENCES images ON DELETE CASCADE,
+    CONSTRAINT image_states_failed_says_why
         CHECK ((status = 'failed') = (failure_code IS NOT NULL) OR status = 'deleting'),
-    CONSTRAINT images_failure_is_whole CHECK ((failure_code IS NULL) = (failure_detail IS NULL)),
-    CONSTRAINT images_ready_has_placeholder CHECK (status <> 'ready' OR placeholder IS NOT NULL),
-    CONSTRAINT images_processing_has_begun CHECK (status <> 'processing' OR started_at IS NOT NULL),
-    CONSTRAINT images_finished_has_time
+    CONSTRAINT image_states_failure_is_whole CHECK ((failure_code IS NULL) = (failure_detail IS NULL)),
+    CONSTRAINT image_states_ready_has_placeholder CHECK (status <> 'ready' OR placeholder IS NOT NULL),
+    CONSTRAINT image_states_processing_has_begun CHECK (status <> 'processing' OR started_at IS NOT NULL),
+    CONSTRAINT image_states_finished_has_time
         CHECK (status = 'deleting' OR (status IN ('ready', 'failed')) = (finished_at IS NOT NULL))
+) WITH (
+    -- Every image is three row versions. Vacuum must keep up whatever the size of the table.
+    autovacuum_vacuum_scale_factor = 0.02, autovacuum_analyze_scale_factor = 0.02
 );
 
-CREATE INDEX images_title_grams ON images USING gin (title_grams);
--- Lists of an owner by status, and across owners the images that are queued or being deleted.
-CREATE INDEX images_status ON images (status, owner, id);
--- The images that the periodic retry may requeue, across owners, in the order of their upload.
-CREATE INDEX images_unavailable ON images (id, owner) WHERE status = 'failed' AND failure_code = 'unavailable';
+-- The list of an owner by status; across owners, the images that are queued and those that are being deleted.
+CREATE INDEX image_states_status ON image_states (status, owner, id);
+-- The images that the periodic retry may requeue, across owners, in the order of their upload. Nearly always empty.
+CREATE INDEX image_states_unavailable ON image_states (id, owner)
+    WHERE status = 'failed' AND failure_code = 'unavailable';
 
 CREATE TABLE renditions (
     owner           integer NOT NULL,
@@ -70,4 +85,15 @@ CREATE TABLE renditions (
     sha256          bytea NOT NULL CHECK (octet_length(sha256) = 32),
     PRIMARY KEY (owner, image_id, name),
     FOREIGN KEY (owner, image_id) REFERENCES images ON DELETE CASCADE
+);
+
+-- The attempts that may store objects of an image. A row is there before the first object is stored, and until the attempt
+-- has ended and each of its objects is a rendition or removed. What is left is of attempts that died; the sweep looks
+-- at their images only. No foreign key: a row outlives its image.
+CREATE TABLE put_intents (
+    owner           integer NOT NULL,
+    image_id        uuid NOT NULL,
+    attempt         uuid NOT NULL,
+    since           timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (owner, image_id, attempt)
 );

@@ -11,7 +11,7 @@ use darkroom_model::{
 };
 use darkroom_queue::enqueue;
 use darkroom_shared::{
-    catalog::{self, CatalogError, Filter, NewImage, StoredFailure},
+    catalog::{self, CatalogError, Filter, NewImage, Page, StoredFailure},
     database::{self, DatabaseError},
     jobs::{self, ProcessImage, process_image_options},
     lifecycle::Failed,
@@ -68,8 +68,18 @@ fn stored(failure: &Failure) -> StoredFailure {
 }
 
 async fn search(db: &mut PgConnection, part: &str) -> Vec<String> {
-    let filter = Filter { title: Some(part.to_owned()), limit: 100, ..Filter::default() };
-    catalog::list(db, OWNER, &filter).await.unwrap().into_iter().map(|image| image.title).collect()
+    let page = catalog::list(db, OWNER, &titled(part)).await.unwrap();
+    assert_eq!(page.next, None);
+    titles(&page)
+}
+
+/// A search for this text.
+fn titled(part: &str) -> Filter {
+    Filter { title: Some(part.to_owned()), limit: 100, ..Filter::default() }
+}
+
+fn titles(page: &Page) -> Vec<String> {
+    page.images.iter().map(|image| image.title.clone()).collect()
 }
 
 #[tokio::test]
@@ -117,7 +127,43 @@ async fn an_interrupted_image_is_started_again() {
     assert!(catalog::start(&mut db, OWNER, id).await.unwrap().is_some(), "after a crash it is still processing");
     assert!(catalog::requeue(&mut db, OWNER, id).await.unwrap());
     assert_eq!(catalog::get(&mut db, OWNER, id).await.unwrap().unwrap().attempts, 2);
-    assert_eq!(catalog::unfinished(&mut db, &[owned(id), owned(ImageId::now())]).await.unwrap(), [owned(id)]);
+    let statuses = catalog::statuses(&mut db, &[owned(id), owned(ImageId::now())]).await.unwrap();
+    assert_eq!(statuses.into_iter().collect::<Vec<_>>(), [(owned(id), Some(Status::Queued))]);
+}
+
+#[tokio::test]
+async fn an_attempt_leaves_its_intent_unless_all_its_objects_are_known() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    let id = accept(&mut db, "a").await;
+    let died = catalog::start(&mut db, OWNER, id).await.unwrap().unwrap().intent();
+    let second = catalog::start(&mut db, OWNER, id).await.unwrap().unwrap();
+    let later = Utc::now() + Duration::hours(1);
+    let intents = async |db: &mut PgConnection| catalog::list_put_intents(db, later, None, 10).await.unwrap();
+    assert_eq!(intents(&mut db).await, [died, second.intent()]);
+    assert_eq!(catalog::list_put_intents(&mut db, later, Some(died), 10).await.unwrap(), [second.intent()]);
+    let earlier = Utc::now() - Duration::hours(1);
+    assert!(catalog::list_put_intents(&mut db, earlier, None, 10).await.unwrap().is_empty());
+
+    assert!(catalog::save_ready(&mut db, &second.ready(vec![rendition("w800.webp")], analysis())).await.unwrap());
+    assert_eq!(intents(&mut db).await, [died]);
+    assert!(catalog::mark_deleting(&mut db, OWNER, id).await.unwrap());
+    assert!(catalog::has_unfinished_attempt(&mut db, OWNER, id).await.unwrap());
+    catalog::delete(&mut db, OWNER, id).await.unwrap();
+    assert_eq!(intents(&mut db).await, [died], "it outlives its image");
+    catalog::remove_put_intents(&mut db, &[owned(id)], earlier).await.unwrap();
+    assert_eq!(intents(&mut db).await, [died], "it is not old enough");
+    catalog::remove_put_intents(&mut db, &[owned(id)], later).await.unwrap();
+    assert!(intents(&mut db).await.is_empty());
+
+    let late = accept(&mut db, "b").await;
+    let late = catalog::start(&mut db, OWNER, late).await.unwrap().unwrap();
+    assert!(catalog::mark_deleting(&mut db, OWNER, late.intent().image().id).await.unwrap());
+    let intent = late.intent();
+    assert!(!catalog::save_ready(&mut db, &late.ready(vec![rendition("w800.webp")], analysis())).await.unwrap());
+    assert_eq!(intents(&mut db).await, [intent], "its objects are no renditions");
+    catalog::remove_put_intent(&mut db, intent).await.unwrap();
+    assert!(intents(&mut db).await.is_empty());
 }
 
 #[tokio::test]
@@ -168,7 +214,8 @@ async fn the_image_of_another_owner_is_not_found() {
     for status in [None, Some(Status::Queued)] {
         for title in [None, Some("a".to_owned())] {
             let filter = Filter { status, title, limit: 10, ..Filter::default() };
-            assert!(catalog::list(&mut db, OTHER, &filter).await.unwrap().is_empty());
+            let page = catalog::list(&mut db, OTHER, &filter).await.unwrap();
+            assert!(page.images.is_empty() && page.next.is_none());
         }
     }
     assert!(catalog::start(&mut db, OTHER, id).await.unwrap().is_none());
@@ -181,7 +228,6 @@ async fn the_image_of_another_owner_is_not_found() {
     assert!(!catalog::mark_deleting(&mut db, OTHER, id).await.unwrap());
     catalog::delete(&mut db, OTHER, id).await.unwrap();
     let others = [OwnedImage { owner: OTHER, id }, OwnedImage { owner: OTHER, id: ready }];
-    assert!(catalog::unfinished(&mut db, &others).await.unwrap().is_empty());
     assert!(catalog::statuses(&mut db, &others).await.unwrap().is_empty());
     assert!(catalog::lock_statuses(&mut db, &others).await.unwrap().is_empty());
     assert!(catalog::renditions_of_all(&mut db, &others).await.unwrap().is_empty());
@@ -193,16 +239,17 @@ async fn the_image_of_another_owner_is_not_found() {
 async fn the_schema_enforces_the_lifecycle() {
     let pool = Database::migrated().await;
     let id = accept(&mut pool.acquire().await.unwrap(), "a").await;
-    for (update, constraint) in [
-        ("status = 'lost'", "images_status_known"),
-        ("status = 'processing'", "images_processing_has_begun"),
-        ("status = 'failed', finished_at = now()", "images_failed_says_why"),
-        ("status = 'failed', failure_code = 'x', finished_at = now()", "images_failure_is_whole"),
-        ("status = 'ready', finished_at = now()", "images_ready_has_placeholder"),
-        ("status = 'ready', placeholder = ''", "images_finished_has_time"),
-        ("title = ''", "images_title_length"),
+    for (table, update, constraint) in [
+        ("image_states", "status = 'lost'", "image_states_status_known"),
+        ("image_states", "status = 'processing'", "image_states_processing_has_begun"),
+        ("image_states", "status = 'failed', finished_at = now()", "image_states_failed_says_why"),
+        ("image_states", "status = 'failed', failure_code = 'x', finished_at = now()", "image_states_failure_is_whole"),
+        ("image_states", "status = 'ready', finished_at = now()", "image_states_ready_has_placeholder"),
+        ("image_states", "status = 'ready', placeholder = ''", "image_states_finished_has_time"),
+        ("image_states", "owner = 2", "image_states_owner_id_fkey"),
+        ("images", "title = ''", "images_title_length"),
     ] {
-        assert_eq!(pool.violated_constraint(id, update).await.as_deref(), Some(constraint), "{update}");
+        assert_eq!(pool.violated_constraint(id, table, update).await.as_deref(), Some(constraint), "{update}");
     }
 }
 
@@ -263,13 +310,69 @@ async fn titles_are_found_by_any_part_in_any_script_and_case() {
     }
 }
 
+/// An id whose image is in the sample of titles; ids of greater numbers are newer.
+fn sampled_id(number: u32) -> ImageId {
+    ImageId::from_uuid(uuid::Uuid::from_u128(u128::from(number) << 80))
+}
+
 #[tokio::test]
-async fn the_search_uses_its_index() {
+async fn a_search_for_a_rare_text_finds_every_title_at_once() {
     let pool = Database::migrated().await;
-    pool.add_numbered_images(20_000).await;
-    accept(&mut pool.acquire().await.unwrap(), "東京").await;
-    let plan = pool.search_plan().await;
-    assert!(plan.iter().any(|line| line.contains("images_title_grams")), "{plan:#?}");
+    let mut db = pool.acquire().await.unwrap();
+    let oldest = [(sampled_id(1), "a needle".to_owned()), (sampled_id(2), "Needles".to_owned())];
+    pool.add_images(OWNER, oldest).await;
+    pool.add_images(OWNER, (3..5_000).map(|n| (sampled_id(n), format!("straw {n}.jpg")))).await;
+    pool.add_images(OTHER, (3..5_000).map(|n| (sampled_id(n), format!("needle {n}")))).await;
+    assert_eq!(search(&mut db, "NEEDLE").await, ["Needles", "a needle"]);
+    assert_eq!(search(&mut db, "needle 3").await, Vec::<String>::new(), "it is of another owner");
+}
+
+#[tokio::test]
+async fn a_search_for_a_common_text_lists_the_newest_page_by_page() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    pool.add_images(OWNER, (1..=250).map(|n| (sampled_id(n), format!("{n}.jpg")))).await;
+    let mut filter = titled("jpg");
+    let mut seen = Vec::new();
+    loop {
+        let page = catalog::list(&mut db, OWNER, &filter).await.unwrap();
+        seen.extend(titles(&page));
+        filter.before = page.next;
+        if filter.before.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen, (1..=250).rev().map(|n| format!("{n}.jpg")).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_search_for_what_many_titles_nearly_have_ends_in_parts() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    pool.add_images(OWNER, [(sampled_id(1), "the xabx".to_owned())]).await;
+    pool.add_images(OWNER, (2..=3_000).map(|n| (sampled_id(n), format!("xab {n} abx")))).await;
+    // Every title has `xab` and `abx`.
+    let first = catalog::list(&mut db, OWNER, &titled("xabx")).await.unwrap();
+    assert_eq!((titles(&first), first.next), (vec![], Some(sampled_id(1_001))), "it looked through 2000");
+    let second = Filter { before: first.next, ..titled("xabx") };
+    let second = catalog::list(&mut db, OWNER, &second).await.unwrap();
+    assert_eq!((titles(&second), second.next), (vec!["the xabx".to_owned()], None));
+    let queued = Filter { status: Some(Status::Queued), ..titled("xabx") };
+    assert_eq!(catalog::list(&mut db, OWNER, &queued).await.unwrap().next, first.next);
+    let failed = Filter { status: Some(Status::Failed), ..titled("xabx") };
+    let none = catalog::list(&mut db, OWNER, &failed).await.unwrap();
+    assert_eq!((titles(&none), none.next), (vec![], None), "no image has this status");
+}
+
+#[tokio::test]
+async fn a_list_passes_over_images_that_are_being_deleted() {
+    let pool = Database::migrated().await;
+    let mut db = pool.acquire().await.unwrap();
+    pool.add_images(OWNER, (1..=1_500).map(|n| (sampled_id(n), n.to_string()))).await;
+    pool.delete_images_after(sampled_id(3)).await;
+    let filter = Filter { limit: 2, ..Filter::default() };
+    let page = catalog::list(&mut db, OWNER, &filter).await.unwrap();
+    assert_eq!((titles(&page), page.next), (vec!["3".to_owned(), "2".to_owned()], Some(sampled_id(2))));
 }
 
 #[tokio::test]
@@ -281,12 +384,15 @@ async fn pages_do_not_move_while_images_are_added() {
         all.push(accept(&mut db, &format!("image {n}")).await);
     }
     all.reverse();
-    let (mut seen, mut before) = (Vec::new(), None);
+    let mut filter = Filter { limit: 10, ..Filter::default() };
+    let mut seen = Vec::new();
     loop {
-        let page = catalog::list(&mut db, OWNER, &Filter { before, limit: 10, ..Filter::default() }).await.unwrap();
-        let Some(last) = page.last() else { break };
-        before = Some(last.id);
-        seen.extend(page.iter().map(|image| image.id));
+        let page = catalog::list(&mut db, OWNER, &filter).await.unwrap();
+        seen.extend(page.images.iter().map(|image| image.id));
+        filter.before = page.next;
+        if filter.before.is_none() {
+            break;
+        }
         accept(&mut db, "added meanwhile").await;
     }
     assert_eq!(seen, all);
@@ -345,7 +451,7 @@ async fn values_of_a_newer_version_are_unknown_and_hide_no_other_image() {
         catalog::start(&mut db, OWNER, id).await.unwrap().unwrap().ready(vec![rendition("w800.webp")], analysis());
     assert!(catalog::save_ready(&mut db, &ready).await.unwrap());
     pool.write_unknown_values(id).await;
-    let images = catalog::list(&mut db, OWNER, &Filter { limit: 10, ..Filter::default() }).await.unwrap();
+    let images = catalog::list(&mut db, OWNER, &Filter { limit: 10, ..Filter::default() }).await.unwrap().images;
     assert_eq!(images.iter().map(|image| image.id).collect::<Vec<_>>(), [id, other]);
     assert_eq!((images[0].status, images[0].source.format), (None, None));
     assert_eq!(images[0].failure.as_ref().unwrap().code, None);

@@ -153,6 +153,7 @@ async fn the_objects_of_an_image_are_listed_and_deleted_below_a_prefix() {
     let owned = |id| OwnedImage { owner: OWNER, id };
     assert!(bucket.list_image(Owner::from_id(2), one).await.unwrap().is_empty(), "they are of another owner");
     let keys = bucket.list_image(OWNER, one).await.unwrap();
+    let keys: Vec<_> = keys.into_iter().map(|object| object.key).collect();
     assert_eq!(keys.len(), 2);
     assert!(keys.iter().all(|key| key.image() == owned(one)));
     bucket.delete(&keys).await.unwrap();

@@ -101,7 +101,9 @@ impl Images {
 
     /// List images
     ///
-    /// Newest first, in pages. Images that are added meanwhile do not shift the following pages.
+    /// Newest first, in pages. Images that are added meanwhile do not shift the following pages. A page may have fewer images than
+    /// `limit`, even none, and a next page: where many titles are similar to the text that is searched for, each page looks
+    /// through a part of them.
     #[oai(path = "/", method = "get", operation_id = "list_images")]
     async fn list(
         &self,
@@ -120,18 +122,15 @@ impl Images {
             title: title.0.map(|part| part.0).filter(|part| !part.is_empty()),
             status: status.0.map(wire::filter_status).transpose()?,
             before: cursor.0.map(|cursor| cursor.0),
-            // One more image shows whether there is a next page.
-            limit: i64::from(limit.0) + 1,
+            limit: limit.0.into(),
         };
         let list = async |db: &mut PgConnection| catalog::list(db, owner, &filter).await;
         let db = &self.app.db;
         let listed = if filter.title.is_some() { db.search(list).await } else { db.run(list).await };
-        let mut images = listed.map_err(ApiError::of_search)?;
-        let more = images.len() > usize::from(limit.0);
-        images.truncate(limit.0.into());
-        let next = images.last().filter(|_| more).map(|last| Cursor(last.id).encode());
+        let page = listed.map_err(ApiError::of_search)?;
+        let next = page.next.map(|last| Cursor(last).encode());
         let link = next.as_ref().map(|next| next_link(&filter, limit, next));
-        Ok(ListResponse::Page(Json(Page::new(images, next)), link))
+        Ok(ListResponse::Page(Json(Page::new(page.images, next)), link))
     }
 
     /// Get an image

@@ -156,8 +156,9 @@ async fn the_image_of_another_owner_is_no_overlay() {
     let api = Api::start().await;
     let other = api.upload("of another owner").await;
     render(&api, &other, b"webp").await;
-    let give_away = "BEGIN; ALTER TABLE renditions DROP CONSTRAINT renditions_owner_image_id_fkey;
-        UPDATE renditions SET owner = 2; UPDATE images SET owner = 2; COMMIT";
+    let give_away = "ALTER TABLE renditions DROP CONSTRAINT renditions_owner_image_id_fkey;
+        ALTER TABLE image_states DROP CONSTRAINT image_states_owner_id_fkey;
+        UPDATE renditions SET owner = 2; UPDATE image_states SET owner = 2; UPDATE images SET owner = 2";
     sqlx::raw_sql(give_away).execute(api.db()).await.unwrap();
     let problem = api.post(file(png(9, 9)).text("overlay", other)).await.problem(422, "/problems/invalid-field");
     assert_eq!(problem["detail"], "overlay: There is no such image.");

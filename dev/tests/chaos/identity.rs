@@ -146,6 +146,8 @@ async fn an_empty_database_on_a_living_bucket_removes_nothing() {
 
     let sweep = test.stack.failing_worker_command(&["sweep"], &other).await;
     assert!(sweep.contains("belongs to installation"), "{sweep}");
+    let compare = test.stack.failing_worker_command(&["compare", "--remove"], &other).await;
+    assert!(compare.contains("belongs to installation"), "{compare}");
     assert!(!test.stack.api_command(&["adopt"], &other).await.0, "without --yes");
     assert_eq!(test.stack.objects(), objects);
     assert!(test.stack.worker_command(&["sweep"]).await.success(), "the living installation goes on");

@@ -135,8 +135,9 @@ impl Bucket {
     }
 
     /// The objects of one image.
-    pub async fn list_image(&self, owner: Owner, id: ImageId) -> Result<Vec<ObjectKey>, BucketError> {
-        self.list(&ObjectKey::folder(OwnedImage { owner, id })).map_ok(|object| object.key).try_collect().await
+    pub async fn list_image(&self, owner: Owner, id: ImageId) -> Result<Vec<ListedObject>, BucketError> {
+        let folder = self.below_prefix(&ObjectKey::folder(OwnedImage { owner, id }));
+        self.objects(self.store.list(Some(&folder))).try_collect().await
     }
 
     /// The objects of every image after this key, in the order of their keys. Objects that belong to no image by their
@@ -148,10 +149,6 @@ impl Bucket {
             Some(after) => self.store.list_with_offset(Some(&folder), &self.path(after)),
         };
         self.objects(listed)
-    }
-
-    fn list(&self, folder: &str) -> BoxStream<'_, Result<ListedObject, BucketError>> {
-        self.objects(self.store.list(Some(&self.below_prefix(folder))))
     }
 
     fn objects<'a>(

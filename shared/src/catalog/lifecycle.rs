@@ -13,21 +13,23 @@
 
 use darkroom_model::{Failure, ImageAnalysis, ImageId, OwnedImage, Owner, Rendition, recipe::Recipe};
 
+use super::PutIntent;
+
 /// An image that an attempt is rendering.
 #[derive(Debug)]
 pub struct Processing {
-    image: OwnedImage,
+    intent: PutIntent,
     recipe: Recipe,
 }
 
 impl Processing {
-    pub(super) fn new(owner: Owner, id: ImageId, recipe: Recipe) -> Self {
-        Self { image: OwnedImage { owner, id }, recipe }
+    pub(super) fn new(intent: PutIntent, recipe: Recipe) -> Self {
+        Self { intent, recipe }
     }
 
-    /// Which image it is.
-    pub fn image(&self) -> OwnedImage {
-        self.image
+    /// The record that this attempt may store objects.
+    pub fn intent(&self) -> PutIntent {
+        self.intent
     }
 
     /// What to render.
@@ -38,20 +40,20 @@ impl Processing {
     /// The image with its renditions. All of them must be in the bucket.
     #[must_use]
     pub fn ready(self, renditions: Vec<Rendition>, analysis: ImageAnalysis) -> Ready {
-        Ready { image: self.image, renditions, analysis }
+        Ready { intent: self.intent, renditions, analysis }
     }
 
     /// The image as failed: it cannot be rendered, and another attempt would not help.
     #[must_use]
     pub fn failed(self, failure: Failure) -> Failed {
-        Failed { image: self.image, failure }
+        Failed { image: self.intent.image(), failure }
     }
 }
 
 /// A rendered image, for [`save_ready`](super::save_ready).
 #[derive(Debug)]
 pub struct Ready {
-    pub(super) image: OwnedImage,
+    pub(super) intent: PutIntent,
     pub(super) renditions: Vec<Rendition>,
     pub(super) analysis: ImageAnalysis,
 }
@@ -59,7 +61,7 @@ pub struct Ready {
 impl Ready {
     /// Which image it is.
     pub fn image(&self) -> OwnedImage {
-        self.image
+        self.intent.image()
     }
 }
 

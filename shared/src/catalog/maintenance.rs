@@ -1,5 +1,5 @@
 //! What the worker asks beside the lifecycle: which images an outage has failed, which are still to be deleted, which
-//! need a larger worker, and which objects and staged files are orphans.
+//! need a larger worker, and which images files belong to.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,7 +11,7 @@ use darkroom_model::{ImageId, OwnedImage, Owner, Rendition, Status};
 
 use super::{
     CatalogError,
-    columns::{from_bigint, from_integer, sha256, string_enum},
+    columns::{columns_of, from_bigint, from_integer, known, owned, sha256, string_enum},
 };
 
 /// The time by the database's clock, which all replicas share.
@@ -38,7 +38,7 @@ pub async fn list_failed_unavailable(
     limit: i64,
 ) -> Result<Vec<OwnedImage>, CatalogError> {
     let rows = sqlx::query!(
-        "SELECT owner, id FROM images
+        "SELECT owner, id FROM image_states JOIN images USING (owner, id)
          WHERE status = 'failed' AND failure_code = 'unavailable' AND (id, owner) > ($1, $2) AND created_at > $3
            AND revivals < $4
            AND finished_at <= now() - least(interval '15 minutes' * (power(2, revivals) - 1), interval '2 hours')
@@ -63,10 +63,10 @@ fn first_id(time: DateTime<Utc>) -> Uuid {
 pub async fn requeue_unavailable(db: &mut PgConnection, images: &[OwnedImage]) -> Result<u64, CatalogError> {
     let (owners, ids) = columns_of(images);
     let done = sqlx::query!(
-        "UPDATE images SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
+        "UPDATE image_states AS state SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
                 revivals = revivals + 1
          FROM unnest($1::integer[], $2::uuid[]) AS wanted (owner, id)
-         WHERE images.owner = wanted.owner AND images.id = wanted.id
+         WHERE state.owner = wanted.owner AND state.id = wanted.id
            AND status = 'failed' AND failure_code = 'unavailable'",
         &owners,
         &ids
@@ -82,7 +82,7 @@ pub async fn list_deleting(
     limit: i64,
 ) -> Result<Vec<OwnedImage>, CatalogError> {
     let rows = sqlx::query!(
-        "SELECT owner, id FROM images
+        "SELECT owner, id FROM image_states
          WHERE status = 'deleting' AND (owner, id) > ($1, $2) ORDER BY owner, id LIMIT $3",
         after.map_or(0, |image| image.owner.id()),
         after.map_or(Uuid::nil(), |image| image.id.as_uuid()),
@@ -91,12 +91,13 @@ pub async fn list_deleting(
     Ok(rows.fetch_all(db).await?.into_iter().map(|row| owned(row.owner, row.id)).collect())
 }
 
-/// Whether an attempt at this image has begun after which it became neither ready nor failed. Such an attempt may have
-/// been cut off while it stored an object.
+/// Whether an attempt at this image may have been cut off while it stored an object: one has begun after which the image
+/// became neither ready nor failed, or has left its intent.
 pub async fn has_unfinished_attempt(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<bool, CatalogError> {
     let unfinished = sqlx::query_scalar!(
-        r#"SELECT started_at IS NOT NULL AND finished_at IS NULL AS "unfinished!"
-           FROM images WHERE owner = $1 AND id = $2"#,
+        r#"SELECT started_at IS NOT NULL AND finished_at IS NULL
+               OR EXISTS (SELECT FROM put_intents AS intent WHERE intent.owner = $1 AND intent.image_id = $2) AS "unfinished!"
+           FROM image_states WHERE owner = $1 AND id = $2"#,
         owner.id(),
         id.as_uuid()
     );
@@ -106,7 +107,7 @@ pub async fn has_unfinished_attempt(db: &mut PgConnection, owner: Owner, id: Ima
 /// Records that no live worker has room for this image, and returns how long that has been so.
 pub async fn mark_too_large(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<Duration, CatalogError> {
     let seconds = sqlx::query_scalar!(
-        r#"UPDATE images SET too_large_since = coalesce(too_large_since, now()) WHERE owner = $1 AND id = $2
+        r#"UPDATE image_states SET too_large_since = coalesce(too_large_since, now()) WHERE owner = $1 AND id = $2
            RETURNING extract(epoch FROM now() - too_large_since)::float8 AS "seconds!""#,
         owner.id(),
         id.as_uuid()
@@ -118,7 +119,7 @@ pub async fn mark_too_large(db: &mut PgConnection, owner: Owner, id: ImageId) ->
 /// Undoes [`mark_too_large`]: a worker with room for this image is alive.
 pub async fn unmark_too_large(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<(), CatalogError> {
     let done = sqlx::query!(
-        "UPDATE images SET too_large_since = NULL WHERE owner = $1 AND id = $2 AND too_large_since IS NOT NULL",
+        "UPDATE image_states SET too_large_since = NULL WHERE owner = $1 AND id = $2 AND too_large_since IS NOT NULL",
         owner.id(),
         id.as_uuid()
     );
@@ -126,50 +127,35 @@ pub async fn unmark_too_large(db: &mut PgConnection, owner: Owner, id: ImageId) 
     Ok(())
 }
 
-/// Those of `images` that still need their staged file, because they are `queued` or `processing`.
-pub async fn unfinished(db: &mut PgConnection, images: &[OwnedImage]) -> Result<Vec<OwnedImage>, CatalogError> {
-    let (owners, ids) = columns_of(images);
-    let unfinished = sqlx::query!(
-        "SELECT owner, id FROM images JOIN unnest($1::integer[], $2::uuid[]) AS wanted (owner, id) USING (owner, id)
-         WHERE status IN ('queued', 'processing')",
-        &owners,
-        &ids
-    );
-    Ok(unfinished.fetch_all(db).await?.into_iter().map(|row| owned(row.owner, row.id)).collect())
-}
-
-/// The status of each of these images that exists.
+/// The status of each of these images that exists; `None`: only a newer version knows it.
 pub async fn statuses(
     db: &mut PgConnection,
     images: &[OwnedImage],
-) -> Result<HashMap<OwnedImage, Status>, CatalogError> {
+) -> Result<HashMap<OwnedImage, Option<Status>>, CatalogError> {
     let (owners, ids) = columns_of(images);
     let rows = sqlx::query!(
-        "SELECT owner, id, status FROM images
+        "SELECT owner, id, status FROM image_states
          JOIN unnest($1::integer[], $2::uuid[]) AS wanted (owner, id) USING (owner, id)",
         &owners,
         &ids
     );
-    let rows = rows.fetch_all(db).await?;
-    rows.into_iter().map(|row| Ok((owned(row.owner, row.id), string_enum(&row.status)?))).collect()
+    Ok(rows.fetch_all(db).await?.into_iter().map(|row| (owned(row.owner, row.id), known(&row.status))).collect())
 }
 
-/// The status of each of these images that exists, locked until the transaction ends, so that no attempt begins or ends
-/// in the meantime.
+/// [`statuses`], with the images locked until the transaction ends, so that no attempt begins or ends in the meantime.
 pub async fn lock_statuses(
     db: &mut PgConnection,
     images: &[OwnedImage],
-) -> Result<HashMap<OwnedImage, Status>, CatalogError> {
+) -> Result<HashMap<OwnedImage, Option<Status>>, CatalogError> {
     let (owners, ids) = columns_of(images);
     let locked = sqlx::query!(
-        "SELECT owner, id, status FROM images
+        "SELECT owner, id, status FROM image_states
          JOIN unnest($1::integer[], $2::uuid[]) AS wanted (owner, id) USING (owner, id)
-         ORDER BY owner, id FOR UPDATE OF images",
+         ORDER BY owner, id FOR UPDATE OF image_states",
         &owners,
         &ids
     );
-    let rows = locked.fetch_all(db).await?;
-    rows.into_iter().map(|row| Ok((owned(row.owner, row.id), string_enum(&row.status)?))).collect()
+    Ok(locked.fetch_all(db).await?.into_iter().map(|row| (owned(row.owner, row.id), known(&row.status))).collect())
 }
 
 /// The renditions of these images.
@@ -199,13 +185,4 @@ pub async fn renditions_of_all(
             Ok((owned(row.owner, row.image_id), rendition))
         })
         .collect()
-}
-
-fn owned(owner: i32, id: Uuid) -> OwnedImage {
-    OwnedImage { owner: Owner::from_id(owner), id: ImageId::from_uuid(id) }
-}
-
-/// The owners and the ids of these images, as two arrays of one length.
-fn columns_of(images: &[OwnedImage]) -> (Vec<i32>, Vec<Uuid>) {
-    images.iter().map(|image| (image.owner.id(), image.id.as_uuid())).unzip()
 }

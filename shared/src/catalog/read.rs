@@ -1,44 +1,35 @@
-//! Reading and searching images.
+//! Reading images and renditions.
 
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 use darkroom_container::header::Header;
-use darkroom_model::{ImageId, Owner, Rendition, RenditionFormat, Status, recipe::Recipe};
+use darkroom_model::{ImageId, Owner, Rendition, RenditionFormat, recipe::Recipe};
 
 use super::{
     CatalogError, Image,
     columns::{from_bigint, from_integer, known, sha256, string_enum},
     image::Row,
-    search::{fold, search_ngrams},
 };
-
-/// Which images to list.
-#[derive(Debug, Default)]
-pub struct Filter {
-    /// Only images with this text in their title, in any case.
-    pub title: Option<String>,
-    /// Only images in this state.
-    pub status: Option<Status>,
-    /// Only images older than this one: the last of the page before.
-    pub before: Option<ImageId>,
-    /// Maximum number of images.
-    pub limit: i64,
-}
 
 /// An image; `None` if there is none, or it is being deleted.
 pub async fn get(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<Option<Image>, CatalogError> {
-    let row = sqlx::query_as!(
+    Ok(read_images(db, owner, &[id.as_uuid()]).await?.pop())
+}
+
+/// These images, newest first, without those that are being deleted or gone.
+pub(super) async fn read_images(db: &mut PgConnection, owner: Owner, ids: &[Uuid]) -> Result<Vec<Image>, CatalogError> {
+    let rows = sqlx::query_as!(
         Row,
         "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
                 source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
                 created_at, started_at, finished_at
-         FROM images WHERE owner = $1 AND id = $2 AND status <> 'deleting'",
+         FROM images JOIN image_states USING (owner, id)
+         WHERE owner = $1 AND id = ANY($2) AND status <> 'deleting' ORDER BY id DESC",
         owner.id(),
-        id.as_uuid()
-    )
-    .fetch_optional(db)
-    .await?;
-    row.map(Image::try_from).transpose()
+        ids
+    );
+    rows.fetch_all(db).await?.into_iter().map(Image::try_from).collect()
 }
 
 /// What is known of an image before it is rendered, without its file.
@@ -61,7 +52,8 @@ pub async fn unrendered(
     let row = sqlx::query!(
         r#"SELECT source_format, source_width, source_height, source_frames, source_bytes, source_scans,
                   source_bits_per_pixel, source_decoded_pixels, recipe AS "recipe: Json<Recipe>"
-           FROM images WHERE owner = $1 AND id = $2 AND status IN ('queued', 'processing')"#,
+           FROM images JOIN image_states USING (owner, id)
+           WHERE owner = $1 AND id = $2 AND status IN ('queued', 'processing')"#,
         owner.id(),
         id.as_uuid()
     )
@@ -81,34 +73,6 @@ pub async fn unrendered(
         Ok(UnrenderedImage { header, bytes: from_bigint(row.source_bytes)?, recipe })
     })
     .transpose()
-}
-
-/// The owner's images that match the filter, newest first, without those that are being deleted.
-pub async fn list(db: &mut PgConnection, owner: Owner, filter: &Filter) -> Result<Vec<Image>, CatalogError> {
-    let title = filter.title.as_deref().map(fold);
-    let title_grams = title.as_deref().map(search_ngrams);
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
-                source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
-                created_at, started_at, finished_at
-         FROM images
-         WHERE owner = $1 AND status <> 'deleting'
-           AND ($2::text[] IS NULL OR title_grams @> $2)
-           AND ($3::text IS NULL OR strpos(title_folded, $3) > 0)
-           AND ($4::text IS NULL OR status = $4)
-           AND ($5::uuid IS NULL OR id < $5)
-         ORDER BY id DESC LIMIT $6",
-        owner.id(),
-        title_grams.as_deref(),
-        title.as_deref(),
-        filter.status.map(Status::as_str),
-        filter.before.map(ImageId::as_uuid),
-        filter.limit,
-    )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter().map(Image::try_from).collect()
 }
 
 /// The renditions of an image, widest first.
@@ -170,7 +134,8 @@ impl TryFrom<RenditionRow> for Rendition {
 pub async fn count_queued(db: &mut PgConnection, max: u64) -> Result<u64, CatalogError> {
     let limit = i64::try_from(max).unwrap_or(i64::MAX);
     let count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM (SELECT FROM images WHERE status = 'queued' LIMIT $1) AS queued"#,
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT FROM image_states WHERE status = 'queued' LIMIT $1) AS queued"#,
         limit
     );
     Ok(u64::try_from(count.fetch_one(db).await?).unwrap_or(0))

@@ -1,10 +1,11 @@
 //! Folds the titles of stored images again after the rules of folding have changed.
 
+use darkroom_model::{ImageId, Owner};
 use sqlx::PgConnection;
 
 use super::{
     CatalogError,
-    search::{FOLDING, fold, ngrams},
+    title_index::{FOLDING, TitleIndex},
 };
 
 /// Folds up to `limit` titles that an older version has folded, and returns how many those were; fewer than the limit: no
@@ -21,13 +22,13 @@ pub async fn refold_titles(tx: &mut PgConnection, limit: i64) -> Result<usize, C
     .fetch_all(&mut *tx)
     .await?;
     for row in &rows {
-        let folded = fold(&row.title);
+        let index = TitleIndex::new(Owner::from_id(row.owner), ImageId::from_uuid(row.id), &row.title);
         let update = sqlx::query!(
             "UPDATE images SET title_folded = $3, title_grams = $4, folding = $5 WHERE owner = $1 AND id = $2",
             row.owner,
             row.id,
-            folded,
-            &ngrams(&folded),
+            index.folded,
+            &index.grams,
             FOLDING,
         );
         update.execute(&mut *tx).await?;

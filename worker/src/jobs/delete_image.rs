@@ -13,6 +13,7 @@ use darkroom_queue::{
     control::{Control, JobStatus},
 };
 use darkroom_shared::{
+    bucket::ObjectKey,
     catalog,
     jobs::{DeleteImage, ProcessImage, delete_image_options},
 };
@@ -86,7 +87,8 @@ async fn cancel_attempt(app: &App, image: OwnedImage) -> Result<bool, JobError> 
 
 /// Removes the objects below the image's own prefix, of whatever attempt. Returns how many.
 async fn remove_objects(app: &App, image: OwnedImage) -> Result<usize, JobError> {
-    let keys = app.bucket.list_image(image.owner, image.id).await?;
+    let objects = app.bucket.list_image(image.owner, image.id).await?;
+    let keys: Vec<ObjectKey> = objects.into_iter().map(|object| object.key).collect();
     app.bucket.delete(&keys).await?;
     Ok(keys.len())
 }
