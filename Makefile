@@ -8,7 +8,7 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test chaos fuzz lint fmt doc openapi prepare bench bench-queue bench-render up down clean debug
+.PHONY: help run env demo test chaos fuzz lint fmt doc openapi prepare bench bench-catalog bench-queue bench-render up down clean debug
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -68,6 +68,10 @@ bench-queue: ## Compare the queue with others, on a Postgres of its own with fsy
 	PEERS=$(TARGET)/bench-queue QUEUE_BENCH=$(TARGET)/release/examples/queue_bench \
 	$(DEV) postgres --durable --set shared_buffers=1GB --set max_wal_size=4GB -- \
 	python3 bench/queue/run.py
+
+bench-catalog: debug ## Measure the catalog with ROWS images, on a Postgres of its own with fsync on (ROWS=1000000, ROUNDS)
+	ROWS=$(or $(ROWS),1000000) $(TARGET)/debug/darkroom-dev postgres --durable \
+	--set shared_buffers=1GB --set max_wal_size=4GB -- $(TARGET)/debug/examples/catalog_bench
 
 bench-render: ## Compare the pipeline with others on the pictures in CORPUS=dir (ROUNDS, ONLY, WRITE=1)
 	@test -n "$(CORPUS)" || { echo 'which pictures? CORPUS=dir, see bench/render/run.py' >&2; exit 1; }

@@ -80,8 +80,8 @@ fn print_plan(plan: &Adoption, settings: &Settings) {
     println!("bucket    s3://{}/{}: {}", url.bucket, url.prefix, describe(bucket));
     println!("staging   {}: {}", settings.staging, describe(staging));
     println!(
-        "Adopting marks both as this database's. Later sweeps remove the files and objects in them that this database \
-         does not name, and any other database that uses them stops."
+        "Adopting marks both as this database's. Later sweeps remove the staged files, and `darkroom-worker compare \
+         --remove` the objects, that this database does not name. Any other database that uses them stops."
     );
 }
 

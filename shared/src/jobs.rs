@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
-use darkroom_model::ImageId;
+use darkroom_model::{ImageId, OwnedImage, Owner};
 use darkroom_queue::{
     Enqueue, Enqueued, Job, JobId, QueueError,
     control::{Control, Revived},
@@ -16,6 +16,8 @@ use crate::catalog::{self, CatalogError};
 /// Renders an image, from its staged upload into the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProcessImage {
+    /// Whose image it is.
+    pub owner: Owner,
     /// Which image.
     pub image: ImageId,
 }
@@ -28,6 +30,8 @@ impl Job for ProcessImage {
 /// Removes an image: its objects, its staged upload and its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeleteImage {
+    /// Whose image it is.
+    pub owner: Owner,
     /// Which image.
     pub image: ImageId,
     /// The image is gone; this only removes objects that arrived in the bucket after the deletion.
@@ -79,9 +83,11 @@ impl Job for RefoldTitles {
 }
 
 /// How the job of a new image is enqueued. The key finds the job of an image; the lane keeps the thousand images of one
-/// uploader from delaying the single image of another. Uploads that name no lane share one.
-pub fn process_image_options(image: ImageId, lane: Option<String>) -> Enqueue {
-    Enqueue::new().key(image.to_string()).lane(lane.unwrap_or_default())
+/// uploader from delaying the single image of another. Uploads that name no lane share that of their owner; a lane that
+/// they name is one within their owner.
+pub fn process_image_options(owner: Owner, image: ImageId, lane: Option<&str>) -> Enqueue {
+    let lane = lane.map_or_else(|| owner.to_string(), |lane| format!("{owner}/{lane}"));
+    Enqueue::new().key(image.to_string()).lane(lane)
 }
 
 /// How the deletion of an image is enqueued: at most one unfinished job deletes it.
@@ -93,9 +99,11 @@ pub fn delete_image_options(image: ImageId) -> Enqueue {
 ///
 /// # Errors
 /// [`QueueError::KeyReleased`]: such a job ended during the call. Nothing was added: try again.
-pub async fn resume_deletions(db: &mut PgConnection, images: &[ImageId]) -> Result<usize, QueueError> {
-    let jobs: Vec<_> =
-        images.iter().map(|&image| (DeleteImage { image, recheck: false }, delete_image_options(image))).collect();
+pub async fn resume_deletions(db: &mut PgConnection, images: &[OwnedImage]) -> Result<usize, QueueError> {
+    let deletion = |&OwnedImage { owner, id }: &OwnedImage| {
+        (DeleteImage { owner, image: id, recheck: false }, delete_image_options(id))
+    };
+    let jobs: Vec<_> = images.iter().map(deletion).collect();
     let enqueued = darkroom_queue::enqueue_all(db, jobs.iter().map(|(job, how)| (job, how))).await?;
     Ok(enqueued.iter().filter(|enqueued| matches!(enqueued, Enqueued::New(_))).count())
 }
@@ -105,13 +113,16 @@ pub async fn resume_deletions(db: &mut PgConnection, images: &[ImageId]) -> Resu
 ///
 /// # Errors
 /// [`QueueError::KeyReleased`]: a job was pruned during the call. Roll back and try again.
-pub async fn revive_unavailable(tx: &mut PgConnection, images: &[ImageId]) -> Result<u64, ReviveError> {
-    let keys: Vec<String> = images.iter().map(ToString::to_string).collect();
+pub async fn revive_unavailable(tx: &mut PgConnection, images: &[OwnedImage]) -> Result<u64, ReviveError> {
+    let keys: Vec<String> = images.iter().map(|image| image.id.to_string()).collect();
     let retried: HashSet<String> = Control::new(tx).retry_keys(ProcessImage::QUEUE, &keys).await?.into_iter().collect();
-    let (mut revived, rest): (Vec<ImageId>, Vec<ImageId>) =
-        images.iter().copied().partition(|image| retried.contains(&image.to_string()));
-    // Their lane was pruned with their job, so they share the one of uploads that name none.
-    let jobs: Vec<_> = rest.iter().map(|&image| (ProcessImage { image }, process_image_options(image, None))).collect();
+    let (mut revived, rest): (Vec<OwnedImage>, Vec<OwnedImage>) =
+        images.iter().copied().partition(|image| retried.contains(&image.id.to_string()));
+    // Their lane was pruned with their job, so they take that of their owner.
+    let new = |&OwnedImage { owner, id }: &OwnedImage| {
+        (ProcessImage { owner, image: id }, process_image_options(owner, id, None))
+    };
+    let jobs: Vec<_> = rest.iter().map(new).collect();
     let enqueued = darkroom_queue::enqueue_all(tx, jobs.iter().map(|(job, how)| (job, how))).await?;
     let is_new = |enqueued: &Enqueued| matches!(enqueued, Enqueued::New(_));
     revived.extend(rest.iter().zip(&enqueued).filter(|(_, enqueued)| is_new(enqueued)).map(|(image, _)| *image));
@@ -153,7 +164,7 @@ async fn revive(tx: &mut PgConnection, revived: Option<Revived>) -> Result<bool,
     let Some(revived) = revived else { return Ok(false) };
     if revived.queue == ProcessImage::QUEUE {
         let job: ProcessImage = serde_json::from_slice(&revived.payload)?;
-        catalog::requeue_failed(tx, job.image).await?;
+        catalog::requeue_failed(tx, job.owner, job.image).await?;
     }
     Ok(true)
 }

@@ -77,9 +77,9 @@ async fn a_second_staging_is_not_marked() {
 async fn stores_with_files_are_not_marked() {
     let (db, stores) = (Database::migrated().await, Stores::new().await);
     let installation = stores.open(&db, None).await;
-    fs::write(stores.staging.join(ImageId::now().to_string()), "an upload").unwrap();
+    fs::write(stores.staging.join(format!("1-{}", ImageId::now())), "an upload").unwrap();
     assert_eq!(mismatch(installation.check(Store::Staging).await), Mismatch::Unmarked { store: Store::Staging });
-    let object = stores.object(&format!("images/00/{}/full-0011223344556677.webp", ImageId::now()));
+    let object = stores.object(&format!("images/00/1/{}/full-0011223344556677.webp", ImageId::now()));
     fs::create_dir_all(object.parent().unwrap()).unwrap();
     fs::write(object, "a rendition").unwrap();
     assert_eq!(mismatch(installation.check(Store::Bucket).await), Mismatch::Unmarked { store: Store::Bucket });
@@ -89,8 +89,8 @@ async fn stores_with_files_are_not_marked() {
 async fn an_empty_bucket_is_not_marked_where_the_database_names_renditions() {
     let (db, stores) = (Database::migrated().await, Stores::new().await);
     db.add_numbered_images(1).await;
-    let sql = "INSERT INTO renditions (image_id, name, format, width, height, bytes, sha256)
-               SELECT id, 'full.webp', 'webp', 1, 1, 1, source_sha256 FROM images";
+    let sql = "INSERT INTO renditions (owner, image_id, name, format, width, height, bytes, sha256)
+               SELECT owner, id, 'full.webp', 'webp', 1, 1, 1, source_sha256 FROM images";
     sqlx::query(sql).execute(&*db).await.unwrap();
     let installation = stores.open(&db, None).await;
     for store in [Store::Bucket, Store::Staging] {

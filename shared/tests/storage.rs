@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use darkroom_dev::testing;
-use darkroom_model::{ImageId, Rendition, RenditionFormat};
+use darkroom_model::{ImageId, OwnedImage, Owner, Rendition, RenditionFormat};
 use darkroom_shared::{
     bucket::Bucket,
     settings::Settings,
@@ -13,6 +13,9 @@ use darkroom_shared::{
 };
 use futures::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
+
+/// The owner of all images here but one.
+const OWNER: Owner = Owner::DEFAULT;
 
 fn settings(bucket: &testing::Bucket, more: &[(&str, String)]) -> Settings {
     let env: HashMap<&str, String> = bucket.env().into_iter().chain(more.iter().cloned()).collect();
@@ -46,7 +49,7 @@ async fn stagings(bucket: &testing::Bucket) -> Vec<Staging> {
     stagings
 }
 
-async fn staged(staging: &Staging) -> Vec<Option<ImageId>> {
+async fn staged(staging: &Staging) -> Vec<Option<OwnedImage>> {
     let listed: Vec<_> = staging.list().await.unwrap().try_collect().await.unwrap();
     listed.into_iter().map(|staged| staged.image).collect()
 }
@@ -68,14 +71,17 @@ async fn a_kept_upload_is_read_listed_and_removed() {
         assert_eq!((received.bytes, received.sha256), (7 << 20, sha256));
         assert_eq!(received.read(|file| file.metadata().unwrap().len()).await.unwrap(), 7 << 20);
 
-        staging.keep(received, image).await.unwrap();
-        assert_eq!(staging.read(image).await.unwrap(), vec![42; 7 << 20]);
-        assert_eq!(staged(&staging).await.into_iter().flatten().collect::<Vec<_>>(), [image]);
+        staging.keep(received, OWNER, image).await.unwrap();
+        assert_eq!(staging.read(OWNER, image).await.unwrap(), vec![42; 7 << 20]);
+        let owned = OwnedImage { owner: OWNER, id: image };
+        assert_eq!(staged(&staging).await.into_iter().flatten().collect::<Vec<_>>(), [owned]);
+        let other = staging.read(Owner::from_id(2), image).await;
+        assert!(matches!(other, Err(StagingError::Missing)), "it is of another owner");
 
-        staging.remove(image).await.unwrap();
-        staging.remove(image).await.unwrap();
-        assert!(matches!(staging.read(image).await, Err(StagingError::Missing)));
-        assert!(!staged(&staging).await.contains(&Some(image)));
+        staging.remove(OWNER, image).await.unwrap();
+        staging.remove(OWNER, image).await.unwrap();
+        assert!(matches!(staging.read(OWNER, image).await, Err(StagingError::Missing)));
+        assert!(!staged(&staging).await.contains(&Some(owned)));
     }
 }
 
@@ -105,10 +111,10 @@ async fn a_rendition_is_fetched_by_its_url_with_the_right_headers() {
     let server = testing::bucket().await;
     let bucket = Bucket::new(&settings(&server, &[]).bucket).unwrap();
     let (image, rendition) = (ImageId::now(), rendition("w800.webp", b"picture"));
-    bucket.put(image, &rendition, Bytes::from_static(b"picture")).await.unwrap();
-    bucket.put(image, &rendition, Bytes::from_static(b"picture")).await.unwrap();
+    bucket.put(OWNER, image, &rendition, Bytes::from_static(b"picture")).await.unwrap();
+    bucket.put(OWNER, image, &rendition, Bytes::from_static(b"picture")).await.unwrap();
 
-    let url = bucket.url(image, &rendition).await.unwrap();
+    let url = bucket.url(OWNER, image, &rendition).await.unwrap();
     let answer = testing::http().get(url.clone()).send().await.unwrap();
     assert_eq!(answer.status(), 200);
     assert_eq!(answer.headers()["content-type"], "image/webp");
@@ -129,10 +135,10 @@ async fn a_public_base_url_replaces_presigned_urls() {
     ];
     let bucket = Bucket::new(&settings(&server, &more).bucket).unwrap();
     let (image, rendition) = (ImageId::now(), rendition("full.webp", b"x"));
-    let url = bucket.url(image, &rendition).await.unwrap();
+    let url = bucket.url(OWNER, image, &rendition).await.unwrap();
     let hash = hex::encode(&rendition.sha256[..8]);
     let shard = &image.to_string()[34..];
-    assert_eq!(url.as_str(), format!("https://cdn.example/pictures/site-a/images/{shard}/{image}/full-{hash}.webp"));
+    assert_eq!(url.as_str(), format!("https://cdn.example/pictures/site-a/images/{shard}/1/{image}/full-{hash}.webp"));
 }
 
 #[tokio::test]
@@ -142,15 +148,18 @@ async fn the_objects_of_an_image_are_listed_and_deleted_below_a_prefix() {
     let bucket = Bucket::new(&settings(&server, &prefixed).bucket).unwrap();
     let (one, other) = (ImageId::now(), ImageId::now());
     for (image, bytes) in [(one, b"1"), (one, b"2"), (other, b"3")] {
-        bucket.put(image, &rendition("full.webp", bytes), Bytes::from_static(bytes)).await.unwrap();
+        bucket.put(OWNER, image, &rendition("full.webp", bytes), Bytes::from_static(bytes)).await.unwrap();
     }
-    let keys = bucket.list_image(one).await.unwrap();
+    let owned = |id| OwnedImage { owner: OWNER, id };
+    assert!(bucket.list_image(Owner::from_id(2), one).await.unwrap().is_empty(), "they are of another owner");
+    let keys = bucket.list_image(OWNER, one).await.unwrap();
+    let keys: Vec<_> = keys.into_iter().map(|object| object.key).collect();
     assert_eq!(keys.len(), 2);
-    assert!(keys.iter().all(|key| key.image() == one));
+    assert!(keys.iter().all(|key| key.image() == owned(one)));
     bucket.delete(&keys).await.unwrap();
     bucket.delete(&keys).await.unwrap();
     let left: Vec<_> = bucket.list_all(None).try_collect().await.unwrap();
-    assert_eq!(left.iter().map(|object| object.key.image()).collect::<Vec<_>>(), [other]);
+    assert_eq!(left.iter().map(|object| object.key.image()).collect::<Vec<_>>(), [owned(other)]);
 }
 
 #[tokio::test]

@@ -7,11 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use darkroom_model::recipe::Recipe;
+use darkroom_model::{Owner, recipe::Recipe};
 use darkroom_pipeline::{Limits, render};
 use darkroom_test_pictures::{Jpeg, corners};
 use darkroom_worker::sandbox::{
-    owner::Owner,
     pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
     protocol::RenderRequest,

@@ -11,11 +11,10 @@ use std::{
 };
 
 use darkroom_container::header::{self, HeaderLimits};
-use darkroom_model::recipe::Recipe;
+use darkroom_model::{Owner, recipe::Recipe};
 use darkroom_pipeline::{Limits, MemoryEstimate};
 use darkroom_worker::sandbox::{
     SandboxError,
-    owner::Owner,
     pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
     protocol::RenderRequest,

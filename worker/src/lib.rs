@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`jobs::process_image`] | the main job: staged bytes become renditions, the image becomes ready |
 //! | [`jobs::delete_image`] | the job that removes an image for good |
+//! | [`compare`] | `darkroom-worker compare`, for operators |
 //! | [`queue_command`] | `darkroom-worker queue …`, for operators |
 //! | [`jobs::resume_deletions`] | the periodic job that enqueues deletions which no job carries out |
 //! | [`jobs::refold_titles`] | the periodic job that folds titles again after a change of the rules |
@@ -11,6 +12,7 @@
 //! | [`jobs::sweep`] | the periodic job that removes what no image claims |
 //! | [`sandbox`] | the child processes in which the pipeline runs |
 
+pub mod compare;
 pub mod jobs;
 mod picture_memory;
 pub mod queue_command;

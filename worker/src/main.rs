@@ -11,7 +11,8 @@ use darkroom_shared::{
 };
 use darkroom_worker::{
     App,
-    jobs::sweep::sweep_all,
+    compare::{self, CompareCommand},
+    jobs::sweep::sweep,
     queue_command::{self, QueueCommand},
     run, sandbox,
 };
@@ -31,8 +32,10 @@ struct Arguments {
 enum Command {
     /// Work until SIGTERM or Ctrl-C (the default).
     Run,
-    /// Remove, once and now, files and objects that belong to no image.
+    /// Remove, once and now, what crashes have left in staging and in the bucket.
     Sweep,
+    /// Compare the whole bucket with the catalog, and print how many objects belong to no image.
+    Compare(CompareCommand),
     /// Inspect and control the queue.
     Queue(QueueCommand),
     /// Render for the worker that started this process.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         Command::RenderChild => return sandbox::child::main(),
         Command::Run => with_settings(work),
         Command::Sweep => with_settings(sweep_once),
+        Command::Compare(command) => with_settings(|settings| compare_bucket(settings, command)),
         Command::Queue(command) => with_settings(|settings| control_queue(settings, command)),
     };
     result.unwrap_or_else(|error| {
@@ -76,9 +80,14 @@ async fn work(settings: Settings) -> anyhow::Result<ExitCode> {
 
 async fn sweep_once(settings: Settings) -> anyhow::Result<ExitCode> {
     let db = database::open(&settings.database).await?;
-    let swept = sweep_all(&*App::open(&settings, db).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
+    let swept = sweep(&*App::open(&settings, db).await?).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     println!("removed {} staged files and {} objects", swept.staged, swept.objects);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn compare_bucket(settings: Settings, command: CompareCommand) -> anyhow::Result<ExitCode> {
+    let db = database::open(&settings.database).await?;
+    compare::run(&*App::open(&settings, db).await?, &command).await
 }
 
 async fn control_queue(settings: Settings, command: QueueCommand) -> anyhow::Result<ExitCode> {

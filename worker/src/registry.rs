@@ -18,14 +18,14 @@ const IMAGES_PER_SLOT: u16 = 4;
 const DELETIONS: usize = 4;
 /// Time of an image's job beside rendering: reading the upload, and writing the renditions.
 const TRANSFERS: Duration = Duration::from_mins(5);
-/// Hourly, because a sweep lists up to 100,000 objects; not on the hour, when most schedules run.
+/// Hourly, because what it removes is no hurry; not on the hour, when most schedules run.
 const SWEEPS: &str = "7 * * * *";
 /// Every 15 min: requeue images failed as `unavailable`.
 const RETRIES: &str = "*/15 * * * *";
 /// Every 15 min: enqueue deletions that no job carries out.
 const RESUMED_DELETIONS: &str = "10-59/15 * * * *";
 
-/// Every 15 min: fold titles again. Reads one row where there is nothing to do.
+/// Every 15 min: fold titles again. Reads an empty index where there is nothing to do.
 const REFOLDS: &str = "3-59/15 * * * *";
 
 /// Starts to work on all queues.

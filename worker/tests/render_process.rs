@@ -5,14 +5,13 @@ use std::{fs, path::PathBuf, process::Stdio, time::Duration};
 
 use darkroom_container::header::{self, Header, HeaderLimits};
 use darkroom_model::{
-    FailureCode, ImageAnalysis, ImageId, RenditionFormat,
+    FailureCode, ImageAnalysis, ImageId, Owner, RenditionFormat,
     recipe::{Overlay, Quality, Recipe, Resize, Scale, Ssim},
 };
 use darkroom_pipeline::{Files, Limits, MemoryEstimate, Rendered, overlay_memory};
 use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
 use darkroom_worker::sandbox::{
     SandboxError,
-    owner::Owner,
     pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
     process::Program,
     protocol::RenderRequest,
@@ -331,7 +330,7 @@ async fn a_child_keeps_no_descriptor_of_the_worker() {
 
 #[tokio::test]
 async fn a_child_renders_for_one_owner_only() {
-    let of = |owner| RenderRequest { owner: Owner::new(owner), ..request(Recipe::Standard, Limits::default()) };
+    let of = |owner| RenderRequest { owner: Owner::from_id(owner), ..request(Recipe::Standard, Limits::default()) };
     let pool = pool(shipped(), 2, 100, LONG);
     pool.warm_up();
     while pool.idle_pids().len() < 2 {

@@ -20,7 +20,7 @@ mod schema;
 mod upload;
 mod wire;
 
-use darkroom_model::ImageId;
+use darkroom_model::{ImageId, Owner};
 use darkroom_shared::{
     catalog::{self, CatalogError, Filter},
     jobs::{DeleteImage, delete_image_options},
@@ -56,6 +56,9 @@ pub(crate) struct Images {
 
 const NO_IMAGE: ApiError = ApiError::NotFound("image");
 
+/// Whose images every request is about, until requests are authenticated.
+const CALLER: Owner = Owner::DEFAULT;
+
 impl Images {
     pub(crate) fn new(app: App) -> Self {
         Self { app }
@@ -64,11 +67,12 @@ impl Images {
     /// The image and its renditions.
     async fn find(
         &self,
+        owner: Owner,
         id: ImageId,
     ) -> std::result::Result<(catalog::Image, Vec<darkroom_model::Rendition>), ApiError> {
         let find = async |db: &mut PgConnection| -> std::result::Result<_, CatalogError> {
-            let Some(image) = catalog::get(db, id).await? else { return Ok(None) };
-            Ok(Some((image, catalog::known_renditions(db, id).await?)))
+            let Some(image) = catalog::get(db, owner, id).await? else { return Ok(None) };
+            Ok(Some((image, catalog::known_renditions(db, owner, id).await?)))
         };
         self.app.db.run(find).await?.ok_or(NO_IMAGE)
     }
@@ -87,16 +91,19 @@ impl Images {
     /// After the status 202 the image is durable: it becomes `ready`, or `failed` with a reason.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
     async fn upload(&self, form: Form) -> Result<UploadResponse, UploadProblems> {
-        let upload = upload::receive(form, &self.app).await?;
-        let (image, created_at) = upload::accept(upload, &self.app).await?;
-        tracing::info!(image = %image.id, bytes = image.source.bytes, "accepted");
+        let owner = CALLER;
+        let upload = upload::receive(form, owner, &self.app).await?;
+        let (image, created_at) = upload::accept(upload, owner, &self.app).await?;
+        tracing::info!(%owner, image = %image.id, bytes = image.source.bytes, "accepted");
         let location = wire::location(image.id);
         Ok(UploadResponse::Accepted(Json(Image::accepted(image, created_at)), location))
     }
 
     /// List images
     ///
-    /// Newest first, in pages. Images that are added meanwhile do not shift the following pages.
+    /// Newest first, in pages. Images that are added meanwhile do not shift the following pages. A page may have fewer images than
+    /// `limit`, even none, and a next page: where many titles are similar to the text that is searched for, each page looks
+    /// through a part of them.
     #[oai(path = "/", method = "get", operation_id = "list_images")]
     async fn list(
         &self,
@@ -109,23 +116,21 @@ impl Images {
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<Cursor>>,
     ) -> Result<ListResponse, ListProblems> {
+        let owner = CALLER;
         let limit = limit.0.unwrap_or(PageSize::DEFAULT);
         let filter = Filter {
             title: title.0.map(|part| part.0).filter(|part| !part.is_empty()),
             status: status.0.map(wire::filter_status).transpose()?,
             before: cursor.0.map(|cursor| cursor.0),
-            // One more image shows whether there is a next page.
-            limit: i64::from(limit.0) + 1,
+            limit: limit.0.into(),
         };
-        let list = async |db: &mut PgConnection| catalog::list(db, &filter).await;
+        let list = async |db: &mut PgConnection| catalog::list(db, owner, &filter).await;
         let db = &self.app.db;
         let listed = if filter.title.is_some() { db.search(list).await } else { db.run(list).await };
-        let mut images = listed.map_err(ApiError::of_search)?;
-        let more = images.len() > usize::from(limit.0);
-        images.truncate(limit.0.into());
-        let next = images.last().filter(|_| more).map(|last| Cursor(last.id).encode());
+        let page = listed.map_err(ApiError::of_search)?;
+        let next = page.next.map(|last| Cursor(last).encode());
         let link = next.as_ref().map(|next| next_link(&filter, limit, next));
-        Ok(ListResponse::Page(Json(Page::new(images, next)), link))
+        Ok(ListResponse::Page(Json(Page::new(page.images, next)), link))
     }
 
     /// Get an image
@@ -137,11 +142,11 @@ impl Images {
         /// The image's id.
         id: Path<Uuid>,
     ) -> Result<ImageResponse, ImageProblems> {
-        let id = ImageId::from_uuid(id.0);
-        let (image, stored) = self.find(id).await?;
+        let (owner, id) = (CALLER, ImageId::from_uuid(id.0));
+        let (image, stored) = self.find(owner, id).await?;
         let mut renditions = Vec::with_capacity(stored.len());
         for rendition in stored {
-            let url = self.app.bucket.url(id, &rendition).await?;
+            let url = self.app.bucket.url(owner, id, &rendition).await?;
             renditions.push(Rendition::new(rendition, url));
         }
         let image = ImageDetail::new(image, renditions);
@@ -161,13 +166,17 @@ impl Images {
         name: Path<String>,
         request: &Request,
     ) -> Result<RenditionResponse, RenditionProblems> {
-        let id = ImageId::from_uuid(id.0);
-        let (_, renditions) = self.find(id).await?;
+        let (owner, id) = (CALLER, ImageId::from_uuid(id.0));
+        let (_, renditions) = self.find(owner, id).await?;
         let rendition = renditions.iter().find(|rendition| rendition.name == name.0);
         let rendition = rendition.ok_or(ApiError::NotFound("rendition"))?;
         let bucket = &self.app.bucket;
         let is_head = request.extensions().get::<IsHead>().is_some();
-        let url = if is_head { bucket.head_url(id, rendition).await? } else { bucket.url(id, rendition).await? };
+        let url = if is_head {
+            bucket.head_url(owner, id, rendition).await?
+        } else {
+            bucket.url(owner, id, rendition).await?
+        };
         // Half the signature's lifetime, so that a cached redirect leads to a URL that still works.
         let cache = format!("private, max-age={}", self.app.presigned.as_secs() / 2);
         Ok(RenditionResponse::Redirect(url.into(), cache))
@@ -183,11 +192,11 @@ impl Images {
         /// The image's id.
         id: Path<Uuid>,
     ) -> Result<DeleteResponse, DeleteProblems> {
-        let image = ImageId::from_uuid(id.0);
+        let (owner, image) = (CALLER, ImageId::from_uuid(id.0));
         let delete = async |db: &mut PgConnection| -> std::result::Result<_, ApiError> {
-            let found = catalog::mark_deleting(db, image).await?;
+            let found = catalog::mark_deleting(db, owner, image).await?;
             if found {
-                let deletion = DeleteImage { image, recheck: false };
+                let deletion = DeleteImage { owner, image, recheck: false };
                 darkroom_queue::enqueue(db, &deletion, &delete_image_options(image)).await?;
             }
             Ok(found)
@@ -195,7 +204,7 @@ impl Images {
         if !self.app.db.transaction(delete).await? {
             return Err(NO_IMAGE.into());
         }
-        tracing::info!(%image, "marked for deletion");
+        tracing::info!(%owner, %image, "marked for deletion");
         Ok(DeleteResponse::Accepted)
     }
 }

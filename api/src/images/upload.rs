@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use chrono::{DateTime, Utc};
 use darkroom_container::header::{self, Header, HeaderError, HeaderLimits};
 use darkroom_model::{
-    ImageId, Source, Status, Title,
+    ImageId, Owner, Source, Status, Title,
     recipe::{InvalidField, Recipe},
 };
 use darkroom_shared::{
@@ -54,7 +54,7 @@ struct File {
 }
 
 /// Reads a form into staging. Refuses it as early as possible, before the rest is received.
-pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiError> {
+pub(super) async fn receive(mut form: Form, owner: Owner, app: &App) -> Result<Upload, ApiError> {
     app.installation.check_uploads().await?;
     let limit = app.limits.bytes;
     if form.content_length().is_some_and(|length| length > limit + FORM_OVERHEAD) {
@@ -77,14 +77,14 @@ pub(super) async fn receive(mut form: Form, app: &App) -> Result<Upload, ApiErro
     let file = file.ok_or_else(|| ApiError::Form(format!("The field {FILE} is missing.")))?;
     let recipe = values.recipe()?;
     if let Some(overlay) = recipe.overlay() {
-        check_overlay(overlay.image, app).await?;
+        check_overlay(owner, overlay.image, app).await?;
     }
     Ok(Upload { file, values, recipe })
 }
 
-/// Refuses an overlay that is not a ready image. It may still be deleted before the worker reads it.
-async fn check_overlay(image: ImageId, app: &App) -> Result<(), ApiError> {
-    let found = app.db.run(async |db| catalog::get(db, image).await).await?;
+/// Refuses an overlay that is not a ready image of the same owner. It may still be deleted before the worker reads it.
+async fn check_overlay(owner: Owner, image: ImageId, app: &App) -> Result<(), ApiError> {
+    let found = app.db.run(async |db| catalog::get(db, owner, image).await).await?;
     let reason = match found.map(|image| image.status) {
         Some(Some(Status::Ready)) => return Ok(()),
         Some(None) => "must be an image that is ready.".to_owned(),
@@ -144,7 +144,7 @@ fn check_header_early(chunk: &[u8], limits: &HeaderLimits) -> Result<(), ApiErro
 /// A database that is away is noticed before the file is kept. When the database refuses afterwards, the file is removed
 /// again. A crash in between, or a commit with an unknown outcome, leaves a staged file that may not belong to an image;
 /// the sweep deletes it if it does not.
-pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
+pub(super) async fn accept(upload: Upload, owner: Owner, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
     let Upload { file: File { received, room, header, name }, values, recipe } = upload;
     let source = Source {
         format: header.format,
@@ -160,37 +160,38 @@ pub(super) async fn accept(upload: Upload, app: &App) -> Result<(NewImage, DateT
     let image = NewImage { id, title, recipe, source, header };
     let app = app.clone();
     // A task of its own, so that a client that goes away cannot stop it between the file and the commit.
-    let accepting = async move { accept_file(received, room, image, lane, &app).await };
+    let accepting = async move { accept_file(received, room, owner, image, lane.as_deref(), &app).await };
     tokio::spawn(accepting.in_current_span()).await.map_err(|error| ApiError::Internal(error.into()))?
 }
 
 async fn accept_file(
     received: Received,
     room: Reservation,
+    owner: Owner,
     image: NewImage,
-    lane: Option<String>,
+    lane: Option<&str>,
     app: &App,
 ) -> Result<(NewImage, DateTime<Utc>), ApiError> {
     // No connection is held while the file is kept.
     app.db.probe().await?;
-    if let Err(error) = app.staging.keep(received, image.id).await {
+    if let Err(error) = app.staging.keep(received, owner, image.id).await {
         // It may be there all the same, for example after a lost answer of the bucket.
-        remove_staged(app, image.id).await;
+        remove_staged(app, owner, image.id).await;
         return Err(error.into());
     }
     // A volume may have been unmounted or replaced meanwhile; then no worker would find the file.
     if let Err(error) = app.installation.check_kept().await {
-        remove_staged(app, image.id).await;
+        remove_staged(app, owner, image.id).await;
         return Err(error.into());
     }
     room.keep(image.source.bytes);
-    match insert(&image, lane, app).await {
+    match insert(owner, &image, lane, app).await {
         Ok(created_at) => {
             app.backlog.add();
             Ok((image, created_at))
         }
         Err(InsertError::NotCommitted(error)) => {
-            remove_staged(app, image.id).await;
+            remove_staged(app, owner, image.id).await;
             Err(error)
         }
         Err(InsertError::Unknown(error)) => {
@@ -215,13 +216,13 @@ impl From<sqlx::Error> for InsertError {
 }
 
 /// Inserts the image and its job in one transaction.
-async fn insert(image: &NewImage, lane: Option<String>, app: &App) -> Result<DateTime<Utc>, InsertError> {
+async fn insert(owner: Owner, image: &NewImage, lane: Option<&str>, app: &App) -> Result<DateTime<Utc>, InsertError> {
     let mut is_commit_due = false;
     let insert = async |tx: &mut PgConnection| {
         let not_committed = |error: ApiError| InsertError::NotCommitted(error);
-        let created_at = catalog::insert(tx, image).await.map_err(|error| not_committed(error.into()))?;
-        let job = ProcessImage { image: image.id };
-        let enqueued = darkroom_queue::enqueue(tx, &job, &process_image_options(image.id, lane)).await;
+        let created_at = catalog::insert(tx, owner, image).await.map_err(|error| not_committed(error.into()))?;
+        let job = ProcessImage { owner, image: image.id };
+        let enqueued = darkroom_queue::enqueue(tx, &job, &process_image_options(owner, image.id, lane)).await;
         enqueued.map_err(|error| not_committed(error.into()))?;
         is_commit_due = true;
         Ok(created_at)
@@ -248,8 +249,8 @@ fn has_certainly_failed(error: &sqlx::Error) -> bool {
 }
 
 /// Removes the staged file of an image that was not accepted. If that fails, the sweep removes it.
-async fn remove_staged(app: &App, image: ImageId) {
-    if let Err(error) = app.staging.remove(image).await {
+async fn remove_staged(app: &App, owner: Owner, image: ImageId) {
+    if let Err(error) = app.staging.remove(owner, image).await {
         tracing::warn!(%image, %error, "cannot remove the staged file of a refused upload, the sweep will");
     }
 }

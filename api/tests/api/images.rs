@@ -1,7 +1,7 @@
 //! One image: its state, its renditions, its deletion.
 
 use bytes::Bytes;
-use darkroom_model::{Failure, FailureCode, ImageAnalysis, ImageId, Rendition, RenditionFormat};
+use darkroom_model::{Failure, FailureCode, ImageAnalysis, ImageId, Owner, Rendition, RenditionFormat};
 use darkroom_shared::catalog;
 use reqwest::Method;
 use serde_json::json;
@@ -20,9 +20,9 @@ pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
         bytes: bytes.len() as u64,
         sha256: Sha256::digest(bytes).into(),
     };
-    api.app.bucket.put(image, &rendition, Bytes::from_static(bytes)).await.unwrap();
+    api.app.bucket.put(Owner::DEFAULT, image, &rendition, Bytes::from_static(bytes)).await.unwrap();
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, image).await.unwrap().unwrap();
+    let processing = catalog::start(&mut db, Owner::DEFAULT, image).await.unwrap().unwrap();
     let analysis = ImageAnalysis { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
     assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], analysis)).await.unwrap());
 }
@@ -65,7 +65,8 @@ async fn a_failed_image_has_its_reason() {
     let api = Api::start().await;
     let id = api.upload("x").await;
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, ImageId::from_uuid(id.parse().unwrap())).await.unwrap().unwrap();
+    let processing =
+        catalog::start(&mut db, Owner::DEFAULT, ImageId::from_uuid(id.parse().unwrap())).await.unwrap().unwrap();
     let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
     assert!(catalog::save_failed(&mut db, &processing.failed(failure)).await.unwrap());
     let image = api.get(&format!("/v1/images/{id}")).await.json();
@@ -96,7 +97,7 @@ async fn a_public_bucket_is_linked_without_signatures() {
     render(&api, &id, b"webp").await;
     let image = api.get(&format!("/v1/images/{id}")).await.json();
     let url = image["renditions"][0]["url"].as_str().unwrap();
-    let start = format!("https://cdn.example/pics/images/{}/{id}/w320-", &id[34..]);
+    let start = format!("https://cdn.example/pics/images/{}/1/{id}/w320-", &id[34..]);
     assert!(url.starts_with(&start) && !url.contains('?'), "{url}");
 }
 
@@ -116,7 +117,7 @@ async fn a_deleted_image_is_gone_immediately() {
             .fetch_all(api.db())
             .await
             .unwrap();
-    assert_eq!(jobs, [json!({ "image": id, "recheck": false })], "one job for several requests");
+    assert_eq!(jobs, [json!({ "owner": 1, "image": id, "recheck": false })], "one job for several requests");
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ async fn uploads_into_a_replaced_staging_are_refused() {
     assert_eq!(api.get("/readyz").await.status, 503, "cached for a second");
     api.app.installation.check_all().await.unwrap();
     api.upload("after").await;
-    assert!(api.staged().contains(&first));
+    assert!(api.staged().contains(&format!("1-{first}")));
 }
 
 #[tokio::test]

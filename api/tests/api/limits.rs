@@ -151,7 +151,7 @@ async fn staged_originals_are_for_the_service_alone() {
     let directory = api.bucket.dir.path().join(".staging");
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&directory), mode(&directory.join("incoming"))), (0o700, 0o700));
-    assert_eq!(mode(&directory.join(id)), 0o600);
+    assert_eq!(mode(&directory.join(format!("1-{id}"))), 0o600);
 }
 
 #[tokio::test]

@@ -81,7 +81,7 @@ async fn images_are_listed_by_status_newest_first() {
     let all = api.get("/v1/images").await.json();
     assert_eq!(titles(&all), ["second", "first"]);
     assert!(all["items"][0].get("renditions").is_none() && all.get("next_cursor").is_none());
-    let failed = "UPDATE images SET status = 'failed', failure_code = 'crashed', failure_detail = 'x', \
+    let failed = "UPDATE image_states SET status = 'failed', failure_code = 'crashed', failure_detail = 'x', \
                   finished_at = now() WHERE id = $1::uuid";
     sqlx::query(failed).bind(&first).execute(api.db()).await.unwrap();
     assert_eq!(titles(&api.get("/v1/images?status=failed").await.json()), ["first"]);
@@ -128,9 +128,11 @@ async fn an_invalid_parameter_is_named() {
 async fn a_value_of_a_newer_version_is_unknown_and_breaks_no_page() {
     let api = Api::start().await;
     let (other, newer) = (api.upload("other").await, api.upload("newer").await);
-    let write = "ALTER TABLE images DROP CONSTRAINT images_status_known, DROP CONSTRAINT images_failed_says_why;
-        UPDATE images SET status = 'resting', source_format = 'jxl9', failure_code = 'too_dull', failure_detail = 'x'
-        WHERE title = 'newer'";
+    let write = "ALTER TABLE image_states DROP CONSTRAINT image_states_status_known,
+            DROP CONSTRAINT image_states_failed_says_why;
+        UPDATE images SET source_format = 'jxl9' WHERE title = 'newer';
+        UPDATE image_states AS state SET status = 'resting', failure_code = 'too_dull', failure_detail = 'x'
+        FROM images WHERE images.id = state.id AND title = 'newer'";
     sqlx::raw_sql(write).execute(api.db()).await.unwrap();
     let page = api.get("/v1/images").await.json();
     assert_eq!((&page["items"][0]["id"], &page["items"][1]["id"]), (&newer.clone().into(), &other.into()));

@@ -1,6 +1,6 @@
 //! Uploads: accepted and refused ones, and what they leave in staging and the database.
 
-use darkroom_model::{Failure, FailureCode, ImageId};
+use darkroom_model::{Failure, FailureCode, ImageId, Owner};
 use darkroom_shared::catalog;
 use reqwest::{
     Method,
@@ -41,15 +41,15 @@ async fn an_accepted_upload_is_staged_under_its_id_and_has_a_job() {
     let content = png_of(3, 2, 300_000);
     let response = api.post(file(content.clone())).await;
     let id = response.json()["id"].as_str().unwrap().to_owned();
-    assert_eq!(api.staged(), std::slice::from_ref(&id), "the file and no draft");
+    assert_eq!(api.staged(), [format!("1-{id}")], "the file and no draft");
     let image = darkroom_model::ImageId::from_uuid(id.parse().unwrap());
-    assert_eq!(api.app.staging.read(image).await.unwrap(), content);
+    assert_eq!(api.app.staging.read(Owner::DEFAULT, image).await.unwrap(), content);
     let jobs: Vec<serde_json::Value> =
         sqlx::query_scalar("SELECT convert_from(job, 'UTF8')::jsonb FROM apalis.jobs WHERE job_type = 'process-image'")
             .fetch_all(api.db())
             .await
             .unwrap();
-    assert_eq!(jobs, [json!({ "image": id })]);
+    assert_eq!(jobs, [json!({ "owner": 1, "image": id })]);
 }
 
 #[tokio::test]
@@ -119,7 +119,8 @@ async fn an_overlay_must_be_a_ready_image() {
     let (ready, queued, failed) = (api.upload("ready").await, api.upload("queued").await, api.upload("failed").await);
     render(&api, &ready, b"webp").await;
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, ImageId::from_uuid(failed.parse().unwrap())).await.unwrap().unwrap();
+    let processing =
+        catalog::start(&mut db, Owner::DEFAULT, ImageId::from_uuid(failed.parse().unwrap())).await.unwrap().unwrap();
     let failure = Failure { code: FailureCode::BrokenImage, detail: "The file is cut short.".to_owned() };
     assert!(catalog::save_failed(&mut db, &processing.failed(failure)).await.unwrap());
     drop(db);
@@ -148,6 +149,29 @@ async fn an_overlay_must_be_a_ready_image() {
     let form = file(png(9, 9)).text("overlay", ready);
     assert_eq!(api.post(form).await.problem(422, "/problems/invalid-field")["field"], "overlay");
     assert_eq!((api.images().await, api.staged().len()), before, "nothing remains of the refused uploads");
+}
+
+#[tokio::test]
+async fn the_image_of_another_owner_is_no_overlay() {
+    let api = Api::start().await;
+    let other = api.upload("of another owner").await;
+    render(&api, &other, b"webp").await;
+    let give_away = "ALTER TABLE renditions DROP CONSTRAINT renditions_owner_image_id_fkey;
+        ALTER TABLE image_states DROP CONSTRAINT image_states_owner_id_fkey;
+        UPDATE renditions SET owner = 2; UPDATE image_states SET owner = 2; UPDATE images SET owner = 2";
+    sqlx::raw_sql(give_away).execute(api.db()).await.unwrap();
+    let problem = api.post(file(png(9, 9)).text("overlay", other)).await.problem(422, "/problems/invalid-field");
+    assert_eq!(problem["detail"], "overlay: There is no such image.");
+}
+
+#[tokio::test]
+async fn an_upload_waits_in_a_lane_of_its_owner() {
+    let api = Api::start().await;
+    api.post(file(png(1, 1))).await;
+    api.post(file(png(1, 1)).text("lane", "bulk")).await;
+    let sql = "SELECT lane FROM apalis.jobs WHERE job_type = 'process-image' ORDER BY id";
+    let lanes: Vec<String> = sqlx::query_scalar(sql).fetch_all(api.db()).await.unwrap();
+    assert_eq!(lanes, ["1", "1/bulk"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use darkroom_dev::testing::stack::Setup;
-use darkroom_model::ImageId;
+use darkroom_model::{ImageId, Owner};
 use darkroom_queue::{Enqueue, enqueue_all};
 use darkroom_shared::jobs::{ProcessImage, process_image_options};
 use rand::RngExt as _;
@@ -23,8 +23,8 @@ async fn ten_thousand_jobs_at_once_are_done_once_each_and_delay_no_other_lane() 
     // Jobs of images that do not exist have nothing to do, so that only the queue is busy.
     let jobs: Vec<(ProcessImage, Enqueue)> = (0..BURST)
         .map(|_| {
-            let image = ImageId::now();
-            (ProcessImage { image }, process_image_options(image, Some("bulk".to_owned())))
+            let (owner, image) = (Owner::DEFAULT, ImageId::now());
+            (ProcessImage { owner, image }, process_image_options(owner, image, Some("bulk")))
         })
         .collect();
     let mut tx = test.db.pool.begin().await.unwrap();
@@ -46,8 +46,8 @@ async fn ten_thousand_jobs_at_once_are_done_once_each_and_delay_no_other_lane() 
         test.stack.start_worker();
     }
     test.db.wait_until_settled().await;
-    assert_eq!(test.db.ends_of_lane("bulk").await, BURST);
-    let before = test.db.claims_before_lane("single").await;
+    assert_eq!(test.db.ends_of_lane("1/bulk").await, BURST);
+    let before = test.db.claims_before_lane("1/single").await;
     assert!(before < BURST / 10, "{single} waited behind {before} jobs of another lane");
     test.assert_invariants().await;
 }

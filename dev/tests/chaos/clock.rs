@@ -58,7 +58,7 @@ async fn a_sweep_with_a_wrong_clock_removes_no_fresh_file() {
     let Some(ahead) = clock("+2d") else { return };
     let test = ChaosTest::start(Setup::default()).await;
     // As an api writes it between staging and commit.
-    let fresh = test.stack.staging.join("01999999-9999-7999-8999-999999999999");
+    let fresh = test.stack.staging.join("1-01999999-9999-7999-8999-999999999999");
     std::fs::write(&fresh, "an upload").unwrap();
     // Staging is swept first; then the bucket refuses the clock.
     let stderr = test.stack.failing_worker_command(&["sweep"], &ahead).await;

@@ -20,7 +20,7 @@ const LOG_ENDS: &str = "
     CREATE FUNCTION log_image_end() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         INSERT INTO ended (what, id, status) VALUES ('image', NEW.id, NEW.status); RETURN NULL;
     END $$;
-    CREATE TRIGGER log_end AFTER UPDATE ON images FOR EACH ROW
+    CREATE TRIGGER log_end AFTER UPDATE ON image_states FOR EACH ROW
         WHEN (NEW.status IN ('ready', 'failed')) EXECUTE FUNCTION log_image_end()";
 
 /// A trigger that logs the order of claims. The order of ends would depend on which worker was killed.
@@ -127,7 +127,7 @@ impl Database {
 
     /// Waits until at least this number of images is finished.
     pub(crate) async fn wait_for_finished(&self, count: usize) {
-        let condition = format!("(SELECT count(*) >= {count} FROM images WHERE status IN ('ready', 'failed'))");
+        let condition = format!("(SELECT count(*) >= {count} FROM image_states WHERE status IN ('ready', 'failed'))");
         self.wait_until(&condition).await;
     }
 
@@ -138,12 +138,12 @@ impl Database {
 
     /// Waits until an image has this status.
     pub(crate) async fn wait_for_image_status(&self, image: &str, status: &str) {
-        self.wait_until(&format!("(SELECT status = '{status}' FROM images WHERE id = '{image}')")).await;
+        self.wait_until(&format!("(SELECT status = '{status}' FROM image_states WHERE id = '{image}')")).await;
     }
 
     /// Waits until an attempt at an image has begun.
     pub(crate) async fn wait_for_image_start(&self, image: &str) {
-        self.wait_until(&format!("(SELECT attempts > 0 FROM images WHERE id = '{image}')")).await;
+        self.wait_until(&format!("(SELECT attempts > 0 FROM image_states WHERE id = '{image}')")).await;
     }
 
     /// Waits until no job runs.
@@ -157,14 +157,24 @@ impl Database {
         self.wait_until(&format!("NOT EXISTS ({unfinished} AND job_type = '{queue}')")).await;
     }
 
+    /// Makes the intents of all attempts look old enough for the sweep.
+    pub(crate) async fn make_put_intents_old(&self) {
+        sqlx::query("UPDATE put_intents SET since = now() - interval '3 days'").execute(&self.pool).await.unwrap();
+    }
+
+    /// Number of attempts that may have left objects.
+    pub(crate) async fn put_intents(&self) -> i64 {
+        self.value("count(*) FROM put_intents").await
+    }
+
     /// Number of images that are being deleted.
     pub(crate) async fn deleting_images(&self) -> i64 {
-        self.value("count(*) FROM images WHERE status = 'deleting'").await
+        self.value("count(*) FROM image_states WHERE status = 'deleting'").await
     }
 
     /// Number of queued images.
     pub(crate) async fn queued_images(&self) -> i64 {
-        self.value("count(*) FROM images WHERE status = 'queued'").await
+        self.value("count(*) FROM image_states WHERE status = 'queued'").await
     }
 
     /// Makes every delayed job due.
@@ -205,7 +215,13 @@ impl Database {
 
     /// Removes the image and the job that `upgrade` wrote as a newer version. The job must be untouched.
     pub(crate) async fn remove_written_by_newer(&self) {
-        sqlx::query("DELETE FROM images WHERE status = 'resting'").execute(&self.pool).await.unwrap();
+        sqlx::query(
+            "DELETE FROM images USING image_states AS state
+            WHERE state.owner = images.owner AND state.id = images.id AND status = 'resting'",
+        )
+        .execute(&self.pool)
+        .await
+        .unwrap();
         let removed = "DELETE FROM apalis.jobs WHERE job_type = 'dream-image' AND status = 'Pending' AND fence = 0";
         assert_eq!(sqlx::query(removed).execute(&self.pool).await.unwrap().rows_affected(), 1);
     }
@@ -217,16 +233,16 @@ impl Database {
                 SELECT n, (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7000'
                     || '8000' || lpad(to_hex(n), 12, '0'))::uuid AS id
                 FROM generate_series(1, $COUNT) AS n;
-            INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width,
-                source_height, source_frames, source_bytes, source_sha256, status, attempts, started_at, finished_at,
-                failure_code, failure_detail)
-            SELECT id, 'a', 'a', '{a}', '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 'failed', 10,
-                now(), now(), 'unavailable', 'It was tried.'
-            FROM outage;
+            INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+                source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
+                source_decoded_pixels)
+            SELECT 1, id, 'a', 'a', '{}', 1, '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1 FROM outage;
+            INSERT INTO image_states (owner, id, status, attempts, started_at, finished_at, failure_code, failure_detail)
+            SELECT 1, id, 'failed', 10, now(), now(), 'unavailable', 'It was tried.' FROM outage;
             INSERT INTO apalis.jobs (id, job_type, job, status, attempts, fence, max_attempts, done_at, reason,
                 idempotency_key, lane)
             SELECT '01ARZ3NDEK' || lpad(n::text, 16, '0'), 'process-image',
-                convert_to(json_build_object('image', id)::text, 'UTF8'), 'Killed', 10, 10, 10, now(), 'exhausted',
+                convert_to(json_build_object('owner', 1, 'image', id)::text, 'UTF8'), 'Killed', 10, 10, 10, now(), 'exhausted',
                 id::text, ''
             FROM outage WHERE n % 2 = 0;";
         let sql = format!("BEGIN; {} COMMIT", sql.replace("$COUNT", &count.to_string()));
@@ -235,7 +251,7 @@ impl Database {
 
     /// Waits until this number of attempts at an image have begun.
     pub(crate) async fn wait_for_image_attempts(&self, image: &str, attempts: u32) {
-        self.wait_until(&format!("(SELECT attempts = {attempts} FROM images WHERE id = '{image}')")).await;
+        self.wait_until(&format!("(SELECT attempts = {attempts} FROM image_states WHERE id = '{image}')")).await;
     }
 
     /// Waits until the job of an image runs under its claim of this number.
@@ -266,6 +282,7 @@ impl Database {
         let rows = format!(
             "concat(
                 (SELECT images::text FROM images WHERE id = '{image}'),
+                (SELECT state::text FROM image_states AS state WHERE id = '{image}'),
                 (SELECT string_agg(renditions::text, '' ORDER BY name) FROM renditions WHERE image_id = '{image}'),
                 (SELECT job::text FROM apalis.jobs AS job WHERE idempotency_key = '{image}'))"
         );
@@ -309,7 +326,7 @@ impl Database {
 
     /// Number of images with more than one attempt.
     pub(crate) async fn images_started_again(&self) -> i64 {
-        self.value("count(*) FROM images WHERE attempts > 1").await
+        self.value("count(*) FROM image_states WHERE attempts > 1").await
     }
 
     /// The images in the order in which they ended, and whether each has more than a million pixels.
@@ -321,14 +338,15 @@ impl Database {
 
     /// The images of more than a million pixels in the order in which their first attempts began.
     pub(crate) async fn starts_of_large_images(&self) -> Vec<String> {
-        let sql =
-            "SELECT id::text FROM images WHERE source_width::bigint * source_height > 1000000 ORDER BY started_at";
+        let sql = "SELECT id::text FROM images JOIN image_states USING (owner, id)
+            WHERE source_width::bigint * source_height > 1000000 ORDER BY started_at";
         sqlx::query_scalar(sql).fetch_all(&self.pool).await.unwrap()
     }
 
     /// The most images of more than a million pixels that began after a smaller one and ended before it.
     pub(crate) async fn large_images_before_a_small_one(&self) -> i64 {
-        let sql = "WITH sized AS (SELECT *, source_width::bigint * source_height > 1000000 AS is_large FROM images)
+        let sql = "WITH sized AS (SELECT *, source_width::bigint * source_height > 1000000 AS is_large
+                FROM images JOIN image_states USING (owner, id))
             SELECT count(*) FROM sized AS small JOIN sized AS large
                 ON large.started_at > small.started_at AND large.finished_at < small.finished_at
             WHERE large.is_large AND NOT small.is_large GROUP BY small.id ORDER BY count(*) DESC LIMIT 1";
@@ -340,7 +358,8 @@ impl Database {
     pub(crate) async fn longest_seconds(&self) -> (f64, f64) {
         let sql = "SELECT coalesce(max(seconds) FILTER (WHERE is_large), 0), coalesce(max(seconds) FILTER (WHERE NOT is_large), 0)
             FROM (SELECT extract(epoch FROM finished_at - started_at)::float8 AS seconds,
-                source_width::bigint * source_height > 1000000 AS is_large FROM images) AS sized";
+                source_width::bigint * source_height > 1000000 AS is_large
+                FROM images JOIN image_states USING (owner, id)) AS sized";
         sqlx::query_as(sql).fetch_one(&self.pool).await.unwrap()
     }
 
@@ -390,7 +409,7 @@ impl Database {
 
     /// The status of every image, or the code of its failure.
     pub(crate) async fn images(&self) -> BTreeMap<String, String> {
-        self.map("SELECT id::text, coalesce(failure_code, status) FROM images").await
+        self.map("SELECT id::text, coalesce(failure_code, status) FROM image_states").await
     }
 
     /// Jobs and images that ended more than once.
@@ -429,7 +448,7 @@ impl Database {
     /// Images with more attempts than claims of their job.
     pub(crate) async fn images_started_without_claim(&self) -> BTreeMap<String, String> {
         self.map(
-            "SELECT images.id::text, images.attempts || ' starts, claimed ' || job.fence || ' times' FROM images
+            "SELECT images.id::text, images.attempts || ' starts, claimed ' || job.fence || ' times' FROM image_states AS images
              JOIN apalis.jobs AS job ON job.job_type = 'process-image' AND job.idempotency_key = images.id::text
              WHERE images.attempts > job.fence",
         )
@@ -438,15 +457,15 @@ impl Database {
 
     /// Key and length of every rendition of a ready image.
     pub(crate) async fn renditions(&self) -> BTreeSet<(String, i64)> {
-        let sql = "SELECT format('images/%s/%s/%s-%s.%s', right(image_id::text, 2), image_id, split_part(name, '.', 1),
+        let sql = "SELECT format('images/%s/%s/%s/%s-%s.%s', right(image_id::text, 2), owner, image_id, split_part(name, '.', 1),
                     encode(substring(sha256 FOR 8), 'hex'), format), bytes
-             FROM renditions JOIN images ON images.id = image_id AND images.status = 'ready'";
+             FROM renditions JOIN image_states AS state USING (owner) WHERE state.id = image_id AND status = 'ready'";
         sqlx::query_as(sql).fetch_all(&self.pool).await.unwrap().into_iter().collect()
     }
 
     /// Number of ready images without renditions.
     pub(crate) async fn ready_images_without_renditions(&self) -> i64 {
-        let expression = "count(*) FROM images WHERE status = 'ready' AND NOT EXISTS (
+        let expression = "count(*) FROM image_states WHERE status = 'ready' AND NOT EXISTS (
             SELECT FROM renditions WHERE image_id = id)";
         self.value(expression).await
     }

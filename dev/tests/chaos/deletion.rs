@@ -63,6 +63,7 @@ async fn images_deleted_while_they_are_rendered_leave_no_object() {
         .join(&test.stack.bucket.name)
         .join("images")
         .join(&images[0][34..])
+        .join("1")
         .join(&images[0]);
     std::fs::create_dir_all(&folder).unwrap();
     std::fs::write(folder.join("w800-0011223344556677.webp"), "late").unwrap();

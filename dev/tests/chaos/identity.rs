@@ -156,7 +156,7 @@ async fn a_missing_file_fails_its_image_at_last_and_can_be_retried() {
     let test = ChaosTest::start(Setup { workers: 1, ..Setup::default() }).await;
     test.stack.queue_command(&["pause", "process-image"]).await;
     let image = test.upload_small(1).await;
-    let staged = test.stack.staging.join(&image);
+    let staged = test.stack.staging.join(format!("1-{image}"));
     let away = test.stack.bucket.dir.path().join("away");
     fs::rename(&staged, &away).unwrap();
     // The next attempt is the last.
@@ -185,6 +185,8 @@ async fn an_empty_database_on_a_living_bucket_removes_nothing() {
 
     let sweep = test.stack.failing_worker_command(&["sweep"], &other).await;
     assert!(sweep.contains("belongs to installation"), "{sweep}");
+    let compare = test.stack.failing_worker_command(&["compare", "--remove"], &other).await;
+    assert!(compare.contains("belongs to installation"), "{compare}");
     assert!(!test.stack.api_command(&["adopt"], &other).await.0, "without --yes");
     assert_eq!(test.stack.objects(), objects);
     assert!(test.stack.worker_command(&["sweep"]).await.success(), "the living installation goes on");

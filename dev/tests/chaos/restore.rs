@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::{
     database::Database,
     harness::{ChaosTest, SMALL, small},
+    identity::make_everything_old,
 };
 
 const OPERATIONS: &str = include_str!("../../../docs/operations.md");
@@ -135,5 +136,15 @@ async fn the_documented_backup_and_restore_lose_nothing_that_was_backed_up() {
     test.stack.start_worker();
     assert_eq!(test.stack.image(&later).await, None);
     test.upload_many(4).await;
+    test.db.wait_until_settled().await;
+    make_everything_old(&test);
+    assert!(test.stack.worker_command(&["compare"]).await.success());
+    assert_eq!(
+        test.stack.objects().iter().filter(|object| all.contains(object)).count(),
+        all.len(),
+        "it removes nothing"
+    );
+    // What was uploaded after the backup is unknown to every attempt that the database knows.
+    assert!(test.stack.worker_command(&["compare", "--remove"]).await.success());
     test.assert_invariants().await;
 }

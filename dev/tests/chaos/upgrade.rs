@@ -7,8 +7,8 @@ use crate::harness::ChaosTest;
 /// What the first migration of a newer version may do: columns, tables and values that this version does not know. The floor stays.
 const NEWER: &str = "
     ALTER TABLE images ADD COLUMN mood text NOT NULL DEFAULT 'calm', ADD COLUMN album uuid;
-    ALTER TABLE images DROP CONSTRAINT images_status_known, DROP CONSTRAINT images_failed_says_why,
-        DROP CONSTRAINT images_finished_has_time;
+    ALTER TABLE image_states DROP CONSTRAINT image_states_status_known, DROP CONSTRAINT image_states_failed_says_why,
+        DROP CONSTRAINT image_states_finished_has_time;
     ALTER TABLE renditions ADD COLUMN blurhash text;
     ALTER TABLE apalis.jobs ADD COLUMN of_newer text;
     CREATE INDEX images_mood ON images (mood);
@@ -18,10 +18,12 @@ const NEWER: &str = "
 
 /// What a newer worker and a newer api write: an image, a job of a kind and a field of a payload that this version does not know.
 const WRITTEN_BY_NEWER: &str = "
-    INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
-        source_frames, source_bytes, source_sha256, status, attempts, started_at, finished_at, failure_code, failure_detail)
-    VALUES ('01890a5d-ac96-774b-bcce-b302099a8057', 'n', 'n', '{n}', '{\"hologram\": true}', 'jxl9', 1, 1, 1, 1,
-        decode(repeat('00', 32), 'hex'), 'resting', 1, now(), now(), 'too_dull', 'It is.');
+    INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+        source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel, source_decoded_pixels)
+    VALUES (1, '01890a5d-ac96-774b-bcce-b302099a8057', 'n', 'n', '{}', 9, '{\"hologram\": true}', 'jxl9', 1, 1, 1, 1,
+        decode(repeat('00', 32), 'hex'), 1, 24, 1);
+    INSERT INTO image_states (owner, id, status, attempts, started_at, finished_at, failure_code, failure_detail)
+    VALUES (1, '01890a5d-ac96-774b-bcce-b302099a8057', 'resting', 1, now(), now(), 'too_dull', 'It is.');
     INSERT INTO apalis.jobs (id, job_type, job, status, idempotency_key, lane)
     VALUES ('01ARZ3NDEK0000000000000000', 'dream-image', convert_to('{\"dream\": 1}', 'UTF8'), 'Pending', 'dream', '');
     UPDATE apalis.jobs SET job = convert_to((convert_from(job, 'UTF8')::jsonb || '{\"mood\": \"calm\"}')::text, 'UTF8')

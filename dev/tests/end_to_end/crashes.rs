@@ -133,7 +133,7 @@ async fn every_202_survives_the_death_of_the_api() {
     eventually("finished images leave staging", async || {
         let listed: Vec<String> = stack.list().await.iter().map(id).collect();
         let staged = stack.staged();
-        (!staged.iter().any(|path| listed.iter().any(|id| path.ends_with(id)))).then_some(())
+        (!staged.iter().any(|path| listed.iter().any(|id| path.ends_with(format!("1-{id}"))))).then_some(())
     })
     .await;
     let long_ago = SystemTime::now() - Duration::from_hours(72);

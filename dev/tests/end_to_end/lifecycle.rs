@@ -208,24 +208,45 @@ async fn the_sweep_removes_orphans_and_nothing_else() {
     }
     let queued = stack.upload(pictures::jpeg(&pictures::photo(300, 200, 8)), &[]).await;
     let stray = "0193a000-0000-7000-8000-000000000000";
-    for orphan in [stray.to_owned(), format!("incoming/{stray}")] {
+    for orphan in [format!("1-{stray}"), format!("incoming/{stray}")] {
         std::fs::write(stack.staging.join(orphan), "left by a crash").unwrap();
     }
-    std::fs::write(stack.staging.join("0193a000-0000-7000-8000-000000000001"), "an upload of this moment").unwrap();
-    let object = stack.objects()[0].parent().unwrap().join("w1-0011223344556677.webp");
+    std::fs::write(stack.staging.join("1-0193a000-0000-7000-8000-000000000001"), "an upload of this moment").unwrap();
+    let finished = stack.staging.join(format!("1-{ready}"));
+    std::fs::write(&finished, "of an image that is ready").unwrap();
+    let folder = stack.objects()[0].parent().unwrap().to_path_buf();
+    let object = folder.join("w1-0011223344556677.webp");
     std::fs::write(&object, "left by an attempt").unwrap();
+    let bucket = stack.bucket.dir.path().join(&stack.bucket.name);
+    let deleted = bucket.join("images/00/1").join(stray).join("w1-0011223344556677.webp");
+    std::fs::create_dir_all(deleted.parent().unwrap()).unwrap();
+    std::fs::write(&deleted, "left by an attempt at an image that was deleted meanwhile").unwrap();
     let long_ago = SystemTime::now() - Duration::from_hours(72);
-    let young = stack.staging.join("0193a000-0000-7000-8000-000000000001");
-    for path in stack.staged().into_iter().chain(stack.objects()).filter(|path| *path != young) {
+    let young = stack.staging.join("1-0193a000-0000-7000-8000-000000000001");
+    for path in stack.staged().into_iter().chain(stack.objects()).filter(|path| ![&young, &finished].contains(&path)) {
         std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
     }
 
+    // No attempt has said that it would store them.
     assert!(stack.worker_command(&["sweep"]).await.success());
+    assert!(object.exists() && deleted.exists());
+    let db = sqlx::PgPool::connect(&stack.database).await.unwrap();
+    let died = "INSERT INTO put_intents (owner, image_id, attempt, since)
+        SELECT 1, image::uuid, gen_random_uuid(), now() - make_interval(days => days)
+        FROM (VALUES ($1, 3), ($2, 0)) AS died (image, days)";
+    sqlx::query(died).bind(&ready).bind(stray).execute(&db).await.unwrap();
+    assert!(stack.worker_command(&["sweep"]).await.success());
+    assert!(!object.exists() && deleted.exists(), "the other attempt is young");
+    let left: i64 = sqlx::query_scalar("SELECT count(*) FROM put_intents").fetch_one(&db).await.unwrap();
+    assert_eq!(left, 1);
+
+    assert!(stack.worker_command(&["compare"]).await.success());
+    assert!(deleted.exists(), "it only counts");
+    assert!(stack.worker_command(&["compare", "--remove"]).await.success());
     assert_eq!(stack.objects().len(), objects);
-    assert!(!object.exists());
     let mut left = stack.staged();
     left.sort();
-    assert_eq!(left, [young, stack.staging.join(&queued)]);
+    assert_eq!(left, [young, stack.staging.join(format!("1-{queued}"))]);
 
     stack.start_worker();
     stack.wait_for_status(&queued, "ready").await;

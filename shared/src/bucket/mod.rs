@@ -13,7 +13,7 @@ use object_store::{
 };
 use url::Url;
 
-use darkroom_model::{ImageId, Rendition};
+use darkroom_model::{ImageId, OwnedImage, Owner, Rendition};
 
 pub use key::ObjectKey;
 
@@ -107,20 +107,20 @@ impl Bucket {
     }
 
     /// Stores a rendition. Storing the same rendition again changes nothing.
-    pub async fn put(&self, image: ImageId, rendition: &Rendition, bytes: Bytes) -> Result<(), BucketError> {
+    pub async fn put(&self, owner: Owner, id: ImageId, rendition: &Rendition, bytes: Bytes) -> Result<(), BucketError> {
         let attributes = Attributes::from_iter([
             (Attribute::ContentType, rendition.format.content_type()),
             (Attribute::CacheControl, CACHE_CONTROL),
         ]);
         let options = PutOptions { attributes, ..PutOptions::default() };
-        let path = self.path(&ObjectKey::rendition(image, rendition));
+        let path = self.path(&ObjectKey::rendition(owner, id, rendition));
         self.store.put_opts(&path, bytes.into(), options).await.map_err(cannot("store an object"))?;
         Ok(())
     }
 
     /// The bytes of a rendition, at most as many as the catalog says it has. An object that is gone is an error.
-    pub async fn get(&self, image: ImageId, rendition: &Rendition) -> Result<Bytes, BucketError> {
-        let path = self.path(&ObjectKey::rendition(image, rendition));
+    pub async fn get(&self, owner: Owner, id: ImageId, rendition: &Rendition) -> Result<Bytes, BucketError> {
+        let path = self.path(&ObjectKey::rendition(owner, id, rendition));
         self.store.get_range(&path, 0..rendition.bytes).await.map_err(cannot("read an object"))
     }
 
@@ -135,8 +135,9 @@ impl Bucket {
     }
 
     /// The objects of one image.
-    pub async fn list_image(&self, image: ImageId) -> Result<Vec<ObjectKey>, BucketError> {
-        self.list(&ObjectKey::folder(image)).map_ok(|object| object.key).try_collect().await
+    pub async fn list_image(&self, owner: Owner, id: ImageId) -> Result<Vec<ListedObject>, BucketError> {
+        let folder = self.below_prefix(&ObjectKey::folder(OwnedImage { owner, id }));
+        self.objects(self.store.list(Some(&folder))).try_collect().await
     }
 
     /// The objects of every image after this key, in the order of their keys. Objects that belong to no image by their
@@ -148,10 +149,6 @@ impl Bucket {
             Some(after) => self.store.list_with_offset(Some(&folder), &self.path(after)),
         };
         self.objects(listed)
-    }
-
-    fn list(&self, folder: &str) -> BoxStream<'_, Result<ListedObject, BucketError>> {
-        self.objects(self.store.list(Some(&self.below_prefix(folder))))
     }
 
     fn objects<'a>(
@@ -168,22 +165,23 @@ impl Bucket {
     }
 
     /// The URL by which a client fetches a rendition: below the public base URL, or presigned.
-    pub async fn url(&self, image: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
-        self.url_for(reqwest::Method::GET, image, rendition).await
+    pub async fn url(&self, owner: Owner, id: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
+        self.url_for(reqwest::Method::GET, owner, id, rendition).await
     }
 
     /// The URL for a HEAD request: a signature is valid for one method.
-    pub async fn head_url(&self, image: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
-        self.url_for(reqwest::Method::HEAD, image, rendition).await
+    pub async fn head_url(&self, owner: Owner, id: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
+        self.url_for(reqwest::Method::HEAD, owner, id, rendition).await
     }
 
     async fn url_for(
         &self,
         method: reqwest::Method,
-        image: ImageId,
+        owner: Owner,
+        id: ImageId,
         rendition: &Rendition,
     ) -> Result<Url, BucketError> {
-        let path = self.path(&ObjectKey::rendition(image, rendition));
+        let path = self.path(&ObjectKey::rendition(owner, id, rendition));
         match &self.public {
             Some(base) => {
                 let mut url = base.clone();

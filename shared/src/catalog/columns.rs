@@ -2,7 +2,9 @@
 
 use std::{fmt::Display, num::TryFromIntError, str::FromStr};
 
+use darkroom_model::{ImageId, OwnedImage, Owner};
 use tracing::warn;
+use uuid::Uuid;
 
 use super::CatalogError;
 
@@ -44,6 +46,16 @@ pub(super) fn from_integer(value: i32) -> Result<u32, CatalogError> {
 /// A `u64` from a `bigint`.
 pub(super) fn from_bigint(value: i64) -> Result<u64, CatalogError> {
     value.try_into().map_err(out_of_range)
+}
+
+/// An image from its `owner` and `id`.
+pub(super) fn owned(owner: i32, id: Uuid) -> OwnedImage {
+    OwnedImage { owner: Owner::from_id(owner), id: ImageId::from_uuid(id) }
+}
+
+/// The owners and the ids of these images, for two arrays.
+pub(super) fn columns_of(images: &[OwnedImage]) -> (Vec<i32>, Vec<Uuid>) {
+    images.iter().map(|image| (image.owner.id(), image.id.as_uuid())).unzip()
 }
 
 fn out_of_range(_: TryFromIntError) -> CatalogError {

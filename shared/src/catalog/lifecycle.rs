@@ -11,23 +11,25 @@
 //! Only [`start`](super::start) makes a [`Processing`], and a [`Ready`] comes only from a [`Processing`]: the fields
 //! and the constructor are private to the catalog. The schema enforces the same rules with CHECK constraints.
 
-use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
+use darkroom_model::{Failure, ImageAnalysis, ImageId, OwnedImage, Owner, Rendition, recipe::Recipe};
+
+use super::PutIntent;
 
 /// An image that an attempt is rendering.
 #[derive(Debug)]
 pub struct Processing {
-    id: ImageId,
+    intent: PutIntent,
     recipe: Recipe,
 }
 
 impl Processing {
-    pub(super) fn new(id: ImageId, recipe: Recipe) -> Self {
-        Self { id, recipe }
+    pub(super) fn new(intent: PutIntent, recipe: Recipe) -> Self {
+        Self { intent, recipe }
     }
 
-    /// Its id.
-    pub fn id(&self) -> ImageId {
-        self.id
+    /// The record that this attempt may store objects.
+    pub fn intent(&self) -> PutIntent {
+        self.intent
     }
 
     /// What to render.
@@ -38,48 +40,48 @@ impl Processing {
     /// The image with its renditions. All of them must be in the bucket.
     #[must_use]
     pub fn ready(self, renditions: Vec<Rendition>, analysis: ImageAnalysis) -> Ready {
-        Ready { id: self.id, renditions, analysis }
+        Ready { intent: self.intent, renditions, analysis }
     }
 
     /// The image as failed: it cannot be rendered, and another attempt would not help.
     #[must_use]
     pub fn failed(self, failure: Failure) -> Failed {
-        Failed { id: self.id, failure }
+        Failed { image: self.intent.image(), failure }
     }
 }
 
 /// A rendered image, for [`save_ready`](super::save_ready).
 #[derive(Debug)]
 pub struct Ready {
-    pub(super) id: ImageId,
+    pub(super) intent: PutIntent,
     pub(super) renditions: Vec<Rendition>,
     pub(super) analysis: ImageAnalysis,
 }
 
 impl Ready {
-    /// Its id.
-    pub fn id(&self) -> ImageId {
-        self.id
+    /// Which image it is.
+    pub fn image(&self) -> OwnedImage {
+        self.intent.image()
     }
 }
 
 /// A failed image, for [`save_failed`](super::save_failed).
 #[derive(Debug)]
 pub struct Failed {
-    pub(super) id: ImageId,
+    pub(super) image: OwnedImage,
     pub(super) failure: Failure,
 }
 
 impl Failed {
     /// An image whose job failed for good, whether or not an attempt at it has begun.
     #[must_use]
-    pub fn by_job(id: ImageId, failure: Failure) -> Self {
-        Self { id, failure }
+    pub fn by_job(owner: Owner, id: ImageId, failure: Failure) -> Self {
+        Self { image: OwnedImage { owner, id }, failure }
     }
 
-    /// Its id.
-    pub fn id(&self) -> ImageId {
-        self.id
+    /// Which image it is.
+    pub fn image(&self) -> OwnedImage {
+        self.image
     }
 
     /// Why it failed.

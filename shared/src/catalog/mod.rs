@@ -1,36 +1,44 @@
 //! The catalog: every SQL statement about images and renditions. All of them are checked against the schema at compile
 //! time (`sqlx::query!`).
 //!
-//! Functions take a connection, so that the caller decides what is one transaction. An update is guarded by the status
-//! that it starts from: in any other status it changes nothing and returns `false` or `None`.
+//! Functions take a connection, so that the caller decides what is one transaction, and then the owner: an image of another
+//! owner is not found. Only what works across owners, in `maintenance.rs` and `refold.rs`, takes none. An update is guarded by
+//! the status that it starts from: in any other status it changes nothing and returns `false` or `None`.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | [`lifecycle`] | the states of an image as types, which only this module makes |
 //! | `image.rs` | an image, its row, and how one becomes the other |
-//! | `read.rs` | reading and searching images |
+//! | `read.rs` | reading images and renditions |
+//! | `list.rs` | lists of images, by status and by a part of their title |
 //! | `write.rs` | adding images and changing their status |
+//! | `put_intents.rs` | which attempts may store objects |
 //! | `maintenance.rs` | what the periodic jobs and the deletion ask |
-//! | `search.rs` | how titles are searched |
+//! | `title_index.rs` | how titles are indexed and searched |
 //! | `refold.rs` | folds the titles of stored images again |
 //! | `columns.rs` | conversions between Rust and Postgres types |
 
 mod columns;
 mod image;
 pub mod lifecycle;
+mod list;
 mod maintenance;
+mod put_intents;
 mod read;
 mod refold;
-mod search;
+mod title_index;
 mod write;
 
 pub use image::{Image, NewImage, StoredFailure, StoredSource};
+pub use list::{Filter, Page, list};
 pub use maintenance::{
     MAX_REVIVALS, has_unfinished_attempt, list_deleting, list_failed_unavailable, lock_statuses, mark_too_large, now,
-    renditions_of_all, requeue_unavailable, statuses, unfinished, unmark_too_large,
+    renditions_of_all, requeue_unavailable, statuses, unmark_too_large,
 };
-pub use read::{Filter, UnrenderedImage, count_queued, get, known_renditions, list, renditions, unrendered};
-pub use refold::{Refolded, refold_titles};
+pub use put_intents::{PutIntent, list_put_intents, remove_put_intent, remove_put_intents};
+pub use read::{UnrenderedImage, count_queued, get, known_renditions, renditions, unrendered};
+pub use refold::refold_titles;
+pub use title_index::TitleIndex;
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 
 /// Why the catalog did not answer.

@@ -1,50 +1,41 @@
-//! Reading and searching images.
+//! Reading images and renditions.
 
 use sqlx::{PgConnection, types::Json};
+use uuid::Uuid;
 
 use darkroom_container::header::Header;
-use darkroom_model::{ImageId, Rendition, RenditionFormat, Status, recipe::Recipe};
+use darkroom_model::{ImageId, Owner, Rendition, RenditionFormat, recipe::Recipe};
 
 use super::{
     CatalogError, Image,
     columns::{from_bigint, from_integer, known, sha256, string_enum},
     image::Row,
-    search::{fold, search_ngrams},
 };
 
-/// Which images to list.
-#[derive(Debug, Default)]
-pub struct Filter {
-    /// Only images with this text in their title, in any case.
-    pub title: Option<String>,
-    /// Only images in this state.
-    pub status: Option<Status>,
-    /// Only images older than this one: the last of the page before.
-    pub before: Option<ImageId>,
-    /// Maximum number of images.
-    pub limit: i64,
+/// An image; `None` if there is none, or it is being deleted.
+pub async fn get(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<Option<Image>, CatalogError> {
+    Ok(read_images(db, owner, &[id.as_uuid()]).await?.pop())
 }
 
-/// An image; `None` if there is none, or it is being deleted.
-pub async fn get(db: &mut PgConnection, id: ImageId) -> Result<Option<Image>, CatalogError> {
-    let row = sqlx::query_as!(
+/// These images, newest first, without those that are being deleted or gone.
+pub(super) async fn read_images(db: &mut PgConnection, owner: Owner, ids: &[Uuid]) -> Result<Vec<Image>, CatalogError> {
+    let rows = sqlx::query_as!(
         Row,
         "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
                 source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
                 created_at, started_at, finished_at
-         FROM images WHERE id = $1 AND status <> 'deleting'",
-        id.as_uuid()
-    )
-    .fetch_optional(db)
-    .await?;
-    row.map(Image::try_from).transpose()
+         FROM images JOIN image_states USING (owner, id)
+         WHERE owner = $1 AND id = ANY($2) AND status <> 'deleting' ORDER BY id DESC",
+        owner.id(),
+        ids
+    );
+    rows.fetch_all(db).await?.into_iter().map(Image::try_from).collect()
 }
 
 /// What is known of an image before it is rendered, without its file.
 #[derive(Clone, Debug)]
 pub struct UnrenderedImage {
-    /// The header of its file. Of an image that an older version accepted, its memory may be underestimated: one scan, 24 bits
-    /// per pixel, and no tile that is larger than the picture.
+    /// The header of its file.
     pub header: Header,
     /// Size of its file in bytes.
     pub bytes: u64,
@@ -53,57 +44,35 @@ pub struct UnrenderedImage {
 }
 
 /// An image that is to be rendered; `None` if it is finished, being deleted, or gone.
-pub async fn unrendered(db: &mut PgConnection, id: ImageId) -> Result<Option<UnrenderedImage>, CatalogError> {
+pub async fn unrendered(
+    db: &mut PgConnection,
+    owner: Owner,
+    id: ImageId,
+) -> Result<Option<UnrenderedImage>, CatalogError> {
     let row = sqlx::query!(
         r#"SELECT source_format, source_width, source_height, source_frames, source_bytes, source_scans,
                   source_bits_per_pixel, source_decoded_pixels, recipe AS "recipe: Json<Recipe>"
-           FROM images WHERE id = $1 AND status IN ('queued', 'processing')"#,
+           FROM images JOIN image_states USING (owner, id)
+           WHERE owner = $1 AND id = $2 AND status IN ('queued', 'processing')"#,
+        owner.id(),
         id.as_uuid()
     )
     .fetch_optional(db)
     .await?;
     row.map(|row| {
         let Json(recipe) = row.recipe;
-        let (width, height) = (from_integer(row.source_width)?, from_integer(row.source_height)?);
         let header = Header {
             format: string_enum(&row.source_format)?,
-            width,
-            height,
+            width: from_integer(row.source_width)?,
+            height: from_integer(row.source_height)?,
             frames: from_integer(row.source_frames)?,
-            scans: row.source_scans.map_or(Ok(1), from_integer)?,
-            bits_per_pixel: row.source_bits_per_pixel.map_or(Ok(24), from_integer)?,
-            decoded_pixels: row.source_decoded_pixels.map_or(Ok(u64::from(width) * u64::from(height)), from_bigint)?,
+            scans: from_integer(row.source_scans)?,
+            bits_per_pixel: from_integer(row.source_bits_per_pixel)?,
+            decoded_pixels: from_bigint(row.source_decoded_pixels)?,
         };
         Ok(UnrenderedImage { header, bytes: from_bigint(row.source_bytes)?, recipe })
     })
     .transpose()
-}
-
-/// Images that match the filter, newest first, without those that are being deleted.
-pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, CatalogError> {
-    let title = filter.title.as_deref().map(fold);
-    let title_grams = title.as_deref().map(search_ngrams);
-    let rows = sqlx::query_as!(
-        Row,
-        "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
-                source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
-                created_at, started_at, finished_at
-         FROM images
-         WHERE status <> 'deleting'
-           AND ($1::text[] IS NULL OR title_grams @> $1)
-           AND ($2::text IS NULL OR strpos(title_folded, $2) > 0)
-           AND ($3::text IS NULL OR status = $3)
-           AND ($4::uuid IS NULL OR id < $4)
-         ORDER BY id DESC LIMIT $5",
-        title_grams.as_deref(),
-        title.as_deref(),
-        filter.status.map(Status::as_str),
-        filter.before.map(ImageId::as_uuid),
-        filter.limit,
-    )
-    .fetch_all(db)
-    .await?;
-    rows.into_iter().map(Image::try_from).collect()
 }
 
 /// The renditions of an image, widest first.
@@ -111,13 +80,17 @@ pub async fn list(db: &mut PgConnection, filter: &Filter) -> Result<Vec<Image>, 
 /// # Errors
 /// [`CatalogError::Row`] if one has a format that only a newer version knows, so that none of its objects is taken for an
 /// orphan.
-pub async fn renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendition>, CatalogError> {
-    rendition_rows(db, id).await?.into_iter().map(Rendition::try_from).collect()
+pub async fn renditions(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<Vec<Rendition>, CatalogError> {
+    rendition_rows(db, owner, id).await?.into_iter().map(Rendition::try_from).collect()
 }
 
 /// The renditions of an image whose format this version knows, widest first.
-pub async fn known_renditions(db: &mut PgConnection, id: ImageId) -> Result<Vec<Rendition>, CatalogError> {
-    let rows = rendition_rows(db, id).await?;
+pub async fn known_renditions(
+    db: &mut PgConnection,
+    owner: Owner,
+    id: ImageId,
+) -> Result<Vec<Rendition>, CatalogError> {
+    let rows = rendition_rows(db, owner, id).await?;
     let known = |row: &RenditionRow| known::<RenditionFormat>(&row.format).is_some();
     rows.into_iter().filter(known).map(Rendition::try_from).collect()
 }
@@ -131,11 +104,12 @@ struct RenditionRow {
     sha256: Vec<u8>,
 }
 
-async fn rendition_rows(db: &mut PgConnection, id: ImageId) -> Result<Vec<RenditionRow>, CatalogError> {
+async fn rendition_rows(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<Vec<RenditionRow>, CatalogError> {
     let rows = sqlx::query_as!(
         RenditionRow,
-        "SELECT name, format, width, height, bytes, sha256 FROM renditions WHERE image_id = $1
-         ORDER BY width DESC, name",
+        "SELECT name, format, width, height, bytes, sha256 FROM renditions
+         WHERE owner = $1 AND image_id = $2 ORDER BY width DESC, name",
+        owner.id(),
         id.as_uuid()
     );
     Ok(rows.fetch_all(db).await?)
@@ -156,11 +130,12 @@ impl TryFrom<RenditionRow> for Rendition {
     }
 }
 
-/// How many images wait to be rendered; counts to `max` and no further.
+/// How many images of all owners wait to be rendered; counts to `max` and no further.
 pub async fn count_queued(db: &mut PgConnection, max: u64) -> Result<u64, CatalogError> {
     let limit = i64::try_from(max).unwrap_or(i64::MAX);
     let count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM (SELECT FROM images WHERE status = 'queued' LIMIT $1) AS queued"#,
+        r#"SELECT count(*) AS "count!" FROM (
+               SELECT FROM image_states WHERE status = 'queued' LIMIT $1) AS queued"#,
         limit
     );
     Ok(u64::try_from(count.fetch_one(db).await?).unwrap_or(0))

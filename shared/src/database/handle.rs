@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::options::{self, CLIENT_CHECK};
+use super::options::{self, CLIENT_CHECK, Limits};
 use crate::settings::DatabaseSettings;
 
 /// How long a use waits for a connection, a new one included.
@@ -48,15 +48,6 @@ pub struct Database {
     deadline: Duration,
     search_timeout: Duration,
     pooler: bool,
-}
-
-/// The limits of one transaction that are not those of its connection.
-#[derive(Clone, Copy, Debug, Default)]
-struct Limits {
-    /// Longest time of a statement.
-    statement: Option<Duration>,
-    /// Longest time between two statements.
-    wait: Option<Duration>,
 }
 
 /// When connections were last found to be lost or doubtful.
@@ -162,7 +153,8 @@ impl Database {
         self.transact(connection, Limits { wait: Some(wait), ..Limits::default() }, work).await
     }
 
-    /// Runs a statement that may read much, in a transaction with a shorter statement timeout. At most half of the
+    /// Runs statements that may read much, in a transaction with a shorter statement timeout in which no table is read from its
+    /// beginning to its end where an index could serve. At most half of the
     /// connections search at once, so that searches delay only one another.
     ///
     /// # Errors
@@ -174,7 +166,7 @@ impl Database {
         let permit = timeout(ACQUIRE, Arc::clone(&self.searches).acquire_owned()).await;
         let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
         let connection = self.acquire(Some(permit)).await?;
-        let limits = Limits { statement: Some(self.search_timeout), ..Limits::default() };
+        let limits = Limits { statement: Some(self.search_timeout), wait: None, indexes_only: true };
         self.transact(connection, limits, work).await
     }
 
@@ -198,7 +190,7 @@ impl Database {
         limits: Limits,
         work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let begin = AssertSqlSafe(options::begin(self.pooler, limits.statement, limits.wait)).into_sql_str();
+        let begin = AssertSqlSafe(options::begin(self.pooler, &limits)).into_sql_str();
         let raw = connection.get()?;
         let transaction = async {
             let mut transaction = raw.begin_with(begin).await?;

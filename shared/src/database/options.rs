@@ -54,21 +54,34 @@ pub(super) fn migration_options(options: PgConnectOptions) -> PgConnectOptions {
     ])
 }
 
-/// The statement that begins a transaction. `statement_timeout` and `idle`: limits for this transaction alone, on each
-/// statement and on the time between two of them.
+/// What differs in one transaction from the settings of its connection.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Limits {
+    /// Longest time of a statement.
+    pub(super) statement: Option<Duration>,
+    /// Longest time between two statements.
+    pub(super) wait: Option<Duration>,
+    /// No table is read from its beginning to its end where an index could serve.
+    pub(super) indexes_only: bool,
+}
+
+/// The statement that begins a transaction with these limits.
 ///
 /// Through a pooler the limits are set for each transaction, because the connection has none.
-pub(super) fn begin(pooler: bool, statement_timeout: Option<Duration>, idle: Option<Duration>) -> String {
+pub(super) fn begin(pooler: bool, limits: &Limits) -> String {
     let mut statements = vec!["BEGIN".to_owned()];
-    let mut set = |name, limit| statements.push(format!("SET LOCAL {name} = {}", milliseconds(limit)));
-    if let Some(timeout) = statement_timeout {
-        set("statement_timeout", timeout);
+    let mut set = |name, value: String| statements.push(format!("SET LOCAL {name} = {value}"));
+    if let Some(timeout) = limits.statement {
+        set("statement_timeout", milliseconds(timeout));
     }
     if pooler {
-        set("lock_timeout", LOCK);
+        set("lock_timeout", milliseconds(LOCK));
     }
-    if let Some(idle) = idle.or(pooler.then_some(IDLE_IN_TRANSACTION)) {
-        set("idle_in_transaction_session_timeout", idle);
+    if let Some(wait) = limits.wait.or(pooler.then_some(IDLE_IN_TRANSACTION)) {
+        set("idle_in_transaction_session_timeout", milliseconds(wait));
+    }
+    if limits.indexes_only {
+        set("enable_seqscan", "off".to_owned());
     }
     statements.join("; ")
 }
@@ -91,11 +104,11 @@ mod tests {
 
     #[test]
     fn a_pooler_gets_its_limits_with_each_transaction() {
-        assert_eq!(begin(false, None, None), "BEGIN");
-        assert_eq!(begin(false, Some(Duration::from_secs(2)), None), "BEGIN; SET LOCAL statement_timeout = 2000");
-        assert!(begin(true, None, None).contains("idle_in_transaction_session_timeout = 10000"));
-        assert!(
-            begin(true, None, Some(Duration::from_secs(70))).contains("idle_in_transaction_session_timeout = 70000")
-        );
+        assert_eq!(begin(false, &Limits::default()), "BEGIN");
+        let search = Limits { statement: Some(Duration::from_secs(2)), indexes_only: true, ..Limits::default() };
+        assert_eq!(begin(false, &search), "BEGIN; SET LOCAL statement_timeout = 2000; SET LOCAL enable_seqscan = off");
+        assert!(begin(true, &Limits::default()).contains("idle_in_transaction_session_timeout = 10000"));
+        let waiting = Limits { wait: Some(Duration::from_secs(70)), ..Limits::default() };
+        assert!(begin(true, &waiting).contains("idle_in_transaction_session_timeout = 70000"));
     }
 }

@@ -3,8 +3,8 @@
 use sqlx::{PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
-use super::{Installation, Store};
-use crate::{bucket::ObjectKey, database::Database};
+use super::Store;
+use crate::database::Database;
 
 /// The identity of the installation, by its database.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ pub(super) async fn set_marker(db: &Database, store: Store, marker: Uuid) -> Res
 pub(super) async fn is_in_use(db: &Database, store: Store) -> Result<bool, sqlx::Error> {
     let sql = match store {
         Store::Bucket => "SELECT EXISTS (SELECT FROM renditions)",
-        Store::Staging => "SELECT EXISTS (SELECT FROM images WHERE status IN ('queued', 'processing'))",
+        Store::Staging => "SELECT EXISTS (SELECT FROM image_states WHERE status IN ('queued', 'processing'))",
     };
     db.run(async |db| sqlx::query_scalar(sql).fetch_one(db).await).await
 }
@@ -86,8 +86,7 @@ pub(super) async fn adopt(
     staging: Uuid,
 ) -> Result<Record, sqlx::Error> {
     let sql = "UPDATE installation SET epoch = greatest(epoch, $1) + 1, generation = greatest(generation, $2) + 1,
-                      stamp = gen_random_uuid(), advanced_at = now(), bucket_marker = $3, staging_marker = $4,
-                      sweep_cursor = NULL
+                      stamp = gen_random_uuid(), advanced_at = now(), bucket_marker = $3, staging_marker = $4
                RETURNING id, epoch, generation, stamp, bucket_marker, staging_marker";
     let update = sqlx::query(sql).bind(above.0).bind(above.1).bind(bucket).bind(staging);
     let row = commit(db, update).await?.ok_or(sqlx::Error::RowNotFound)?;
@@ -105,26 +104,4 @@ async fn commit(
         statement.fetch_optional(tx).await
     };
     db.transaction(run).await
-}
-
-impl Installation {
-    /// The key after which the next sweep lists the bucket; `None`: from the first.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn sweep_cursor(&self) -> Result<Option<ObjectKey>, sqlx::Error> {
-        let sql = "SELECT sweep_cursor FROM installation";
-        let cursor: Option<String> = self.db.run(async |db| sqlx::query_scalar(sql).fetch_one(db).await).await?;
-        Ok(cursor.as_deref().and_then(ObjectKey::parse))
-    }
-
-    /// Saves the key after which the next sweep lists the bucket; `None`: from the first.
-    ///
-    /// # Errors
-    /// The database cannot be written.
-    pub async fn set_sweep_cursor(&self, after: Option<&ObjectKey>) -> Result<(), sqlx::Error> {
-        let after = after.map(ObjectKey::to_string);
-        let update = sqlx::query("UPDATE installation SET sweep_cursor = $1").bind(after);
-        self.db.run(async |db| update.execute(db).await.map(drop)).await
-    }
 }

@@ -14,9 +14,9 @@ declare_settings! {
     RENDER_CHILD_IMAGES = Setting::with_default("100", "Number of images after which a render process is replaced, 1 to 1000000.");
     TOO_LARGE_SECONDS = Setting::with_default("120", "How long a picture that needs more memory than any live worker has waits for a larger worker, before it fails as too_large, 0 to 86400.");
     SANDBOX = Setting::with_default("prefer", "require: the worker stops if the system does not confine render processes by seccomp; prefer: it warns.");
-    ORPHAN_SECONDS = Setting::with_default("86400", "Age at which the sweep removes a staged file or an object that belongs to no image, 3600 or more.");
-    SWEEP_MAX_PERCENT = Setting::with_default("5", "Maximum share of the files or objects it looked at that a sweep removes, 1 to 100. With more orphans it removes none and fails.");
-    SWEEP_MAX_ORPHANS = Setting::with_default("1000", "Number of orphans that a sweep removes whatever their share.");
+    ORPHAN_SECONDS = Setting::with_default("86400", "Age at which the sweep removes a staged file that no image needs, or an object that an attempt has left, 3600 or more.");
+    SWEEP_MAX_PERCENT = Setting::with_default("5", "Maximum share of the files or objects it looked at that a sweep or `darkroom-worker compare --remove` removes, 1 to 100. With more orphans it removes none and fails.");
+    SWEEP_MAX_ORPHANS = Setting::with_default("1000", "Number of orphans that either of them removes whatever their share.");
 }
 
 /// How the worker runs.
@@ -38,11 +38,11 @@ pub struct WorkerSettings {
     pub too_large: Duration,
     /// Age at which an orphan is removed.
     pub orphan: Duration,
-    /// What a sweep may remove.
+    /// What a sweep or a comparison may remove.
     pub sweep: SweepLimits,
 }
 
-/// What one sweep may remove: the greater of the two.
+/// What one sweep, or a part of a comparison, may remove: the greater of the two.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepLimits {
     /// In percent of what it looked at.

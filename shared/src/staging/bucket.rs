@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use object_store::{ObjectStore as _, ObjectStoreExt as _, aws::AmazonS3, path::Path};
 
-use darkroom_model::ImageId;
+use darkroom_model::{ImageId, Owner};
 
 use super::{
     MARKER, StagedFile, StagingError,
@@ -32,8 +32,8 @@ impl BucketStore {
         Ok(Self { store: Arc::new(store), prefix: Path::from(url.prefix.as_str()) })
     }
 
-    fn key(&self, image: ImageId) -> Path {
-        self.prefix.clone().join(file_name(image))
+    fn key(&self, owner: Owner, id: ImageId) -> Path {
+        self.prefix.clone().join(file_name(owner, id))
     }
 
     pub(super) async fn read_marker(&self) -> Result<Option<Bytes>, StagingError> {
@@ -53,18 +53,18 @@ impl BucketStore {
             .map_err(|source| StagingError::Bucket { action: "list its bucket", source })
     }
 
-    pub(super) async fn keep(&self, received: Received, image: ImageId) -> Result<(), StagingError> {
-        store_object(&self.store, self.key(image), received).await
+    pub(super) async fn keep(&self, received: Received, owner: Owner, id: ImageId) -> Result<(), StagingError> {
+        store_object(&self.store, self.key(owner, id), received).await
     }
 
-    pub(super) async fn read(&self, image: ImageId) -> Result<Bytes, StagingError> {
+    pub(super) async fn read(&self, owner: Owner, id: ImageId) -> Result<Bytes, StagingError> {
         let cannot_read = StagingError::bucket("read an upload");
-        let object = self.store.get(&self.key(image)).await.map_err(&cannot_read)?;
+        let object = self.store.get(&self.key(owner, id)).await.map_err(&cannot_read)?;
         object.bytes().await.map_err(&cannot_read)
     }
 
-    pub(super) async fn remove(&self, image: ImageId) -> Result<(), StagingError> {
-        self.store.delete(&self.key(image)).await.map_err(StagingError::bucket("remove an upload"))
+    pub(super) async fn remove(&self, owner: Owner, id: ImageId) -> Result<(), StagingError> {
+        self.store.delete(&self.key(owner, id)).await.map_err(StagingError::bucket("remove an upload"))
     }
 
     pub(super) fn list(&self) -> BoxStream<'_, Result<StagedFile, StagingError>> {

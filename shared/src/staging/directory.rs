@@ -11,13 +11,13 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use tokio::fs;
 
-use darkroom_model::ImageId;
+use darkroom_model::{ImageId, Owner};
 
 use super::{
     MARKER, StagedFile, StagingError,
     draft::Received,
     files::{list_directory, run_blocking},
-    name::file_name,
+    name::{file_name, image_of},
 };
 
 /// A directory of staged files.
@@ -29,13 +29,13 @@ impl DirectoryStore {
         Self(Arc::new(directory))
     }
 
-    fn path(&self, image: ImageId) -> PathBuf {
-        self.0.join(file_name(image))
+    fn path(&self, owner: Owner, id: ImageId) -> PathBuf {
+        self.0.join(file_name(owner, id))
     }
 
-    pub(super) async fn keep(&self, received: Received, image: ImageId) -> Result<(), StagingError> {
+    pub(super) async fn keep(&self, received: Received, owner: Owner, id: ImageId) -> Result<(), StagingError> {
         received.file.sync_all().await.map_err(StagingError::disk("flush an upload"))?;
-        let (directory, to, draft) = (Arc::clone(&self.0), self.path(image), received.path);
+        let (directory, to, draft) = (Arc::clone(&self.0), self.path(owner, id), received.path);
         let rename = move || -> io::Result<()> {
             draft.persist(to).map_err(|error| error.error)?;
             // A rename is durable only after an fsync of the directory.
@@ -59,16 +59,16 @@ impl DirectoryStore {
         run_blocking(write).await.map_err(cannot_write)
     }
 
-    pub(super) async fn read(&self, image: ImageId) -> Result<Bytes, StagingError> {
-        fs::read(self.path(image)).await.map(Bytes::from).map_err(StagingError::disk("read an upload"))
+    pub(super) async fn read(&self, owner: Owner, id: ImageId) -> Result<Bytes, StagingError> {
+        fs::read(self.path(owner, id)).await.map(Bytes::from).map_err(StagingError::disk("read an upload"))
     }
 
-    pub(super) async fn remove(&self, image: ImageId) -> Result<(), StagingError> {
-        fs::remove_file(self.path(image)).await.map_err(StagingError::disk("remove an upload"))
+    pub(super) async fn remove(&self, owner: Owner, id: ImageId) -> Result<(), StagingError> {
+        fs::remove_file(self.path(owner, id)).await.map_err(StagingError::disk("remove an upload"))
     }
 
     pub(super) async fn list(&self) -> Result<BoxStream<'static, Result<StagedFile, StagingError>>, StagingError> {
-        list_directory(self.0.to_path_buf()).await
+        list_directory(self.0.to_path_buf(), |name| image_of(name).map(Some)).await
     }
 }
 

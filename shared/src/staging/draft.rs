@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
+use futures::stream::BoxStream;
 use sha2::{Digest as _, Sha256};
 use tempfile::{TempDir, TempPath};
 use tokio::{
@@ -54,9 +54,8 @@ impl Drafts {
     }
 
     pub(super) async fn list(&self) -> Result<BoxStream<'static, Result<StagedFile, StagingError>>, StagingError> {
-        let files = list_directory(self.directory.to_path_buf()).await?;
-        // A draft's name is a UUID too, but not the id of an image.
-        Ok(files.map_ok(|file| StagedFile { image: None, ..file }).boxed())
+        // A draft's name is a UUID.
+        list_directory(self.directory.to_path_buf(), |name| Uuid::try_parse(name).ok().map(|_| None)).await
     }
 
     pub(super) async fn remove(&self, name: &str) -> Result<(), StagingError> {

@@ -5,21 +5,24 @@ use std::{io, path::PathBuf};
 use futures::{StreamExt as _, stream::BoxStream};
 use tokio::fs;
 
-use super::{StagedFile, StagingError, name::image_of};
+use darkroom_model::OwnedImage;
 
-/// The files of a directory with the id of an image, or another UUID, as their name.
+use super::{StagedFile, StagingError};
+
+/// The files of a directory whose names `parse` takes, and the image that it returns for each.
 pub(super) async fn list_directory(
     directory: PathBuf,
+    parse: fn(&str) -> Option<Option<OwnedImage>>,
 ) -> Result<BoxStream<'static, Result<StagedFile, StagingError>>, StagingError> {
     let entries = fs::read_dir(&directory).await.map_err(StagingError::disk("list uploads"))?;
-    let files = futures::stream::try_unfold(entries, |mut entries| async move {
+    let files = futures::stream::try_unfold(entries, move |mut entries| async move {
         while let Some(entry) = entries.next_entry().await.map_err(StagingError::disk("list uploads"))? {
             let name = entry.file_name().to_string_lossy().into_owned();
-            let Some(image) = image_of(&name) else { continue };
+            let Some(image) = parse(&name) else { continue };
             // A file may be removed after it was listed.
             let meta = entry.metadata().await.and_then(|meta| Ok((meta.modified()?, meta.len())));
             let Ok((modified, bytes)) = meta else { continue };
-            return Ok(Some((StagedFile { image: Some(image), modified: modified.into(), bytes, name }, entries)));
+            return Ok(Some((StagedFile { image, modified: modified.into(), bytes, name }, entries)));
         }
         Ok(None)
     });

@@ -27,7 +27,7 @@ use chrono::{DateTime, Utc};
 use futures::{StreamExt as _, stream::BoxStream};
 use tokio::fs;
 
-use darkroom_model::ImageId;
+use darkroom_model::{ImageId, OwnedImage, Owner};
 
 pub use draft::{Draft, Received};
 pub use room::{Reservation, StagingRoom};
@@ -115,7 +115,7 @@ enum Store {
 #[derive(Debug)]
 pub struct StagedFile {
     /// Its image; `None` for a draft that a crash has left.
-    pub image: Option<ImageId>,
+    pub image: Option<OwnedImage>,
     /// When it was written, by the clock of the file system or the S3 server.
     pub modified: DateTime<Utc>,
     /// Its length.
@@ -188,11 +188,11 @@ impl Staging {
         self.drafts.create().await
     }
 
-    /// Makes an upload durable under its image's id: when this returns, its bytes survive a power cut.
-    pub async fn keep(&self, received: Received, image: ImageId) -> Result<(), StagingError> {
+    /// Makes an upload durable under its owner and its image's id: when this returns, its bytes survive a power cut.
+    pub async fn keep(&self, received: Received, owner: Owner, id: ImageId) -> Result<(), StagingError> {
         match &self.store {
-            Store::Directory(directory) => directory.keep(received, image).await,
-            Store::Bucket(bucket) => bucket.keep(received, image).await,
+            Store::Directory(directory) => directory.keep(received, owner, id).await,
+            Store::Bucket(bucket) => bucket.keep(received, owner, id).await,
         }
     }
 
@@ -200,18 +200,18 @@ impl Staging {
     ///
     /// # Errors
     /// [`StagingError::Missing`] if there is no such file.
-    pub async fn read(&self, image: ImageId) -> Result<Bytes, StagingError> {
+    pub async fn read(&self, owner: Owner, id: ImageId) -> Result<Bytes, StagingError> {
         match &self.store {
-            Store::Directory(directory) => directory.read(image).await,
-            Store::Bucket(bucket) => bucket.read(image).await,
+            Store::Directory(directory) => directory.read(owner, id).await,
+            Store::Bucket(bucket) => bucket.read(owner, id).await,
         }
     }
 
     /// Removes the file staged for an image. Succeeds if there is none.
-    pub async fn remove(&self, image: ImageId) -> Result<(), StagingError> {
+    pub async fn remove(&self, owner: Owner, id: ImageId) -> Result<(), StagingError> {
         let removed = match &self.store {
-            Store::Directory(directory) => directory.remove(image).await,
-            Store::Bucket(bucket) => bucket.remove(image).await,
+            Store::Directory(directory) => directory.remove(owner, id).await,
+            Store::Bucket(bucket) => bucket.remove(owner, id).await,
         };
         match removed {
             Err(StagingError::Missing) => Ok(()),
@@ -232,7 +232,7 @@ impl Staging {
     /// Removes a file that [`Staging::list`] returned. Succeeds if it is gone.
     pub async fn remove_listed(&self, staged: &StagedFile) -> Result<(), StagingError> {
         match staged.image {
-            Some(image) => self.remove(image).await,
+            Some(image) => self.remove(image.owner, image.id).await,
             None => self.drafts.remove(&staged.name).await,
         }
     }

@@ -2,8 +2,8 @@
 
 use std::ops::Deref;
 
-use darkroom_model::ImageId;
-use darkroom_shared::{database, settings::DatabaseSettings};
+use darkroom_model::{ImageId, Owner};
+use darkroom_shared::{catalog::TitleIndex, database, settings::DatabaseSettings};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// A new database with the schema of this version.
@@ -26,34 +26,80 @@ impl Database {
         Self(database)
     }
 
-    /// The constraint that this update of an image violates.
-    pub(crate) async fn violated_constraint(&self, image: ImageId, update: &str) -> Option<String> {
-        let sql = AssertSqlSafe(format!("UPDATE images SET {update} WHERE id = $1"));
+    /// The constraint that this update of a row of an image violates.
+    pub(crate) async fn violated_constraint(&self, image: ImageId, table: &str, update: &str) -> Option<String> {
+        let sql = AssertSqlSafe(format!("UPDATE {table} SET {update} WHERE id = $1"));
         let error = sqlx::query(sql).bind(image.as_uuid()).execute(self.0.pool()).await.unwrap_err();
         Some(error.as_database_error()?.constraint()?.to_owned())
     }
 
-    /// Adds this number of images with decimal numbers as titles, and updates the planner's statistics.
-    pub(crate) async fn add_numbered_images(&self, count: i32) {
+    /// Adds queued images of an owner with these ids and titles, and updates the planner's statistics.
+    pub(crate) async fn add_images(&self, owner: Owner, images: impl IntoIterator<Item = (ImageId, String)>) {
+        let (mut ids, mut titles, mut folded, mut grams) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for (id, title) in images {
+            let index = TitleIndex::new(owner, id, &title);
+            ids.push(id.as_uuid());
+            titles.push(title);
+            folded.push(index.folded);
+            // An array of arrays of different lengths is none in Postgres.
+            grams.push(format!("{:?}", index.grams).replace('[', "{").replace(']', "}"));
+        }
         sqlx::query(
-            "INSERT INTO images (id, title, title_folded, title_grams, recipe, source_format, source_width, source_height,
-                                 source_frames, source_bytes, source_sha256)
-             SELECT gen_random_uuid(), n::text, n::text, string_to_array(n::text, NULL), '{}', 'png', 1, 1, 1, 1,
-                    decode(repeat('00', 32), 'hex')
-             FROM generate_series(1, $1) AS n",
+            "WITH state AS (INSERT INTO image_states (owner, id) SELECT $1, unnest($2))
+             INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format,
+                                 source_width, source_height, source_frames, source_bytes, source_sha256, source_scans,
+                                 source_bits_per_pixel, source_decoded_pixels)
+             SELECT $1, id, title, folded, grams::integer[], 1, '{}', 'png', 1, 1, 1, 1,
+                    decode(repeat('00', 32), 'hex'), 1, 24, 1
+             FROM unnest($2, $3::text[], $4::text[], $5::text[]) AS image (id, title, folded, grams)",
         )
-        .bind(count)
+        .bind(owner.id())
+        .bind(ids)
+        .bind(titles)
+        .bind(folded)
+        .bind(grams)
         .execute(self.0.pool())
         .await
         .unwrap();
-        sqlx::query("ANALYZE images").execute(self.0.pool()).await.unwrap();
+        sqlx::query("ANALYZE images, image_states").execute(self.0.pool()).await.unwrap();
     }
 
-    /// The plan of the search for the title 東京, line by line.
-    pub(crate) async fn search_plan(&self) -> Vec<String> {
+    /// Adds this number of images with decimal numbers as titles.
+    pub(crate) async fn add_numbered_images(&self, count: u32) {
+        self.add_images(Owner::DEFAULT, (1..=count).map(|n| (ImageId::now(), n.to_string()))).await;
+    }
+
+    /// Makes all images that are newer than this one `deleting`.
+    pub(crate) async fn delete_images_after(&self, image: ImageId) {
+        let sql = "UPDATE image_states SET status = 'deleting' WHERE id > $1";
+        sqlx::query(sql).bind(image.as_uuid()).execute(self.0.pool()).await.unwrap();
+    }
+
+    /// Folds all titles as an older version may have folded them: letter by letter.
+    pub(crate) async fn fold_as_an_older_version(&self) {
+        let sql = "UPDATE images SET title_folded = lower(title), title_grams = '{}', folding = 0";
+        sqlx::query(sql).execute(self.0.pool()).await.unwrap();
+    }
+
+    /// Marks all titles as folded by a newer version.
+    pub(crate) async fn fold_as_a_newer_version(&self) {
+        sqlx::query("UPDATE images SET folding = 1000").execute(self.0.pool()).await.unwrap();
+    }
+
+    /// The plan of the query for titles to fold again, line by line.
+    pub(crate) async fn refold_plan(&self) -> Vec<String> {
+        sqlx::query_scalar("EXPLAIN SELECT owner, id, title FROM images WHERE folding < 1 ORDER BY owner, id LIMIT 10")
+            .fetch_all(self.0.pool())
+            .await
+            .unwrap()
+    }
+
+    /// Every row of the catalog, as text.
+    pub(crate) async fn rows(&self) -> Vec<String> {
         sqlx::query_scalar(
-            "EXPLAIN SELECT id FROM images WHERE title_grams @> '{東,京,東京}' AND strpos(title_folded, '東京') > 0
-             ORDER BY id DESC LIMIT 20",
+            "SELECT images::text FROM images UNION ALL SELECT image_states::text FROM image_states
+             UNION ALL SELECT renditions::text FROM renditions
+             UNION ALL SELECT put_intents::text FROM put_intents ORDER BY 1",
         )
         .fetch_all(self.0.pool())
         .await
@@ -63,10 +109,11 @@ impl Database {
     /// Writes values into the row of a ready image that this version does not know.
     pub(crate) async fn write_unknown_values(&self, image: ImageId) {
         let sql = AssertSqlSafe(format!(
-            "ALTER TABLE images DROP CONSTRAINT images_status_known, DROP CONSTRAINT images_failed_says_why,
-                 DROP CONSTRAINT images_finished_has_time;
-             UPDATE images SET status = 'resting', source_format = 'jxl9', failure_code = 'too_dull', failure_detail = 'x'
+            "ALTER TABLE image_states DROP CONSTRAINT image_states_status_known,
+                 DROP CONSTRAINT image_states_failed_says_why, DROP CONSTRAINT image_states_finished_has_time;
+             UPDATE image_states SET status = 'resting', failure_code = 'too_dull', failure_detail = 'x'
              WHERE id = '{image}';
+             UPDATE images SET source_format = 'jxl9' WHERE id = '{image}';
              UPDATE renditions SET format = 'jxl9' WHERE image_id = '{image}'"
         ));
         sqlx::raw_sql(sql).execute(self.0.pool()).await.unwrap();
@@ -131,12 +178,12 @@ pub(crate) async fn kill_deletions(db: &mut PgConnection) {
 
 /// Moves the end of an image to the past.
 pub(crate) async fn finished_hours_ago(db: &mut PgConnection, image: ImageId, hours: i32) {
-    let sql = "UPDATE images SET finished_at = now() - make_interval(hours => $2) WHERE id = $1";
+    let sql = "UPDATE image_states SET finished_at = now() - make_interval(hours => $2) WHERE id = $1";
     sqlx::query(sql).bind(image.as_uuid()).bind(hours).execute(db).await.unwrap();
 }
 
 /// Moves the time at which an image was found too large to the past.
 pub(crate) async fn too_large_hours_ago(db: &mut PgConnection, image: ImageId, hours: i32) {
-    let sql = "UPDATE images SET too_large_since = now() - make_interval(hours => $2) WHERE id = $1";
+    let sql = "UPDATE image_states SET too_large_since = now() - make_interval(hours => $2) WHERE id = $1";
     sqlx::query(sql).bind(image.as_uuid()).bind(hours).execute(db).await.unwrap();
 }

@@ -7,12 +7,13 @@
 
 use std::time::Duration;
 
-use darkroom_model::ImageId;
+use darkroom_model::OwnedImage;
 use darkroom_queue::{
     Enqueue, Handler, Job as _, JobError, Lease,
     control::{Control, JobStatus},
 };
 use darkroom_shared::{
+    bucket::ObjectKey,
     catalog,
     jobs::{DeleteImage, ProcessImage, delete_image_options},
 };
@@ -28,30 +29,32 @@ const RECHECK_DELAY: Duration = Duration::from_mins(1);
 
 impl Handler<DeleteImage> for Handlers {
     async fn run(&self, job: DeleteImage, lease: Lease) -> Result<(), JobError> {
-        if job.recheck { recheck(&self.0, job.image).await } else { delete_image(&self.0, job.image, &lease).await }
+        let image = OwnedImage { owner: job.owner, id: job.image };
+        if job.recheck { recheck(&self.0, image).await } else { delete_image(&self.0, image, &lease).await }
     }
 }
 
 /// Removes everything of one image. It may run again: an object or file that is gone counts as removed. The rows go
 /// last, in the transaction that completes the job, so that an interrupted job still finds the image.
-async fn delete_image(app: &App, image: ImageId, lease: &Lease) -> Result<(), JobError> {
+async fn delete_image(app: &App, image: OwnedImage, lease: &Lease) -> Result<(), JobError> {
     // In another bucket, nothing would be found, and the row would be removed before the objects are.
     if let Err(error) = app.installation.check_stores().await {
         return Err(after_installation_error(error).await);
     }
     let is_rendered = cancel_attempt(app, image).await?;
     remove_objects(app, image).await?;
-    app.staging.remove(image).await?;
+    app.staging.remove(image.owner, image.id).await?;
     if is_rendered {
         return Err(JobError::Snooze(ATTEMPT_POLL));
     }
     let delete = async |tx: &mut PgConnection| -> Result<_, JobError> {
         lease.complete(tx).await?;
-        if catalog::has_unfinished_attempt(tx, image).await? {
-            let how: Enqueue = delete_image_options(image).delay(RECHECK_DELAY);
-            darkroom_queue::enqueue(tx, &DeleteImage { image, recheck: true }, &how).await?;
+        if catalog::has_unfinished_attempt(tx, image.owner, image.id).await? {
+            let how: Enqueue = delete_image_options(image.id).delay(RECHECK_DELAY);
+            darkroom_queue::enqueue(tx, &DeleteImage { owner: image.owner, image: image.id, recheck: true }, &how)
+                .await?;
         }
-        Ok(catalog::delete(tx, image).await?)
+        Ok(catalog::delete(tx, image.owner, image.id).await?)
     };
     app.db.transaction(delete).await?;
     info!(%image, "deleted");
@@ -59,7 +62,7 @@ async fn delete_image(app: &App, image: ImageId, lease: &Lease) -> Result<(), Jo
 }
 
 /// Removes objects that arrived after the image was deleted.
-async fn recheck(app: &App, image: ImageId) -> Result<(), JobError> {
+async fn recheck(app: &App, image: OwnedImage) -> Result<(), JobError> {
     let late = remove_objects(app, image).await?;
     if late > 0 {
         warn!(%image, objects = late, "removed objects that were stored after the deletion");
@@ -69,10 +72,10 @@ async fn recheck(app: &App, image: ImageId) -> Result<(), JobError> {
 
 /// Cancels the attempt that renders this image. `true`: there is one, and it has not ended yet. No other can begin,
 /// because the image is `deleting`.
-async fn cancel_attempt(app: &App, image: ImageId) -> Result<bool, JobError> {
+async fn cancel_attempt(app: &App, image: OwnedImage) -> Result<bool, JobError> {
     let cancel = async |db: &mut PgConnection| -> Result<_, JobError> {
         let mut control = Control::new(db);
-        let Some(id) = control.find(ProcessImage::QUEUE, &image.to_string()).await? else { return Ok(false) };
+        let Some(id) = control.find(ProcessImage::QUEUE, &image.id.to_string()).await? else { return Ok(false) };
         let is_running = control.show(id).await?.is_some_and(|job| job.summary.status == JobStatus::Running);
         if is_running {
             control.cancel(id).await?;
@@ -83,8 +86,9 @@ async fn cancel_attempt(app: &App, image: ImageId) -> Result<bool, JobError> {
 }
 
 /// Removes the objects below the image's own prefix, of whatever attempt. Returns how many.
-async fn remove_objects(app: &App, image: ImageId) -> Result<usize, JobError> {
-    let keys = app.bucket.list_image(image).await?;
+async fn remove_objects(app: &App, image: OwnedImage) -> Result<usize, JobError> {
+    let objects = app.bucket.list_image(image.owner, image.id).await?;
+    let keys: Vec<ObjectKey> = objects.into_iter().map(|object| object.key).collect();
     app.bucket.delete(&keys).await?;
     Ok(keys.len())
 }

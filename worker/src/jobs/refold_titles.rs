@@ -1,5 +1,5 @@
 //! The periodic job that folds the titles of stored images again after a new version has changed how titles are folded for
-//! search. Where nothing has changed it reads one row.
+//! search. Where nothing has changed it reads an empty index.
 
 use darkroom_queue::{Handler, JobError, Lease};
 use darkroom_shared::{
@@ -24,7 +24,7 @@ const BATCH: i64 = 1_000;
 const MAX_BATCHES: usize = 500;
 
 async fn refold_titles(app: &App, lease: &Lease) -> Result<(), JobError> {
-    let (mut read, mut changed) = (0, 0);
+    let mut titles = 0;
     for _ in 0..MAX_BATCHES {
         if lease.stop_reason().is_some() {
             return Ok(());
@@ -32,15 +32,14 @@ async fn refold_titles(app: &App, lease: &Lease) -> Result<(), JobError> {
         let refold =
             async |tx: &mut PgConnection| -> Result<_, CatalogError> { catalog::refold_titles(tx, BATCH).await };
         let batch = app.db.transaction(refold).await?;
-        read += batch.read;
-        changed += batch.changed;
-        if batch.read < usize::try_from(BATCH).unwrap_or(usize::MAX) {
-            if changed > 0 {
-                info!(titles = read, changed, "folded the titles of stored images again");
+        titles += batch;
+        if batch < usize::try_from(BATCH).unwrap_or(usize::MAX) {
+            if titles > 0 {
+                info!(titles, "folded the titles of stored images again");
             }
             return Ok(());
         }
     }
-    info!(titles = read, changed, "folded titles of stored images again; more follow");
+    info!(titles, "folded titles of stored images again; more follow");
     Err(JobError::Snooze(std::time::Duration::ZERO))
 }

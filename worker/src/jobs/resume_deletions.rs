@@ -22,11 +22,11 @@ const BATCH: i64 = 500;
 
 async fn resume_deletions(app: &App, lease: &Lease) -> Result<(), JobError> {
     let mut resumed = 0;
-    let mut before = None;
+    let mut after = None;
     // The next run goes on where a stopped one ended: only images without a job are enqueued.
     while lease.stop_reason().is_none() {
         let resume = async |db: &mut PgConnection| -> Result<_, JobError> {
-            let images = catalog::list_deleting(db, before, BATCH).await?;
+            let images = catalog::list_deleting(db, after, BATCH).await?;
             match jobs::resume_deletions(db, &images).await {
                 Ok(enqueued) => Ok(Some((enqueued, images.last().copied()))),
                 Err(QueueError::KeyReleased) => Ok(None),
@@ -37,7 +37,7 @@ async fn resume_deletions(app: &App, lease: &Lease) -> Result<(), JobError> {
         let Some((enqueued, last)) = app.db.run(resume).await? else { continue };
         resumed += enqueued;
         match last {
-            Some(_) => before = last,
+            Some(_) => after = last,
             None => break,
         }
     }

@@ -8,7 +8,6 @@
 //! | [`resource_limits`] | the memory and CPU time of one request |
 //! | [`process`] | one child as seen by the worker: spawn, request, deadline, reap |
 //! | [`conversation`] | what a child replies to one request |
-//! | [`owner`] | who an image belongs to |
 //! | `validate.rs` | checks of the renditions that a child returns |
 //! | [`pool`] | idle children, replaced after a fault or a number of requests |
 //! | `spawner.rs` | the thread that spawns children |
@@ -22,7 +21,6 @@ pub mod confinement;
 pub mod conversation;
 pub mod core_share;
 mod error;
-pub mod owner;
 pub mod pool;
 pub mod process;
 pub mod protocol;

@@ -1,7 +1,8 @@
 //! The pool: idle children, as many as pictures are rendered at once.
 //!
 //! A child is replaced when it has exceeded a limit, crashed, been killed, or handled its number of requests; when it keeps
-//! more memory than [`PoolOptions::max_retained`]; and before it would render for another owner. The next child is spawned at once,
+//! more memory than [`PoolOptions::max_retained`]; and before it would render for another owner, so that one that an
+//! attacker has taken over can only reach the pictures of that attacker. The next child is spawned at once,
 //! so that a job finds it idle.
 
 use std::{
@@ -14,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_model::ImageAnalysis;
+use darkroom_model::{ImageAnalysis, Owner};
 use darkroom_pipeline::{Files, Limits, Rendered};
 use tokio::{
     runtime::Handle,
@@ -27,7 +28,6 @@ use super::{
     SandboxError,
     confinement::Confinement,
     core_share::{CoreShare, Cores},
-    owner::Owner,
     process::{Child, Program, START_TIMEOUT},
     protocol::RenderRequest,
     resource_limits::ResourceLimits,

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use darkroom_model::ImageAnalysis;
+use darkroom_model::{ImageAnalysis, Owner};
 use darkroom_pipeline::{Files, Rendered};
 use tokio::{
     io::AsyncReadExt as _,
@@ -22,7 +22,6 @@ use super::{
     CrashCause, SandboxError,
     confinement::Confinement,
     conversation::{Ended, RemainingTime, receive_renditions},
-    owner::Owner,
     protocol::{self, Frame, ProtocolError, RenderRequest, Reply},
     resource_limits::{self, ResourceLimits},
 };

@@ -16,13 +16,13 @@
 
 use std::io::{self, Read, Write};
 
-use darkroom_model::{Failure, ImageAnalysis, RenditionFormat, recipe::Recipe};
+use darkroom_model::{Failure, ImageAnalysis, Owner, RenditionFormat, recipe::Recipe};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use darkroom_pipeline::Limits;
 
-use super::{confinement::Confinement, owner::Owner};
+use super::confinement::Confinement;
 
 /// Maximum length of a head, in bytes.
 const MAX_HEAD: u32 = 64 << 10;
@@ -37,8 +37,13 @@ pub struct RenderRequest {
     /// Limits on the source, and the cores to use. The pool sets the memory.
     pub limits: Limits,
     /// Who the image belongs to. Not sent to the child.
-    #[serde(skip)]
+    #[serde(skip, default = "not_sent")]
     pub owner: Owner,
+}
+
+/// The owner in a child, which does not use it.
+fn not_sent() -> Owner {
+    Owner::DEFAULT
 }
 
 /// A message of a child.

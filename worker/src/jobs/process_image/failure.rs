@@ -74,7 +74,7 @@ pub(super) async fn give_up(
         let (code, detail) = reason(failure);
         (code, detail.to_owned())
     };
-    let failed = Failed::by_job(job.image, Failure { code, detail });
+    let failed = Failed::by_job(job.owner, job.image, Failure { code, detail });
     catalog::save_failed(tx, &failed).await?;
     Ok(())
 }

@@ -4,7 +4,9 @@ use std::io::Cursor;
 
 use bytes::Bytes;
 use darkroom_container::header::{self, Header};
-use darkroom_model::{Failure, FailureCode, ImageId, Rendition, RenditionFormat, Status, recipe::Recipe};
+use darkroom_model::{
+    Failure, FailureCode, ImageId, OwnedImage, Owner, Rendition, RenditionFormat, Status, recipe::Recipe,
+};
 use darkroom_pipeline::{Files, RenderError};
 use darkroom_queue::JobError;
 use darkroom_shared::{catalog, installation::Store, staging::StagingError};
@@ -30,13 +32,13 @@ pub(super) struct Inputs {
 
 impl Inputs {
     /// Loads the staged upload, and the overlay if the recipe has one.
-    pub(super) async fn load(app: &App, image: ImageId, recipe: &Recipe) -> Outcome<Self> {
+    pub(super) async fn load(app: &App, image: OwnedImage, recipe: &Recipe) -> Outcome<Self> {
         let source = match load_source(app, image).await? {
             Ok(source) => source,
             Err(failure) => return Ok(Err(failure)),
         };
         let Some(overlay) = recipe.overlay() else { return Ok(Ok(Self { source, overlay: None })) };
-        let overlay = load_overlay(app, overlay.image).await?;
+        let overlay = load_overlay(app, image.owner, overlay.image).await?;
         Ok(overlay.map(|overlay| Self { source, overlay: Some(overlay) }))
     }
 
@@ -46,8 +48,8 @@ impl Inputs {
     }
 }
 
-async fn load_source(app: &App, image: ImageId) -> Outcome<Input> {
-    let file = match app.staging.read(image).await {
+async fn load_source(app: &App, image: OwnedImage) -> Outcome<Input> {
+    let file = match app.staging.read(image.owner, image.id).await {
         Ok(file) => file,
         Err(StagingError::Missing) => return Err(doubt_missing(app).await),
         Err(error) => return Err(error.into()),
@@ -73,14 +75,14 @@ async fn doubt_missing(app: &App) -> JobError {
     }
 }
 
-/// Loads the best rendition of the overlay's image. Its file gets no more trust than an upload.
-async fn load_overlay(app: &App, image: ImageId) -> Outcome<Input> {
+/// Loads the best rendition of the overlay's image, which is of the same owner. Its file gets no more trust than an upload.
+async fn load_overlay(app: &App, owner: Owner, image: ImageId) -> Outcome<Input> {
     let unusable = |detail: &str| Failure { code: FailureCode::Unsatisfiable, detail: detail.to_owned() };
-    let Some(renditions) = ready_renditions(app, image).await? else {
+    let Some(renditions) = ready_renditions(app, owner, image).await? else {
         return Ok(Err(unusable("The overlay has been deleted.")));
     };
     let Some(best) = best_overlay(renditions) else { return Ok(Err(unusable("The overlay's file is too large."))) };
-    let file = app.bucket.get(image, &best).await?;
+    let file = app.bucket.get(owner, image, &best).await?;
     match header::read(&mut Cursor::new(&file), &app.limits.header) {
         Ok(header) => Ok(Ok(Input { header, file })),
         Err(error) => {
@@ -91,13 +93,13 @@ async fn load_overlay(app: &App, image: ImageId) -> Outcome<Input> {
 }
 
 /// The renditions of an image; `None` if it is not ready.
-async fn ready_renditions(app: &App, image: ImageId) -> Result<Option<Vec<Rendition>>, JobError> {
+async fn ready_renditions(app: &App, owner: Owner, image: ImageId) -> Result<Option<Vec<Rendition>>, JobError> {
     let find = async |db: &mut PgConnection| -> Result<_, JobError> {
-        let found = catalog::get(db, image).await?;
+        let found = catalog::get(db, owner, image).await?;
         if found.is_none_or(|image| image.status != Some(Status::Ready)) {
             return Ok(None);
         }
-        Ok(Some(catalog::known_renditions(db, image).await?))
+        Ok(Some(catalog::known_renditions(db, owner, image).await?))
     };
     app.db.run(find).await
 }

@@ -2,7 +2,7 @@
 
 use std::{pin::pin, task::Poll};
 
-use darkroom_model::{ImageId, recipe::Recipe};
+use darkroom_model::{OwnedImage, recipe::Recipe};
 use darkroom_pipeline::{MemoryEstimate, overlay_memory};
 use darkroom_queue::{JobError, Lease};
 use darkroom_shared::catalog::UnrenderedImage;
@@ -26,7 +26,7 @@ const OVERLAY_FILE: u64 = 1 << 20;
 pub(super) struct Resources<'a> {
     app: &'a App,
     lease: &'a Lease,
-    image: ImageId,
+    image: OwnedImage,
     /// It was admitted once: the attempt begins.
     has_begun: bool,
     memory: Option<MemoryPermit<'a>>,
@@ -51,7 +51,7 @@ impl<'a> Resources<'a> {
     pub(super) async fn admit(
         app: &'a App,
         lease: &'a Lease,
-        image: ImageId,
+        image: OwnedImage,
         facts: &UnrenderedImage,
     ) -> Result<Self, JobError> {
         let mut resources = Self { app, lease, image, has_begun: false, memory: None, finishing: None };

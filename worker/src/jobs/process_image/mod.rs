@@ -16,7 +16,7 @@
 //!
 //! Every step may run again after a crash: starting an image is idempotent, object keys contain the hash of the
 //! content, and the transaction that makes the image ready also completes the job, guarded by the lease. The staged
-//! file is removed last.
+//! file is removed last. An attempt that dies leaves its put intent, by which the sweep finds the image.
 
 mod failure;
 mod inputs;
@@ -26,9 +26,7 @@ mod store;
 mod too_large;
 mod uncommitted;
 
-use std::sync::atomic::AtomicBool;
-
-use darkroom_model::{Failure, ImageAnalysis, ImageId, Rendition, recipe::Recipe};
+use darkroom_model::{Failure, ImageAnalysis, OwnedImage, Rendition, recipe::Recipe};
 use darkroom_pipeline::Limits;
 use darkroom_queue::{BoxError, Handler, JobError, Lease, StopReason};
 use darkroom_shared::jobs::ProcessImage;
@@ -36,11 +34,8 @@ use sqlx::PgConnection;
 use tokio::sync::mpsc;
 use tracing::{info, warn};
 
-use self::memory::Resources;
-use crate::{
-    App, Handlers, after_installation_error,
-    sandbox::{owner::Owner, protocol::RenderRequest},
-};
+use self::{memory::Resources, store::Puts};
+use crate::{App, Handlers, after_installation_error, sandbox::protocol::RenderRequest};
 
 /// The outcome of a step. `Err`: the job is tried again. `Ok(Err)`: the image fails, because another attempt would not
 /// help.
@@ -67,7 +62,7 @@ impl Handler<ProcessImage> for Handlers {
 /// Renders one image. An image that cannot be rendered becomes `failed`, and the job is done. After an error of the
 /// bucket, the disk or the database the queue tries the job again.
 async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(), JobError> {
-    let image = job.image;
+    let image = OwnedImage { owner: job.owner, id: job.image };
     if let Some(mismatch) = app.installation.wrong_store() {
         return tokio::select! {
             error = after_installation_error(mismatch.into()) => Err(error),
@@ -88,13 +83,15 @@ async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(
         return Ok(());
     };
 
-    let recipe = processing.recipe().clone();
-    let has_stored = AtomicBool::new(false);
-    let rendered = render(app, image, recipe, lease, &mut resources, &has_stored).await;
+    let (recipe, intent) = (processing.recipe().clone(), processing.intent());
+    let puts = Puts::default();
+    let rendered = render(app, image, recipe, lease, &mut resources, &puts).await;
     resources.stored();
+    // Of an attempt that has stored nothing, nothing can be left.
+    let ended = Some(intent).filter(|_| puts.is_empty());
     let saved = match rendered {
         Ok(Ok((renditions, analysis))) => state::save_ready(app, &processing.ready(renditions, analysis), lease).await,
-        Ok(Err(failure)) => state::save_failed(app, &processing.failed(failure), lease).await.map(|()| false),
+        Ok(Err(failure)) => state::save_failed(app, &processing.failed(failure), ended, lease).await.map(|()| false),
         Err(error) => Err(error),
     };
     let is_ready = saved.as_ref().is_ok_and(|is_ready| *is_ready);
@@ -102,9 +99,9 @@ async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(
     match &saved {
         Ok(()) => remove_staged(app, image).await,
         // Without the lease, another attempt owns the image.
-        Err(_) if lease.stop_reason().is_some() => {}
+        Err(_) if lease.stop_reason().is_some() => state::end(app, ended).await,
         Err(error) => {
-            let is_requeued = state::requeue(app, image, lease).await;
+            let is_requeued = state::requeue(app, image, ended, lease).await;
             let may_be_last = matches!(error, JobError::Crash(_) | JobError::Quarantine(_)) || lease.is_last_attempt();
             // The next attempt stores the same objects again.
             if is_requeued && !may_be_last {
@@ -112,12 +109,12 @@ async fn process_image(app: &App, job: &ProcessImage, lease: &Lease) -> Result<(
             }
         }
     }
-    if has_stored.into_inner() && !is_ready {
+    if !puts.is_empty() && !is_ready {
         match lease.stop_reason() {
             // The process has a second left, and the next attempt stores the same objects again.
             Some(StopReason::Draining) => {}
-            Some(StopReason::LeaseLost) => uncommitted::remove(app, image, None).await,
-            _ => uncommitted::remove(app, image, Some(lease).filter(|_| saved.is_err())).await,
+            Some(StopReason::LeaseLost) => uncommitted::remove(app, intent, &puts, None).await,
+            _ => uncommitted::remove(app, intent, &puts, Some(lease).filter(|_| saved.is_err())).await,
         }
     }
     saved
@@ -135,11 +132,11 @@ async fn until_stopped<T>(lease: &Lease, step: impl Future<Output = Outcome<T>>)
 /// child, but waits for the objects that are under way to the bucket, so that they can be removed.
 async fn render(
     app: &App,
-    image: ImageId,
+    image: OwnedImage,
     recipe: Recipe,
     lease: &Lease,
     resources: &mut Resources<'_>,
-    has_stored: &AtomicBool,
+    puts: &Puts,
 ) -> Outcome<RenderedImage> {
     let (inputs, memory) = match until_stopped(lease, resources.load(&recipe)).await? {
         Ok(loaded) => loaded,
@@ -154,7 +151,7 @@ async fn render(
     // One rendition waits besides those that are being stored; then the child waits, so that memory is bounded.
     let (sender, renditions) = mpsc::channel(1);
     let limits = Limits { spare_cores: slot.spare_cores, ..app.limits };
-    let request = RenderRequest { recipe, limits, owner: Owner::DEFAULT };
+    let request = RenderRequest { recipe, limits, owner: image.owner };
     let rendering = async move {
         let rendered = tokio::select! {
             rendered = app.renderers.render(&request, inputs.files(), slot.memory, &sender) => Some(rendered),
@@ -164,7 +161,7 @@ async fn render(
         resources.rendered();
         rendered
     };
-    let (rendered, stored) = tokio::join!(rendering, store::store_all(app, image, renditions, has_stored));
+    let (rendered, stored) = tokio::join!(rendering, store::store_all(app, image, renditions, puts));
 
     // An error of the bucket comes first: it closes the channel, which then ends the rendering too.
     let stored = stored?;
@@ -179,8 +176,8 @@ async fn render(
 }
 
 /// Removes the staged file of a finished image. If that fails, the sweep removes it later.
-async fn remove_staged(app: &App, image: ImageId) {
-    if let Err(error) = app.staging.remove(image).await {
+async fn remove_staged(app: &App, image: OwnedImage) {
+    if let Err(error) = app.staging.remove(image.owner, image.id).await {
         warn!(%image, %error, "cannot remove the staged file, the sweep will");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use darkroom_model::{Failure, FailureCode, ImageId};
+use darkroom_model::{Failure, FailureCode, OwnedImage};
 use darkroom_queue::{Job as _, JobError, control::Control};
 use darkroom_shared::{catalog, jobs::ProcessImage};
 use sqlx::PgConnection;
@@ -19,14 +19,14 @@ const DELAY: Duration = Duration::from_secs(10);
 
 /// Puts the job back for a larger worker as long as one is alive, and for `TOO_LARGE_SECONDS` if none is. After that
 /// the image fails.
-pub(super) async fn wait_for_larger_worker<T>(app: &App, image: ImageId, needed: u64) -> Outcome<T> {
+pub(super) async fn wait_for_larger_worker<T>(app: &App, image: OwnedImage, needed: u64) -> Outcome<T> {
     let mark = async |db: &mut PgConnection| -> Result<_, JobError> {
         let labels = Control::new(&mut *db).labels(ProcessImage::QUEUE, ALIVE).await?;
         if has_larger(&labels, needed) {
-            catalog::unmark_too_large(db, image).await?;
+            catalog::unmark_too_large(db, image.owner, image.id).await?;
             return Ok(None);
         }
-        Ok(Some(catalog::mark_too_large(db, image).await?))
+        Ok(Some(catalog::mark_too_large(db, image.owner, image.id).await?))
     };
     let Some(waited) = app.db.run(mark).await? else { return Err(JobError::Snooze(DELAY)) };
     if waited < app.too_large {

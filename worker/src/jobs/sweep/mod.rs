@@ -1,29 +1,32 @@
 //! The sweep: removes orphans, the files and objects that belong to no image. Crashes leave orphans by design, because
-//! the opposite order of writes would lose data.
+//! the opposite order of writes would lose data. Its cost follows what there is to remove, not what is stored.
 //!
-//! | orphan | left by |
-//! |---|---|
-//! | a draft in staging | an api that was killed during an upload |
-//! | a staged file without an image | an api that was killed between staging and commit |
-//! | a staged file of a finished image | a worker that was killed between commit and removal |
-//! | an object without a rendition | an attempt that was killed, or lost its lease, before its commit |
+//! | orphan | left by | found by |
+//! |---|---|---|
+//! | a draft in staging | an api that was killed during an upload | a listing of staging |
+//! | a staged file without an image | an api that was killed between staging and commit | a listing of staging |
+//! | a staged file of a finished image | a worker that was killed between commit and removal | a listing of staging |
+//! | an object without a rendition | an attempt that died, or lost its lease, before its commit | the attempt's intent |
 //!
-//! Only orphans older than `ORPHAN_SECONDS` are removed. That no row names a file proves little: the database may be
-//! another one, or restored from a backup. So a sweep compares the installation first, collects the orphans before it
-//! removes any, and refuses if they are more than `SWEEP_MAX_PERCENT` of what it looked at.
+//! Only orphans older than `ORPHAN_SECONDS` are removed, but the staged files of images that are ready, which nothing will
+//! read. That no row names a file proves little: the database may be another one, or restored from a backup. So a sweep
+//! compares the installation first, collects the orphans before it removes any, and refuses if they are more than
+//! `SWEEP_MAX_PERCENT` of what it looked at. `darkroom-worker compare` ([`crate::compare`]) looks at the whole bucket.
 //!
 //! | file | what it holds |
 //! |---|---|
 //! | `mod.rs` | the job, and its limits |
 //! | `staged.rs` | orphans in staging |
-//! | `objects.rs` | orphans in the bucket |
+//! | `attempts.rs` | what attempts that died have left in the bucket |
+//! | `objects.rs` | whether an object is an orphan, and how orphans are removed |
 
-mod objects;
+mod attempts;
+pub(crate) mod objects;
 mod staged;
 
 use chrono::{DateTime, Utc};
 use darkroom_queue::{Handler, JobError, Lease};
-use darkroom_shared::{bucket::ObjectKey, catalog, jobs::Sweep, settings::SweepLimits};
+use darkroom_shared::{catalog, jobs::Sweep, settings::SweepLimits};
 use tracing::{error, info};
 
 use crate::{App, Handlers};
@@ -43,7 +46,7 @@ pub struct Swept {
     pub objects: usize,
 }
 
-/// More orphans than a sweep may remove.
+/// More orphans than may be removed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{orphans} of {looked_at} {what} belong to no image, more than SWEEP_MAX_PERCENT and SWEEP_MAX_ORPHANS allow; \
@@ -55,15 +58,23 @@ pub struct TooManyOrphans {
     looked_at: u64,
 }
 
-/// Orphans that a sweep found.
-struct Found<T> {
-    orphans: Vec<T>,
+/// Orphans that were found.
+#[derive(Debug)]
+pub(crate) struct Found<T> {
+    pub(crate) orphans: Vec<T>,
     /// Number of files or objects among which they are.
-    looked_at: u64,
+    pub(crate) looked_at: u64,
+}
+
+impl<T> Default for Found<T> {
+    fn default() -> Self {
+        Self { orphans: Vec::new(), looked_at: 0 }
+    }
 }
 
 impl<T> Found<T> {
-    fn check(&self, what: &'static str, limits: SweepLimits) -> Result<(), TooManyOrphans> {
+    /// Fails if the orphans are an implausible share.
+    pub(crate) fn check(&self, what: &'static str, limits: SweepLimits) -> Result<(), TooManyOrphans> {
         let (orphans, looked_at) = (self.orphans.len() as u64, self.looked_at);
         let share = u128::from(looked_at) * u128::from(limits.percent) / 100;
         if u128::from(orphans) <= share.max(limits.orphans.into()) {
@@ -73,49 +84,28 @@ impl<T> Found<T> {
     }
 }
 
-/// Sweeps staging and the next part of the bucket.
+/// Sweeps staging, and the images of attempts that died.
 ///
 /// # Errors
-/// The database, the bucket and staging do not belong together, or there are too many orphans: then nothing was
+/// The database, the bucket and staging do not belong together, or there are too many orphans: then none of them is
 /// removed. Also any error of one of them.
 pub async fn sweep(app: &App) -> Result<Swept, JobError> {
-    let before = begin(app).await?;
-    let staged = sweep_staging(app, before).await?;
-    let after = app.installation.sweep_cursor().await?;
-    let (objects, next) = sweep_part(app, before, after.as_ref()).await?;
-    app.installation.set_sweep_cursor(next.as_ref()).await?;
-    Ok(finish(staged, objects))
-}
-
-/// Sweeps staging and the whole bucket.
-///
-/// # Errors
-/// As [`sweep`]; what was removed before stays removed.
-pub async fn sweep_all(app: &App) -> Result<Swept, JobError> {
-    let before = begin(app).await?;
-    let staged = sweep_staging(app, before).await?;
-    let (mut objects, mut after) = sweep_part(app, before, None).await?;
-    while after.is_some() {
-        let (removed, next) = sweep_part(app, before, after.as_ref()).await?;
-        (objects, after) = (objects + removed, next);
-    }
-    Ok(finish(staged, objects))
-}
-
-/// Orphans that are older than the time that this returns are removed.
-async fn begin(app: &App) -> Result<DateTime<Utc>, JobError> {
     check_installation(app).await?;
+    let before = orphans_before(app).await?;
+    let staged = sweep_staging(app, before).await?;
+    let objects = sweep_attempts(app, before).await?;
+    info!(staged, objects, "swept");
+    Ok(Swept { staged, objects })
+}
+
+/// Orphans that are older than this are removed.
+pub(crate) async fn orphans_before(app: &App) -> Result<DateTime<Utc>, JobError> {
     // The database's clock, because this machine's may be wrong and would then make fresh files look old.
     Ok(app.db.run(async |db| catalog::now(db).await).await? - app.orphan_age)
 }
 
-fn finish(staged: usize, objects: usize) -> Swept {
-    info!(staged, objects, "swept");
-    Swept { staged, objects }
-}
-
 /// Fails the job on a mismatch: the next sweep follows within the hour.
-async fn check_installation(app: &App) -> Result<(), JobError> {
+pub(crate) async fn check_installation(app: &App) -> Result<(), JobError> {
     match app.installation.check_all().await {
         Err(error) if error.mismatch().is_some() => {
             error!("not swept: {error}");
@@ -125,35 +115,28 @@ async fn check_installation(app: &App) -> Result<(), JobError> {
     }
 }
 
-fn refuse(error: TooManyOrphans) -> JobError {
+pub(crate) fn refuse(error: TooManyOrphans) -> JobError {
     error!("not swept: {error}");
     JobError::fail(error)
 }
 
 async fn sweep_staging(app: &App, before: DateTime<Utc>) -> Result<usize, JobError> {
-    let found = staged::find(app, before).await?;
-    found.check("staged files", app.sweep).map_err(refuse)?;
-    if found.orphans.is_empty() {
+    let staged = staged::find(app, before).await?;
+    staged.unclaimed.check("staged files", app.sweep).map_err(refuse)?;
+    if staged.unclaimed.orphans.is_empty() && staged.of_finished.is_empty() {
         return Ok(0);
     }
     check_installation(app).await?;
-    staged::remove(app, &found.orphans).await
+    staged::remove(app, &staged).await
 }
 
-/// Sweeps the objects after this key, at most 100,000. Returns how many were removed, and the key after which to
-/// continue; `None`: the end was reached.
-async fn sweep_part(
-    app: &App,
-    before: DateTime<Utc>,
-    after: Option<&ObjectKey>,
-) -> Result<(usize, Option<ObjectKey>), JobError> {
-    let (found, next) = objects::find(app, before, after).await?;
-    found.check("objects", app.sweep).map_err(refuse)?;
-    if found.orphans.is_empty() {
-        return Ok((0, next));
+async fn sweep_attempts(app: &App, before: DateTime<Utc>) -> Result<usize, JobError> {
+    let left = attempts::find(app, before).await?;
+    left.objects.check("objects", app.sweep).map_err(refuse)?;
+    if !left.objects.orphans.is_empty() {
+        check_installation(app).await?;
     }
-    check_installation(app).await?;
-    Ok((objects::remove(app, &found.orphans).await?, next))
+    attempts::remove(app, left, before).await
 }
 
 #[cfg(test)]
