@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`lifecycle`] | the states of an image as types |
 //! | [`catalog`] | every SQL statement about images |
+//! | [`access`] | every SQL statement about owners, API keys and the audit log |
 //! | [`bucket`] | the S3 bucket of the renditions: object keys, presigned URLs |
 //! | [`staging`] | where an upload waits until it is rendered |
 //! | [`installation`] | whether the database, the bucket and staging belong together |
@@ -14,6 +15,7 @@
 //! | [`signals`] | the signals that stop a process |
 #![forbid(unsafe_code)]
 
+pub mod access;
 pub mod bucket;
 pub mod catalog;
 pub mod database;
