@@ -2,7 +2,11 @@
 import createClient from "openapi-fetch";
 import type { paths } from "./schema.js";
 
-const darkroom = createClient<paths>({ baseUrl: "http://127.0.0.1:8000" });
+const key = "dk_…";
+const darkroom = createClient<paths>({
+  baseUrl: "http://127.0.0.1:8000",
+  headers: { Authorization: `Bearer ${key}` },
+});
 
 /** Uploads an image and resolves to its id. */
 export async function upload(image: Blob, title: string): Promise<string> {

@@ -9,6 +9,7 @@ use darkroom_container::header::{HeaderError, Limit};
 use darkroom_model::{SourceFormat, recipe::InvalidField};
 use darkroom_queue::QueueError;
 use darkroom_shared::{
+    access::{Scope, Scopes},
     bucket::BucketError,
     catalog::CatalogError,
     database::{is_passing, is_statement_timeout},
@@ -22,7 +23,10 @@ use poem::{
 };
 use poem_openapi::error::{ParseParamError, ParsePathError};
 
-use crate::http::problem::{self, Check, Problem, ProblemType};
+use crate::{
+    auth::refusal::Refusal,
+    http::problem::{self, Check, Problem, ProblemType},
+};
 
 type Cause = Box<dyn StdError + Send + Sync>;
 
@@ -46,6 +50,17 @@ pub(crate) enum ApiError {
         /// The path of the request.
         path: String,
     },
+    /// The request has no valid API key.
+    #[error(transparent)]
+    Unauthenticated(#[from] Refusal),
+    /// The API key of the request lacks a scope.
+    #[error("This needs an API key with the scope {required}; the key of the request has: {held}.")]
+    MissingScope {
+        /// What the operation needs.
+        required: Scope,
+        /// What the key has.
+        held: Scopes,
+    },
     /// A query parameter is invalid.
     #[error("{name}: {}.", excerpt(reason, REASON_EXCERPT))]
     Parameter {
@@ -57,9 +72,18 @@ pub(crate) enum ApiError {
     /// The image or the rendition does not exist, or no longer.
     #[error("There is no such {0}.")]
     NotFound(&'static str),
+    /// The key is revoked or expired, and cannot be changed.
+    #[error("The API key is revoked or expired.")]
+    KeyEnded,
     /// The body is not `multipart/form-data`.
     #[error("The body must be multipart/form-data with a boundary.")]
     NotMultipart,
+    /// The body is not declared as `application/json`.
+    #[error("The body must be application/json.")]
+    NotJson,
+    /// The body is not JSON, or not of the expected form.
+    #[error("The JSON is invalid: {}.", excerpt(.0.trim_end_matches('.'), REASON_EXCERPT))]
+    Json(String),
     /// The form violates the multipart syntax, or lacks a field, or repeats one, or has an unknown one.
     #[error("{0}")]
     Form(String),
@@ -133,8 +157,12 @@ impl ApiError {
             Self::Malformed => &problem::MALFORMED_REQUEST,
             Self::NoRoute { .. } | Self::NotFound(_) => &problem::NOT_FOUND,
             Self::MethodNotAllowed { .. } => &problem::METHOD_NOT_ALLOWED,
+            Self::Unauthenticated(_) => &problem::UNAUTHENTICATED,
+            Self::MissingScope { .. } => &problem::MISSING_SCOPE,
             Self::Parameter { .. } => &problem::INVALID_PARAMETER,
-            Self::NotMultipart => &problem::UNSUPPORTED_MEDIA_TYPE,
+            Self::KeyEnded => &problem::KEY_ENDED,
+            Self::NotMultipart | Self::NotJson => &problem::UNSUPPORTED_MEDIA_TYPE,
+            Self::Json(_) => &problem::INVALID_JSON,
             Self::Form(_) => &problem::INVALID_FORM,
             Self::Field(_) => &problem::INVALID_FIELD,
             Self::Timeout => &problem::REQUEST_TIMEOUT,
@@ -156,6 +184,11 @@ impl ApiError {
     pub(crate) fn problem(&self) -> Problem {
         let problem = Problem::new(self.problem_type(), self.to_string());
         match self {
+            Self::MissingScope { required, held } => Problem {
+                required_scope: Some((*required).into()),
+                held_scopes: Some(held.iter().map(Into::into).collect()),
+                ..problem
+            },
             Self::Parameter { name, .. } => Problem { parameter: Some((*name).to_owned()), ..problem },
             Self::Field(invalid) => Problem { field: Some(invalid.field.to_owned()), ..problem },
             Self::UploadTooLarge { limit } => Problem { limit_bytes: Some(*limit), ..problem },

@@ -3,7 +3,11 @@
 //! | module | contents |
 //! |---|---|
 //! | `images` | the resource `/v1/images`: operations, the upload form, wire types |
+//! | `keys` | the resource `/v1/keys` |
+//! | `audit` | the resource `/v1/audit` |
 //! | `health` | liveness and readiness probes |
+//! | `auth` | who may: from the `Authorization` header to the caller of an operation |
+//! | `paging` | the parameters of lists |
 //! | `formats` | file formats as wire types |
 //! | `error` | `ApiError`, the one match from errors to status codes |
 //! | `operation_error` | the errors of an operation, with their documentation |
@@ -14,15 +18,19 @@
 //! | `http` | what every request and every response has; the server |
 #![forbid(unsafe_code)]
 
+mod audit;
+mod auth;
 mod critical;
 mod error;
 mod formats;
 mod health;
 mod http;
 mod images;
+mod keys;
 pub mod limits;
 pub mod multipart;
 mod operation_error;
+mod paging;
 mod spec;
 
 use std::{
@@ -34,18 +42,14 @@ use darkroom_shared::{
     bucket::{Bucket, BucketError},
     database::Database,
     installation::Installation,
-    settings::{ApiLimits, Settings, UploadLimits},
+    settings::{AccessSettings, ApiLimits, Settings, UploadLimits},
     staging::{Staging, StagingError, StagingRoom},
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
 use poem_openapi::{OpenApi as _, OpenApiService, Tags};
 
-pub use crate::{
-    critical::CriticalTasks,
-    http::server::{ConnectionLimits, ServerOptions, serve},
-    spec::{json as spec_json, yaml as spec_yaml},
-};
 use crate::{
+    audit::Audit,
     health::Health,
     http::{
         cross_site::AllowedOrigins,
@@ -55,6 +59,13 @@ use crate::{
         routes::Routes,
     },
     images::{Images, backlog::Backlog},
+    keys::Keys,
+};
+pub use crate::{
+    auth::{Authenticator, InvalidToken, NoKey, Token},
+    critical::CriticalTasks,
+    http::server::{ConnectionLimits, ServerOptions, serve},
+    spec::{json as spec_json, yaml as spec_yaml},
 };
 
 /// The connections and limits that requests are served with. Cheap to clone.
@@ -74,6 +85,10 @@ pub struct App {
     pub presigned: Duration,
     /// How long a client may send nothing within a request's body.
     pub idle_timeout: Duration,
+    /// Who may use it.
+    pub access: AccessSettings,
+    /// Decides who sends a request.
+    pub authenticator: Arc<Authenticator>,
     /// What it takes on.
     pub api: ApiLimits,
     /// Room for uploads.
@@ -108,6 +123,8 @@ impl App {
             installation: Installation::new(db.clone(), bucket.clone(), staging.clone()),
             room: StagingRoom::new(staging.clone(), settings.api.limits.staging),
             backlog: Backlog::new(db.clone(), settings.api.limits.pending_images),
+            access: settings.api.access.clone(),
+            authenticator: Arc::new(Authenticator::new(db.clone(), &settings.api.access)),
             api: settings.api.limits.clone(),
             db,
             bucket,
@@ -125,21 +142,23 @@ impl App {
 enum Tag {
     /// Upload images, follow their rendering, download the renditions.
     Images,
+    /// API keys and what was done with them. For keys with the scope `admin`.
+    Access,
     /// For operators and orchestrators of this service.
     Service,
 }
 
 /// The documented resources.
-type Apis = (Images, Health);
+type Apis = (Images, Keys, Audit, Health);
 
 /// Everything that the api serves, for [`serve`].
 pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
-    let apis = (Images::new(app.clone()), Health::new(app.clone()));
+    let apis = (Images::new(app.clone()), Keys::new(app.clone()), Audit::new(app.clone()), Health::new(app.clone()));
     let service = Arc::new(OpenApiService::new(apis, "", "").into_endpoint());
     let routes = Arc::new(Routes::new(Apis::meta()));
     // Path by path, because a service nested at `/` would also match the documentation's paths.
     let router = routes.patterns().fold(Route::new(), |router, path| router.at(path, Arc::clone(&service)));
-    with_middleware(docs::add(router), routes, app)
+    with_middleware(docs::add(router).data(Arc::clone(&app.authenticator)), routes, app)
 }
 
 /// The probes alone, for a listener of their own.
@@ -150,10 +169,14 @@ pub fn health_endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static 
     with_middleware(router, routes, app)
 }
 
-fn with_middleware(router: Route, routes: Arc<Routes>, app: &App) -> impl Endpoint<Output = Response> + 'static {
+fn with_middleware(
+    router: impl Endpoint + 'static,
+    routes: Arc<Routes>,
+    app: &App,
+) -> impl Endpoint<Output = Response> + 'static {
     let policy = Arc::new(RequestPolicy {
         pace: Pace::new(app.idle_timeout, app.api.min_bytes_per_second),
-        origins: AllowedOrigins::new(app.api.allowed_origins.clone()),
+        origins: AllowedOrigins::new(app.access.origins.clone()),
     });
     router.around(move |router, request| middleware::handle(router, Arc::clone(&routes), request, Arc::clone(&policy)))
 }

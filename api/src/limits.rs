@@ -48,7 +48,6 @@ mod tests {
             requests,
             min_bytes_per_second: 0,
             pending_images: None,
-            allowed_origins: Vec::new(),
         }
     }
 

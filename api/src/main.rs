@@ -2,7 +2,13 @@
 
 mod operators;
 
-use std::{io::Write as _, net::SocketAddr, process::ExitCode, sync::atomic::Ordering, time::Duration};
+use std::{
+    io::Write as _,
+    net::SocketAddr,
+    process::ExitCode,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -16,6 +22,10 @@ use darkroom_shared::{
     telemetry,
 };
 use futures::FutureExt as _;
+use operators::{
+    access::{AuditCommand, OwnersCommand},
+    keys::KeysCommand,
+};
 use tokio::{
     net::{TcpListener, TcpSocket},
     runtime::Builder,
@@ -52,6 +62,14 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Makes, lists and changes API keys.
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Makes and lists owners: each key belongs to one, and sees only what is its owner's.
+    #[command(subcommand)]
+    Owners(OwnersCommand),
+    /// Prints the audit log, newest first: who did what administrative, when and from where.
+    Audit(AuditCommand),
     /// Prints the effective settings without secrets.
     Config,
     /// Prints the `OpenAPI` document.
@@ -69,6 +87,9 @@ fn main() -> ExitCode {
         Command::Migrate => with_settings(migrate),
         Command::Doctor => with_settings(operators::doctor),
         Command::Adopt { yes } => with_settings(move |settings| operators::adopt(settings, yes)),
+        Command::Keys(command) => with_settings(|settings| command.run(settings)),
+        Command::Owners(command) => with_settings(|settings| command.run(settings)),
+        Command::Audit(command) => with_settings(|settings| command.run(settings)),
         Command::Serve => with_settings(run),
     };
     match done {
@@ -107,8 +128,11 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         () = &mut stop => return Ok(()),
     };
     let app = App::open(db, &settings).await?;
+    app.authenticator.check_start(settings.api.bind).await?;
     tracing::info!("uploads wait in {}", settings.staging);
     drop(app.critical.spawn("watch of the installation", app.installation.clone().watch(false)));
+    let authenticator = Arc::clone(&app.authenticator);
+    drop(app.critical.spawn("upkeep of keys and audit log", async move { authenticator.maintain().await }));
     let limits = limits::connections(&settings.api.limits, limits::raise_open_files());
     let options = ServerOptions {
         limits,
@@ -135,6 +159,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     if let Some(health) = health {
         health.await?;
     }
+    app.authenticator.record_uses().await;
     app.db.close().await;
     tracing::info!("stopped");
     Ok(())

@@ -1,5 +1,5 @@
 //! Requests that pages of other sites send. A browser sends a form to any site without asking it first (no CORS preflight), so
-//! a page could upload with the network access of its visitor.
+//! where no key is needed, a page could upload with the network access of its visitor.
 //!
 //! Browsers say where a request comes from in `Sec-Fetch-Site` (W3C Fetch Metadata), older ones in `Origin` (RFC 6454).
 //! Other clients send neither, and are not affected.
@@ -9,7 +9,7 @@ use poem::{
     http::{Method, header},
 };
 
-/// Origins besides the service's own, such as `https://app.example`, that may send requests which change data.
+/// Origins besides the service's own, such as `https://app.example`, whose pages may use the api.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct AllowedOrigins(Vec<String>);
 
@@ -19,6 +19,16 @@ impl AllowedOrigins {
         Self(origins)
     }
 
+    /// Whether pages of every site are allowed.
+    pub(super) fn allows_all(&self) -> bool {
+        self.0.iter().any(|allowed| allowed == "*")
+    }
+
+    /// Whether this origin is on the list.
+    pub(super) fn lists(&self, origin: &str) -> bool {
+        self.0.iter().any(|allowed| allowed == origin)
+    }
+
     /// Whether the request may be served: it changes nothing, or does not come from a page of another site.
     pub(crate) fn allow(&self, request: &Request) -> bool {
         if [Method::GET, Method::HEAD, Method::OPTIONS, Method::TRACE].contains(request.method()) {
@@ -26,9 +36,7 @@ impl AllowedOrigins {
         }
         let header = |name: &str| request.headers().get(name).map(|value| value.to_str().unwrap_or("invalid"));
         let origin = header(header::ORIGIN.as_str());
-        let is_listed =
-            |origin: &str| self.0.iter().any(|allowed| allowed == "*" || allowed.eq_ignore_ascii_case(origin));
-        if origin.is_some_and(is_listed) || self.0.iter().any(|allowed| allowed == "*") {
+        if self.allows_all() || origin.is_some_and(|origin| self.lists(origin)) {
             return true;
         }
         match (header("sec-fetch-site"), origin) {

@@ -1,22 +1,28 @@
 //! What every request and every response has: a request id, a line in the access log, timeouts on the body, refusal beyond the
-//! server's bounds and from other sites, security headers, and a problem document if it failed.
+//! server's bounds and from other sites, security headers, those of CORS, and a problem document if it failed.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Instant};
 
 use futures::FutureExt as _;
 use poem::{
-    Endpoint, IntoResponse as _, Request, Response, Result,
+    Endpoint, IntoResponse, Request, Response, Result,
     error::ResponseError as _,
     http::{
         HeaderName, HeaderValue, Method, StatusCode,
-        header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS},
+        header::{
+            ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, RETRY_AFTER, WWW_AUTHENTICATE,
+            X_CONTENT_TYPE_OPTIONS,
+        },
     },
 };
-use tracing::Instrument as _;
+use tracing::{Instrument as _, field};
 use uuid::Uuid;
 
-use super::{body, cross_site::AllowedOrigins, pace::Pace, routes::Routes};
-use crate::error::{ApiError, excerpt};
+use super::{body, cors, cross_site::AllowedOrigins, pace::Pace, routes::Routes};
+use crate::{
+    auth::refusal::Refusal,
+    error::{ApiError, excerpt},
+};
 
 /// Identifies a request in the response, in the log and in problem documents.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -38,6 +44,10 @@ pub(super) fn is_probe(path: &str) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Overloaded;
 
+/// The id of a request.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(pub(crate) String);
+
 /// Marks a request whose method is HEAD; the router turns it into GET.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct IsHead;
@@ -47,7 +57,7 @@ pub(crate) struct IsHead;
 pub(crate) struct RequestPolicy {
     /// How slowly a client may send its body.
     pub(crate) pace: Pace,
-    /// The origins that may send requests which change data.
+    /// The origins whose pages may use the api.
     pub(crate) origins: AllowedOrigins,
 }
 
@@ -80,9 +90,12 @@ where
     E: Endpoint,
 {
     let info = RequestInfo::new(&request);
-    let span = tracing::info_span!("request", id = info.id);
+    // Who calls is known once the request is authenticated.
+    let span = tracing::info_span!("request", id = info.id, key = field::Empty, owner = field::Empty);
+    request.extensions_mut().insert(RequestId(info.id.clone()));
     body::limit(&mut request, policy.pace.clone());
     let refused = refuse(&request, &policy);
+    let allowed_origin = cors::allowed_origin(&request, &policy.origins);
     if request.method() == Method::HEAD {
         request.extensions_mut().insert(IsHead);
     }
@@ -95,12 +108,13 @@ where
                     drop(request);
                     Err(error.into())
                 }
-                None => endpoint.call(request).await,
+                None if cors::is_preflight(&request) => Ok(cors::preflight(&routes.allow(&info.path))),
+                None => endpoint.call(request).await.map(IntoResponse::into_response),
             }
         };
         let result = AssertUnwindSafe(call).catch_unwind().await;
         let mut response = match result {
-            Ok(Ok(response)) => response.into_response(),
+            Ok(Ok(response)) => response,
             Ok(Err(error)) => error_response(&ApiError::from_poem(error, &info.method, &info.path), &info, &routes),
             Err(_) => error_response(&ApiError::Panicked, &info, &routes),
         };
@@ -108,6 +122,7 @@ where
             response.headers_mut().entry(name).or_insert(value);
         }
         response.headers_mut().extend(HeaderValue::try_from(&info.id).map(|value| (REQUEST_ID, value)));
+        cors::complete(response.headers_mut(), allowed_origin);
         line.status = Some(response.status());
         response
     };
@@ -127,6 +142,9 @@ fn error_response(error: &ApiError, info: &RequestInfo, routes: &Routes) -> Resp
     let mut response = error.problem().into_response(error.status(), &info.id);
     let headers = response.headers_mut();
     match error {
+        ApiError::Unauthenticated(_) | ApiError::MissingScope { .. } => {
+            headers.extend(HeaderValue::try_from(challenge(error)).map(|value| (WWW_AUTHENTICATE, value)));
+        }
         ApiError::MethodNotAllowed { path, .. } => {
             headers.extend(HeaderValue::try_from(routes.allow(path)).map(|value| (ALLOW, value)));
         }
@@ -143,6 +161,18 @@ fn error_response(error: &ApiError, info: &RequestInfo, routes: &Routes) -> Resp
         _ => {}
     }
     response
+}
+
+/// The value of `WWW-Authenticate` (RFC 6750, section 3): without an error if the request has no key.
+fn challenge(error: &ApiError) -> String {
+    let realm = "Bearer realm=\"darkroom\"";
+    match error {
+        ApiError::Unauthenticated(Refusal::NoKey | Refusal::NotLocal) => realm.to_owned(),
+        ApiError::MissingScope { required, .. } => {
+            format!("{realm}, error=\"insufficient_scope\", scope=\"{required}\"")
+        }
+        _ => format!("{realm}, error=\"invalid_token\""),
+    }
 }
 
 impl RequestInfo {

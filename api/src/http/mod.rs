@@ -6,6 +6,8 @@
 //! | `problem` | problem documents (RFC 9457) and their types |
 //! | `body` | timeouts, minimum rate and draining of request bodies |
 //! | `pace` | how slow a client may be |
+//! | `cors` | which pages of other sites may use the api |
+//! | `json` | JSON bodies of bounded size |
 //! | `cross_site` | requests that pages of other sites send |
 //! | `routes` | the documented paths and their methods |
 //! | `docs` | Swagger UI, the `OpenAPI` document, descriptions of problem types |
@@ -19,8 +21,10 @@ pub(crate) mod body;
 mod client;
 mod client_io;
 mod connections;
+mod cors;
 pub(crate) mod cross_site;
 pub(crate) mod docs;
+pub(crate) mod json;
 pub(crate) mod middleware;
 pub(crate) mod pace;
 pub(crate) mod problem;

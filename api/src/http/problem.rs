@@ -11,7 +11,7 @@ use poem_openapi::{
     types::{Example, ToJSON as _},
 };
 
-use crate::formats::SourceFormat;
+use crate::{formats::SourceFormat, keys::scope::Scope};
 
 /// A problem type (RFC 9457, section 4). Its URI in a problem document is `/problems/<slug>`, which describes it.
 #[derive(Debug, PartialEq, Eq)]
@@ -33,14 +33,18 @@ problem_types! {
     MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "The request is malformed";
     INVALID_PARAMETER = BAD_REQUEST "invalid-parameter" "A parameter of the URL is invalid";
     INVALID_FORM = BAD_REQUEST "invalid-form" "The form is malformed, incomplete or has unexpected fields";
+    INVALID_JSON = BAD_REQUEST "invalid-json" "The JSON of the request is malformed, incomplete or has unexpected members";
+    UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "The request has no valid API key";
+    MISSING_SCOPE = FORBIDDEN "missing-scope" "The API key may not do this";
     CROSS_SITE_REQUEST = FORBIDDEN "cross-site-request" "Pages of other sites may not change anything";
     NOT_FOUND = NOT_FOUND "not-found" "The resource does not exist";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The resource does not support this method";
+    KEY_ENDED = CONFLICT "key-ended" "The API key is revoked or expired";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request was not received in time";
     UPLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE "upload-too-large" "The file is larger than allowed";
     UNSUPPORTED_MEDIA_TYPE = UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "The media type of the request is not supported";
     UNSUPPORTED_FORMAT = UNSUPPORTED_MEDIA_TYPE "unsupported-format" "The file is not in a supported image format";
-    INVALID_FIELD = UNPROCESSABLE_ENTITY "invalid-field" "A field of the form is invalid";
+    INVALID_FIELD = UNPROCESSABLE_ENTITY "invalid-field" "A field of the request is invalid";
     BROKEN_IMAGE = UNPROCESSABLE_ENTITY "broken-image" "The image is damaged or truncated";
     IMAGE_TOO_LARGE = UNPROCESSABLE_ENTITY "image-too-large" "The image has more pixels or frames than allowed";
     INTERNAL_ERROR = INTERNAL_SERVER_ERROR "internal-error" "Internal error";
@@ -66,6 +70,10 @@ pub(crate) struct Problem {
     pub(crate) detail: String,
     /// The `X-Request-Id` of this response. Quote it when you ask for help.
     pub(crate) request_id: String,
+    /// `missing-scope`: the scope that the operation needs.
+    pub(crate) required_scope: Option<Scope>,
+    /// `missing-scope`: the scopes that the key has.
+    pub(crate) held_scopes: Option<Vec<Scope>>,
     /// `invalid-parameter`: the name of the parameter.
     pub(crate) parameter: Option<String>,
     /// `invalid-field`: the name of the field.

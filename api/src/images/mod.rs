@@ -37,14 +37,21 @@ use uuid::Uuid;
 
 use self::{
     form::Form,
-    params::{Cursor, PageSize, TitlePart},
+    params::TitlePart,
     responses::{
-        DeleteProblems, DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, RenditionProblems,
-        RenditionResponse, UploadProblems, UploadResponse,
+        DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, RenditionProblems, RenditionResponse,
+        UploadProblems, UploadResponse,
     },
     wire::{Image, ImageDetail, Page, Rendition, Status},
 };
-use crate::{App, Tag, error::ApiError, http::middleware::IsHead, operation_error::Result};
+use crate::{
+    App, Tag,
+    auth::scheme::{Read, Write},
+    error::ApiError,
+    http::middleware::IsHead,
+    operation_error::Result,
+    paging::{Cursor, PageSize},
+};
 
 /// `Retry-After` of an image that is queued or processing, in seconds.
 const RETRY_AFTER: u64 = 1;
@@ -55,9 +62,6 @@ pub(crate) struct Images {
 }
 
 const NO_IMAGE: ApiError = ApiError::NotFound("image");
-
-/// Whose images every request is about, until requests are authenticated.
-const CALLER: Owner = Owner::DEFAULT;
 
 impl Images {
     pub(crate) fn new(app: App) -> Self {
@@ -90,8 +94,8 @@ impl Images {
     ///
     /// After the status 202 the image is durable: it becomes `ready`, or `failed` with a reason.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
-    async fn upload(&self, form: Form) -> Result<UploadResponse, UploadProblems> {
-        let owner = CALLER;
+    async fn upload(&self, Write(caller): Write, form: Form) -> Result<UploadResponse, UploadProblems> {
+        let owner = caller.owner;
         let upload = upload::receive(form, owner, &self.app).await?;
         let (image, created_at) = upload::accept(upload, owner, &self.app).await?;
         tracing::info!(%owner, image = %image.id, bytes = image.source.bytes, "accepted");
@@ -107,6 +111,7 @@ impl Images {
     #[oai(path = "/", method = "get", operation_id = "list_images")]
     async fn list(
         &self,
+        Read(caller): Read,
         /// Only images whose title contains this text, ignoring case. `%` and `_` are ordinary characters.
         title: Query<Option<TitlePart>>,
         /// Only images with this status.
@@ -116,19 +121,18 @@ impl Images {
         /// The `next_cursor` of the previous page.
         cursor: Query<Option<Cursor>>,
     ) -> Result<ListResponse, ListProblems> {
-        let owner = CALLER;
-        let limit = limit.0.unwrap_or(PageSize::DEFAULT);
+        let (owner, limit) = (caller.owner, limit.0.unwrap_or(PageSize::DEFAULT));
         let filter = Filter {
             title: title.0.map(|part| part.0).filter(|part| !part.is_empty()),
             status: status.0.map(wire::filter_status).transpose()?,
-            before: cursor.0.map(|cursor| cursor.0),
+            before: cursor.0.map(|cursor| ImageId::from_uuid(cursor.0)),
             limit: limit.0.into(),
         };
         let list = async |db: &mut PgConnection| catalog::list(db, owner, &filter).await;
         let db = &self.app.db;
         let listed = if filter.title.is_some() { db.search(list).await } else { db.run(list).await };
         let page = listed.map_err(ApiError::of_search)?;
-        let next = page.next.map(|last| Cursor(last).encode());
+        let next = page.next.map(|last| Cursor(last.as_uuid()).encode());
         let link = next.as_ref().map(|next| next_link(&filter, limit, next));
         Ok(ListResponse::Page(Json(Page::new(page.images, next)), link))
     }
@@ -139,10 +143,11 @@ impl Images {
     #[oai(path = "/:id", method = "get", operation_id = "get_image")]
     async fn get(
         &self,
+        Read(caller): Read,
         /// The image's id.
         id: Path<Uuid>,
     ) -> Result<ImageResponse, ImageProblems> {
-        let (owner, id) = (CALLER, ImageId::from_uuid(id.0));
+        let (owner, id) = (caller.owner, ImageId::from_uuid(id.0));
         let (image, stored) = self.find(owner, id).await?;
         let mut renditions = Vec::with_capacity(stored.len());
         for rendition in stored {
@@ -160,13 +165,14 @@ impl Images {
     #[oai(path = "/:id/renditions/:name", method = "get", operation_id = "get_rendition")]
     async fn rendition(
         &self,
+        Read(caller): Read,
         /// The image's id.
         id: Path<Uuid>,
         /// The rendition's name, for example `w800.webp`.
         name: Path<String>,
         request: &Request,
     ) -> Result<RenditionResponse, RenditionProblems> {
-        let (owner, id) = (CALLER, ImageId::from_uuid(id.0));
+        let (owner, id) = (caller.owner, ImageId::from_uuid(id.0));
         let (_, renditions) = self.find(owner, id).await?;
         let rendition = renditions.iter().find(|rendition| rendition.name == name.0);
         let rendition = rendition.ok_or(ApiError::NotFound("rendition"))?;
@@ -189,10 +195,11 @@ impl Images {
     #[oai(path = "/:id", method = "delete", operation_id = "delete_image")]
     async fn delete(
         &self,
+        Write(caller): Write,
         /// The image's id.
         id: Path<Uuid>,
-    ) -> Result<DeleteResponse, DeleteProblems> {
-        let (owner, image) = (CALLER, ImageId::from_uuid(id.0));
+    ) -> Result<DeleteResponse, ImageProblems> {
+        let (owner, image) = (caller.owner, ImageId::from_uuid(id.0));
         let delete = async |db: &mut PgConnection| -> std::result::Result<_, ApiError> {
             let found = catalog::mark_deleting(db, owner, image).await?;
             if found {

@@ -4,8 +4,8 @@ use poem_openapi::{ApiResponse, payload::Json};
 
 use super::wire::{Image, ImageDetail, Page};
 use crate::{
-    http::problem::{self, ProblemType},
-    operation_error::DocumentedProblems,
+    http::problem,
+    operation_error::{Documented, DocumentedProblems, INTERNAL, UNAVAILABLE},
 };
 
 #[derive(ApiResponse)]
@@ -65,18 +65,6 @@ pub(super) enum DeleteResponse {
     Accepted,
 }
 
-type Documented = (&'static ProblemType, &'static str);
-
-const INTERNAL: Documented = (&problem::INTERNAL_ERROR, "An internal error, which has been logged.");
-const CROSS_SITE: Documented = (
-    &problem::CROSS_SITE_REQUEST,
-    "The request comes from a page of another site that `ALLOWED_ORIGINS` does not list.",
-);
-const UNAVAILABLE: Documented = (
-    &problem::UNAVAILABLE,
-    "The service is temporarily unavailable, or has too much to do. Try again after `Retry-After` seconds.",
-);
-
 pub(super) struct UploadProblems;
 
 impl DocumentedProblems for UploadProblems {
@@ -93,7 +81,6 @@ impl DocumentedProblems for UploadProblems {
             "A field is invalid, the overlay is not a ready image, or the image is damaged or has more pixels or frames than \
              allowed.",
         ),
-        CROSS_SITE,
         UNAVAILABLE,
         (&problem::INSUFFICIENT_STORAGE, "There is no room for the upload. Try again later."),
         INTERNAL,
@@ -119,13 +106,6 @@ pub(super) struct ImageProblems;
 impl DocumentedProblems for ImageProblems {
     const LIST: &'static [Documented] =
         &[(&problem::NOT_FOUND, "The image does not exist, or no longer."), UNAVAILABLE, INTERNAL];
-}
-
-pub(super) struct DeleteProblems;
-
-impl DocumentedProblems for DeleteProblems {
-    const LIST: &'static [Documented] =
-        &[(&problem::NOT_FOUND, "The image does not exist, or no longer."), CROSS_SITE, UNAVAILABLE, INTERNAL];
 }
 
 pub(super) struct RenditionProblems;

@@ -1,4 +1,7 @@
-//! `darkroom-api doctor` and `darkroom-api adopt`, for operators.
+//! Commands for operators: `darkroom-api doctor` and `darkroom-api adopt` here, `keys`, `owners` and `audit` in files of their own.
+
+pub(crate) mod access;
+pub(crate) mod keys;
 
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The `OpenAPI` document, generated from the code and adjusted for client generators and Swagger UI.
 
+mod security;
+
 use std::collections::HashMap;
 
 use poem::{endpoint::BoxEndpoint, http::Method};
@@ -9,11 +11,15 @@ use poem_openapi::{
     types::Type as _,
 };
 
+use self::security::{add_problems, register_united, unite_schemes};
 use crate::Apis;
 
 const DESCRIPTION: &str = "\
 `POST /v1/images` accepts an image and responds with `202` at once. A worker then renders small, correct, fast-loading \
 renditions of it into an S3 bucket; `GET /v1/images/{id}` has their state and their URLs.
+
+Every request but those of the probes needs an API key, `Authorization: Bearer dk_…`, with the scope that the operation names. \
+Keys belong to an owner, and see and change what is their owner's; all else does not exist for them.
 
 Every error response is a problem document (RFC 9457, `application/problem+json`). A request may have an `X-Request-Id`; \
 every response has one.";
@@ -48,8 +54,9 @@ impl OpenApi for Document {
         let mut apis = Apis::meta();
         for operation in apis.iter_mut().flat_map(|api| &mut api.paths).flat_map(|path| &mut path.operations) {
             let responses = &mut operation.responses.responses;
-            responses.sort_by_key(|response| response.status);
             responses.iter_mut().for_each(complete_headers);
+            add_problems(operation);
+            operation.responses.responses.sort_by_key(|response| response.status);
         }
         apis
     }
@@ -63,7 +70,7 @@ impl OpenApi for Document {
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
 }
 
-/// [`Document`] with empty examples for optional form fields.
+/// [`Document`] with empty examples for optional form fields, and one security scheme for all scopes.
 struct SwaggerUiDocument;
 
 impl OpenApi for SwaggerUiDocument {
@@ -71,12 +78,14 @@ impl OpenApi for SwaggerUiDocument {
         let mut apis = Document::meta();
         for operation in apis.iter_mut().flat_map(|api| &mut api.paths).flat_map(|path| &mut path.operations) {
             operation.request.iter_mut().flat_map(|request| &mut request.content).for_each(empty_optional_fields);
+            unite_schemes(operation);
         }
         apis
     }
 
     fn register(registry: &mut Registry) {
         Document::register(registry);
+        register_united(registry);
     }
 
     fn add_routes(self, _: &mut HashMap<String, HashMap<Method, BoxEndpoint<'static>>>) {}
@@ -87,13 +96,17 @@ fn complete_headers(response: &mut MetaResponse) {
     for header in &mut response.headers {
         header.name = header.name.split('-').map(capitalised).collect::<Vec<_>>().join("-");
     }
-    response.headers.push(MetaHeader {
+    response.headers.push(request_id_header());
+}
+
+fn request_id_header() -> MetaHeader {
+    MetaHeader {
         name: "X-Request-Id".to_owned(),
         description: Some("Identifies this request in the logs: the client's id or a new one.".to_owned()),
         required: true,
         deprecated: false,
         schema: String::schema_ref(),
-    });
+    }
 }
 
 /// Swagger UI fills a form with the examples, or with values of its own where there are none. Submitting these would request

@@ -5,13 +5,7 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use crate::harness::Api;
-
-fn darkroom_api() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_darkroom-api"));
-    command.env_clear();
-    command
-}
+use crate::{harness::Api, process::darkroom_api};
 
 fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();

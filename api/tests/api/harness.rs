@@ -6,22 +6,28 @@ use std::{
     sync::LazyLock,
 };
 
-use darkroom_api::{App, ConnectionLimits, ServerOptions, endpoint, serve};
+use chrono::{DateTime, Utc};
+use darkroom_api::{App, ConnectionLimits, ServerOptions, Token, endpoint, serve};
 use darkroom_dev::testing;
+use darkroom_model::Owner;
 use darkroom_shared::{
+    access::{Actor, KeyId, NewKey, Scope, Scopes, create_key},
     database,
     settings::{DatabaseSettings, Settings},
 };
 use futures::FutureExt as _;
 use reqwest::{
     Client, Method, RequestBuilder, Response, StatusCode,
-    header::HeaderMap,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
     multipart::{Form, Part},
     redirect,
 };
 use serde_json::Value;
 use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::Duration};
+
+/// The API key of every database, with all scopes of the owner `default`.
+pub(crate) const KEY: &str = "dk_3qP16cbLse2wVFtG7AW08d2Q6kW8";
 
 /// A running api.
 pub(crate) struct Api {
@@ -49,6 +55,13 @@ impl Api {
 
     /// Starts an api with more settings and a modified [`App`].
     pub(crate) async fn start_with(settings: &[(&str, &str)], change: impl FnOnce(&mut App)) -> Self {
+        let api = Self::start_without_key(settings, change).await;
+        api.add_key(&KEY.parse().unwrap(), Owner::DEFAULT, Scopes::all(), None).await;
+        api
+    }
+
+    /// The same without any key in its database.
+    pub(crate) async fn start_without_key(settings: &[(&str, &str)], change: impl FnOnce(&mut App)) -> Self {
         let (database, bucket) = tokio::join!(testing::database(), testing::bucket());
         let settings = read_settings(&database, &bucket, settings);
         let db = database::connect(&DatabaseSettings::direct(&database, 5)).await.unwrap();
@@ -76,6 +89,26 @@ impl Api {
         drop(testing::http());
         let http = Client::builder().redirect(redirect::Policy::none()).build().unwrap();
         Self { app, url, http, bucket, stop: Some(stop), served, database }
+    }
+
+    /// Adds a key to the database.
+    pub(crate) async fn add_key(
+        &self,
+        token: &Token,
+        owner: Owner,
+        scopes: Scopes,
+        expires_at: Option<DateTime<Utc>>,
+    ) -> KeyId {
+        let new = NewKey { name: "of a test".parse().unwrap(), scopes, expires_at };
+        let mut connection = self.db().acquire().await.unwrap();
+        create_key(&mut connection, &Actor::OPERATOR, owner, &new, &token.hash()).await.unwrap().id
+    }
+
+    /// Makes a key of the owner `default` with these scopes.
+    pub(crate) async fn key(&self, scopes: &[Scope]) -> Token {
+        let token = Token::generate();
+        self.add_key(&token, Owner::DEFAULT, scopes.iter().copied().collect(), None).await;
+        token
     }
 
     pub(crate) fn db(&self) -> &PgPool {
@@ -109,8 +142,18 @@ impl Api {
         self.send(self.http.request(method, format!("{}{path}", self.url))).await
     }
 
+    /// Sends a request with [`KEY`].
     pub(crate) async fn send(&self, request: RequestBuilder) -> ApiResponse {
-        let request = request.build().unwrap();
+        self.send_as(Some(KEY), request).await
+    }
+
+    /// Sends a request with this key.
+    pub(crate) async fn send_as(&self, key: Option<&str>, request: RequestBuilder) -> ApiResponse {
+        let mut request = request.build().unwrap();
+        if let Some(key) = key {
+            let value = HeaderValue::from_str(&format!("Bearer {key}")).unwrap();
+            request.headers_mut().insert(AUTHORIZATION, value);
+        }
         let (method, path) = (request.method().clone(), request.url().path().to_owned());
         let response = ApiResponse::read(self.http.execute(request).await.unwrap()).await;
         response.check(&method, &path);
@@ -195,6 +238,7 @@ impl ApiResponse {
         assert_eq!(self.header("x-content-type-options"), Some("nosniff"));
         assert!(self.header("content-security-policy").is_some_and(|policy| policy.contains("default-src 'none'")));
         assert!(self.header("cache-control").is_some());
+        assert!(self.headers.get_all("vary").iter().any(|value| value == "Origin"));
         let documented = documented(method, path);
         if let Some(documented) = &documented {
             let status = self.status.as_str();

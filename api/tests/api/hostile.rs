@@ -4,11 +4,12 @@ use darkroom_dev::testing::hostile;
 use futures::{StreamExt as _, stream};
 use reqwest::header::CONTENT_TYPE;
 
-use crate::harness::{Api, file};
+use crate::harness::{Api, KEY, file};
 
 #[tokio::test]
 async fn no_hostile_request_causes_a_server_error() {
-    let api = Api::start().await;
+    // Without keys, so that all requests reach their operations.
+    let api = Api::start_with(&[("AUTH", "off")], |_| {}).await;
     let address = api.address().to_owned();
     stream::iter(0..1500)
         .for_each_concurrent(16, async |seed| {
@@ -69,7 +70,7 @@ async fn a_form_in_very_short_chunks_is_refused() {
     let chunks =
         form.chars().fold(String::new(), |chunks, byte| chunks + "1\r\n" + byte.encode_utf8(&mut [0; 4]) + "\r\n");
     let head = "POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n";
-    let request = format!("{head}Transfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
+    let request = format!("{head}Authorization: Bearer {KEY}\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}0\r\n\r\n");
     let status = hostile::status(api.address(), request.as_bytes()).await;
     assert!(matches!(status, None | Some(400 | 415)), "{status:?}");
     assert!(api.staged().is_empty());

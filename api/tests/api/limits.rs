@@ -11,14 +11,15 @@ use tokio::{
 };
 
 use crate::{
-    harness::{Api, file, png, png_of},
+    harness::{Api, KEY, file, png, png_of},
     images::render,
 };
 
 /// Sends the head of a request on a connection of its own.
 async fn send(api: &Api, head: &str) -> TcpStream {
     let mut stream = TcpStream::connect(api.address()).await.unwrap();
-    stream.write_all(format!("{head}\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+    let headers = format!("Host: x\r\nAuthorization: Bearer {KEY}");
+    stream.write_all(format!("{head}\r\n{headers}\r\n\r\n").as_bytes()).await.unwrap();
     stream
 }
 

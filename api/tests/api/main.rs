@@ -2,15 +2,22 @@
 
 #![allow(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod audit;
+mod auth;
+mod auth_walk;
 mod binary;
+mod commands;
+mod cors;
 mod errors;
 mod harness;
 mod health;
 mod hostile;
 mod images;
 mod installation;
+mod keys;
 mod limits;
 mod list;
+mod process;
 mod server;
 mod spec;
 mod upload;

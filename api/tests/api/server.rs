@@ -8,7 +8,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::harness::{Api, png_of, until};
+use crate::harness::{Api, KEY, png_of, until};
 
 const PART: &str = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n\r\n";
 const END: &str = "\r\n--x--\r\n";
@@ -16,7 +16,7 @@ const END: &str = "\r\n--x--\r\n";
 /// The head of an upload request with additional headers.
 fn head(more: &str) -> String {
     let line = "POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n";
-    format!("{line}{more}\r\n\r\n")
+    format!("{line}Authorization: Bearer {KEY}\r\n{more}\r\n\r\n")
 }
 
 async fn connect(api: &Api) -> TcpStream {

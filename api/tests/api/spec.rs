@@ -54,11 +54,14 @@ async fn the_root_redirects_to_the_docs_and_they_load_nothing_else() {
 }
 
 #[tokio::test]
-async fn swagger_ui_starts_with_an_empty_form() {
+async fn swagger_ui_starts_with_an_empty_form_and_one_field_for_the_key() {
     let api = Api::start().await;
     let page = api.get("/docs").await.text;
     let spec = page.split_once("let spec = ").unwrap().1.split_once("};").unwrap().0.to_owned() + "}";
     let spec: Value = serde_json::from_str(&spec).unwrap();
+    let (operation, schemes) = (&spec["paths"]["/v1/images"]["post"], &spec["components"]["securitySchemes"]);
+    assert_eq!(schemes.as_object().unwrap().len(), 1, "a key is entered once");
+    assert!(schemes.get(operation["security"][0].as_object().unwrap().keys().next().unwrap()).is_some());
     let form = &spec["paths"]["/v1/images"]["post"]["requestBody"]["content"]["multipart/form-data"]["schema"];
     for (name, field) in form["properties"].as_object().unwrap() {
         let expected = if name == "file" { None } else { Some(&Value::from("")) };

@@ -3,6 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
+    access::AccessSettings,
     api_limits::ApiLimits,
     parse::parse,
     reader::Reader,
@@ -19,6 +20,8 @@ declare_settings! {
 pub struct ApiSettings {
     /// The address on which it listens.
     pub bind: SocketAddr,
+    /// Who may use it.
+    pub access: AccessSettings,
     /// Limits beyond which it refuses.
     pub limits: ApiLimits,
     /// How long it accepts requests after SIGTERM while it is not ready.
@@ -31,8 +34,9 @@ impl ApiSettings {
     /// `drain` is read once for both processes.
     pub(super) fn read(reader: &mut Reader<'_>, drain: Option<Duration>) -> Option<Self> {
         let bind = reader.required(&BIND, parse::<SocketAddr>("an address and port such as 127.0.0.1:8000"));
+        let access = AccessSettings::read(reader);
         let limits = ApiLimits::read(reader);
         let drain_delay = reader.seconds(&DRAIN_DELAY_SECONDS, 0, 300);
-        Some(Self { bind: bind?, limits: limits?, drain_delay: drain_delay?, drain: drain? })
+        Some(Self { bind: bind?, access: access?, limits: limits?, drain_delay: drain_delay?, drain: drain? })
     }
 }

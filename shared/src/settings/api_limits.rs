@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 
-use url::Url;
-
 use super::{
     parse::{non_zero, parse},
     reader::Reader,
@@ -18,7 +16,6 @@ declare_settings! {
     MAX_REQUESTS = Setting::with_default("0", "Maximum requests in flight of the api, slow uploads included and probes not; 0: half of MAX_CONNECTIONS, at most 512.");
     MIN_BYTES_PER_SECOND = Setting::with_default("1024", "Minimum rate at which a client sends a request or takes a response, after the first 30 seconds; 0: none.");
     MAX_PENDING_IMAGES = Setting::with_default("1000000", "Maximum images that wait to be rendered; above it uploads are refused with 503; 0: no limit.");
-    ALLOWED_ORIGINS = Setting::new("Origins whose pages may upload and delete besides the api's own, such as https://app.example, separated by commas; *: all.");
 }
 
 /// What the api takes on. Beyond each limit it answers with a problem document.
@@ -36,8 +33,6 @@ pub struct ApiLimits {
     pub min_bytes_per_second: u32,
     /// Images that wait to be rendered; `None`: no limit.
     pub pending_images: Option<u64>,
-    /// Origins whose pages may send requests that change something; `*`: all.
-    pub allowed_origins: Vec<String>,
 }
 
 impl ApiLimits {
@@ -50,7 +45,6 @@ impl ApiLimits {
         let requests = reader.number(&MAX_REQUESTS, 0, 1_000_000);
         let min_bytes_per_second = reader.number(&MIN_BYTES_PER_SECOND, 0, 1 << 20);
         let pending_images = reader.number(&MAX_PENDING_IMAGES, 0, 1_000_000_000);
-        let allowed_origins = reader.optional(&ALLOWED_ORIGINS, origins);
         Some(Self {
             staging: StagingLimits { bytes: non_zero(staging_bytes?), reserve: staging_reserve? },
             health_bind,
@@ -58,7 +52,6 @@ impl ApiLimits {
             requests: non_zero(requests?),
             min_bytes_per_second: min_bytes_per_second?,
             pending_images: non_zero(pending_images?),
-            allowed_origins: allowed_origins.unwrap_or_default(),
         })
     }
 }
@@ -70,34 +63,4 @@ pub struct StagingLimits {
     pub bytes: Option<u64>,
     /// Free bytes that uploads leave on the disk.
     pub reserve: u64,
-}
-
-/// Origins separated by commas, or `*`.
-fn origins(text: &str) -> Result<Vec<String>, String> {
-    text.split(',')
-        .map(str::trim)
-        .map(|origin| match Url::parse(origin) {
-            _ if origin == "*" => Ok(origin.to_owned()),
-            Ok(url)
-                if url.origin().is_tuple() && origin.trim_end_matches('/') == url.origin().ascii_serialization() =>
-            {
-                Ok(url.origin().ascii_serialization())
-            }
-            _ => Err("origins such as https://app.example, separated by commas".to_owned()),
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn origins_have_a_scheme_and_a_host_and_no_path() {
-        let parsed = origins("https://app.example, http://localhost:3000/,*").unwrap();
-        assert_eq!(parsed, ["https://app.example", "http://localhost:3000", "*"]);
-        for text in ["", "app.example", "https://app.example/path", "https://*.example,", "null"] {
-            assert!(origins(text).is_err(), "{text}");
-        }
-    }
 }

@@ -6,12 +6,13 @@
 //! | file | what it holds |
 //! |---|---|
 //! | `database.rs`, `bucket.rs`, `staging.rs`, `upload_limits.rs`, `queue.rs` | a group of settings that both binaries read |
-//! | `api.rs`, `api_limits.rs`, `worker.rs` | the settings of one binary |
+//! | `api.rs`, `access.rs`, `api_limits.rs`, `worker.rs` | the settings of one binary |
 //! | `process.rs` | logs and the grace period, of both binaries |
 //! | `setting.rs` | the declaration of one setting |
 //! | `reader.rs`, `parse.rs` | reading and checking values |
 //! | `print.rs` | settings as text: help, values in force, docs/settings.md |
 
+mod access;
 mod api;
 mod api_limits;
 mod bucket;
@@ -27,6 +28,7 @@ mod staging;
 mod upload_limits;
 mod worker;
 
+pub use access::{AccessSettings, AuthMode};
 pub use api::ApiSettings;
 pub use api_limits::{ApiLimits, StagingLimits};
 pub use bucket::{BucketSettings, S3Access, S3Key};
@@ -58,6 +60,7 @@ pub const GROUPS: &[Group] = &[
     Group { title: "Bucket", settings: bucket::SETTINGS },
     Group { title: "Staging", settings: staging::SETTINGS },
     Group { title: "Api", settings: api::SETTINGS },
+    Group { title: "Access to the api", settings: access::SETTINGS },
     Group { title: "Limits of the api", settings: api_limits::SETTINGS },
     Group { title: "Uploads", settings: upload_limits::SETTINGS },
     Group { title: "Worker", settings: worker::SETTINGS },
@@ -182,13 +185,21 @@ mod tests {
             ("BUCKET_URL", "https://pictures"),
             ("BIND", "8000"),
             ("MAX_FRAMES", "0"),
+            ("AUTH", "none"),
             ("AWS_ACCESS_KEY_ID", "key"),
             ("LOG", "a=b=c"),
         ])
         .unwrap_err()
         .to_string();
-        for name in ["DATABASE_URL is not set", "BUCKET_URL must", "BIND must", "MAX_FRAMES must", "SECRET", "LOG must"]
-        {
+        for name in [
+            "DATABASE_URL is not set",
+            "BUCKET_URL must",
+            "BIND must",
+            "MAX_FRAMES must",
+            "AUTH must be on or off",
+            "SECRET",
+            "LOG must",
+        ] {
             assert!(error.contains(name), "{name} in {error}");
         }
     }

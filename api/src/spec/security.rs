@@ -1,0 +1,87 @@
+//! What authentication adds to the `OpenAPI` document.
+
+use poem::http::Method;
+use poem_openapi::{
+    registry::{MetaHeader, MetaOperation, MetaResponse, MetaSecurityScheme, Registry},
+    types::Type as _,
+};
+
+use super::request_id_header;
+use crate::{
+    http::problem::{self, ProblemType},
+    operation_error::problem_response,
+};
+
+/// The only security scheme of Swagger UI's document, so that a key is entered once.
+const ANY_SCOPE: &str = "key";
+
+/// Adds the problems of authentication to an operation that has a security scheme.
+pub(super) fn add_problems(operation: &mut MetaOperation) {
+    let Some(scheme) = operation.security.iter().flat_map(|schemes| schemes.keys()).next().copied() else { return };
+    let changes = operation.method != Method::GET;
+    let problems = [
+        (&problem::UNAUTHENTICATED, "The request has no API key, or one that is invalid, expired or revoked."),
+        (&problem::MISSING_SCOPE, forbidden(scheme, changes)),
+    ];
+    let responses = problems.into_iter().map(|(kind, description)| response(kind, description));
+    operation.responses.responses.extend(responses);
+}
+
+fn response(problem_type: &'static ProblemType, description: &'static str) -> MetaResponse {
+    let challenge = MetaHeader {
+        name: "WWW-Authenticate".to_owned(),
+        description: Some("How to authenticate (RFC 6750).".to_owned()),
+        // Without it in the response to a page of another site.
+        required: *problem_type == problem::UNAUTHENTICATED,
+        deprecated: false,
+        schema: String::schema_ref(),
+    };
+    MetaResponse { headers: vec![challenge, request_id_header()], ..problem_response(problem_type, description) }
+}
+
+/// When an operation with this scheme is forbidden. `changes`: pages of other sites may not use it.
+fn forbidden(scheme: &str, changes: bool) -> &'static str {
+    macro_rules! lacks {
+        ($scope:literal) => {
+            concat!("The API key lacks the scope `", $scope, "`.")
+        };
+        ($scope:literal or cross_site) => {
+            concat!(
+                "The API key lacks the scope `",
+                $scope,
+                "`, or the request comes from a page of another site that `ALLOWED_ORIGINS` does not list."
+            )
+        };
+    }
+    match (scheme, changes) {
+        ("read", false) => lacks!("read"),
+        ("read", true) => lacks!("read" or cross_site),
+        ("write", false) => lacks!("write"),
+        ("write", true) => lacks!("write" or cross_site),
+        (_, false) => lacks!("admin"),
+        (_, true) => lacks!("admin" or cross_site),
+    }
+}
+
+/// Makes every operation with a security scheme one of [`ANY_SCOPE`].
+pub(super) fn unite_schemes(operation: &mut MetaOperation) {
+    for schemes in &mut operation.security {
+        *schemes = [(ANY_SCOPE, Vec::new())].into();
+    }
+}
+
+/// Replaces the security schemes by [`ANY_SCOPE`].
+pub(super) fn register_united(registry: &mut Registry) {
+    registry.security_schemes.clear();
+    let scheme = MetaSecurityScheme {
+        ty: "http",
+        description: Some("An API key. Each operation says which scope it needs; `admin` includes the other two."),
+        name: None,
+        key_in: None,
+        scheme: Some("bearer"),
+        bearer_format: Some("dk_…"),
+        flows: None,
+        openid_connect_url: None,
+    };
+    registry.create_security_scheme(ANY_SCOPE, scheme);
+}
