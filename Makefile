@@ -84,7 +84,8 @@ bench-render: ## Compare the pipeline with others on the pictures in CORPUS=dir 
 
 up: .env ## Run everything in containers
 	$(COMPOSE) up --build --detach --wait
-	@echo 'Swagger UI is at /docs, on port 8000 unless .env has another API_PORT'
+	@echo 'Swagger UI is at /docs, on port 8000 unless .env has another API_PORT; an API key with all scopes:'
+	@$(COMPOSE) exec api cat /var/lib/darkroom/keys/admin
 
 down: ## Stop the containers; their data stays
 	$(COMPOSE) down

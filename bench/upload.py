@@ -5,7 +5,7 @@
     upload.py burst   http://127.0.0.1:8000 [pid]    50 files of 25 MiB at once, as fast as they go
     upload.py slow    http://127.0.0.1:8000 [pid]    the same, each over at least 5 s
 
-pid is the api's process; without it, memory is not looked at.
+pid is the api's process; without it, memory is not looked at. DARKROOM_KEY is an API key with the scope write.
 """
 
 import http.client
@@ -17,7 +17,10 @@ import time
 import urllib.parse
 import zlib
 
-HEADERS = {"Content-Type": "multipart/form-data; boundary=x"}
+HEADERS = {
+    "Content-Type": "multipart/form-data; boundary=x",
+    "Authorization": f"Bearer {os.environ.get('DARKROOM_KEY', '')}",
+}
 MIB = 1 << 20
 
 

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 use url::Url;
 
-use crate::{demo_picture, run::Stack};
+use crate::{demo_picture, run};
 
 /// The printed parts of an image.
 #[derive(Deserialize)]
@@ -34,10 +34,17 @@ struct Rendition {
     url: String,
 }
 
+/// The api of the running stack.
+struct Api {
+    url: Url,
+    key: String,
+    http: Client,
+}
+
 /// Uploads a computed picture and prints each status and the renditions.
 pub(crate) async fn demo() -> Result<ExitCode> {
-    let api = Url::parse(&Stack::running_api()?)?;
-    let http = http::client();
+    let stack = run::running()?;
+    let api = Api { url: Url::parse(&stack.api)?, key: stack.key, http: http::client() };
     let jpeg = demo_picture::jpeg(rand::random())?;
     let source_bytes = jpeg.len() as u64;
     println!(
@@ -47,16 +54,16 @@ pub(crate) async fn demo() -> Result<ExitCode> {
         size(source_bytes)
     );
     let began = Instant::now();
-    let image = upload(&http, &api, jpeg).await?;
+    let image = upload(&api, jpeg).await?;
     println!("uploaded   as {} in {} ms", image.id, began.elapsed().as_millis());
-    let image = follow(&http, &api, image, began).await?;
+    let image = follow(&api, image, began).await?;
     if image.status != "ready" {
         bail!("the image is {}: {}", image.status, image.error.unwrap_or_default());
     }
     if let Some(milliseconds) = image.processing_ms {
         println!("rendered   in {milliseconds} ms\n");
     }
-    show(&api, &image, source_bytes)?;
+    show(&api.url, &image, source_bytes)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -75,10 +82,11 @@ fn show(api: &Url, image: &Image, source_bytes: u64) -> Result<()> {
     Ok(())
 }
 
-async fn upload(http: &Client, api: &Url, jpeg: Vec<u8>) -> Result<Image> {
+async fn upload(api: &Api, jpeg: Vec<u8>) -> Result<Image> {
     let file = Part::bytes(jpeg).file_name("mountains.jpg").mime_str("image/jpeg")?;
     let form = Form::new().part("file", file).text("title", "Mountains at dusk");
-    let answer = http.post(api.join("/v1/images")?).multipart(form).send().await.context("cannot reach the api")?;
+    let request = api.http.post(api.url.join("/v1/images")?).bearer_auth(&api.key).multipart(form);
+    let answer = request.send().await.context("cannot reach the api")?;
     if answer.status() != StatusCode::ACCEPTED {
         bail!("the api does not accept the picture: {} {}", answer.status(), answer.text().await?);
     }
@@ -86,8 +94,8 @@ async fn upload(http: &Client, api: &Url, jpeg: Vec<u8>) -> Result<Image> {
 }
 
 /// Polls until the image is finished, and prints each change of its status.
-async fn follow(http: &Client, api: &Url, mut image: Image, began: Instant) -> Result<Image> {
-    let url = api.join(&format!("/v1/images/{}", image.id))?;
+async fn follow(api: &Api, mut image: Image, began: Instant) -> Result<Image> {
+    let url = api.url.join(&format!("/v1/images/{}", image.id))?;
     let mut printed = String::new();
     loop {
         if image.status != printed {
@@ -98,7 +106,7 @@ async fn follow(http: &Client, api: &Url, mut image: Image, began: Instant) -> R
             return Ok(image);
         }
         sleep(Duration::from_millis(250)).await;
-        let answer = http.get(url.clone()).send().await?.error_for_status()?;
+        let answer = api.http.get(url.clone()).bearer_auth(&api.key).send().await?.error_for_status()?;
         image = answer.json().await.context("cannot read the api's answer")?;
     }
 }

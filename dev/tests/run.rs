@@ -78,6 +78,14 @@ impl StackDir {
         answer.is_ok_and(|answer| answer.status().is_success())
     }
 
+    /// The API key that the stack has made.
+    fn key(&self) -> String {
+        let file = self.path.path().join("data/api-key");
+        let mode = std::fs::metadata(&file).expect("a file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        std::fs::read_to_string(file).expect("text").trim().to_owned()
+    }
+
     async fn env_of_the_stack(&self) -> String {
         let output = self.output(&["env"]).await;
         assert!(output.status.success());
@@ -129,19 +137,25 @@ async fn a_stack_starts_prints_its_addresses_and_stops_cleanly() {
 #[tokio::test]
 async fn a_second_run_has_the_data_and_the_credentials_of_the_first() {
     let dir = StackDir::new();
-    let secret = |env: String| env.lines().find(|line| line.contains("SECRET")).map(str::to_owned);
+    let secrets = |env: String| {
+        let lines = env.lines().filter(|line| line.contains("SECRET") || line.contains("DARKROOM_KEY='dk_"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
     let run = dir.run().await;
     let demo = dir.output(&["demo"]).await;
     assert!(demo.status.success(), "{}", String::from_utf8_lossy(&demo.stderr));
-    let first = secret(dir.env_of_the_stack().await);
+    let first = secrets(dir.env_of_the_stack().await);
+    assert_eq!(first.len(), 2);
     assert_eq!(run.end(Signal::TERM).await.code(), Some(0));
 
     let run = dir.run().await;
     let url = format!("http://127.0.0.1:{}/v1/images?status=ready", dir.api);
-    let answer = darkroom_dev::http::client().get(url).send().await.unwrap();
+    let http = darkroom_dev::http::client();
+    assert_eq!(http.get(&url).send().await.unwrap().status(), 401, "a key is needed");
+    let answer = http.get(&url).bearer_auth(dir.key()).send().await.unwrap();
     let listed: serde_json::Value = answer.json().await.unwrap();
     assert_eq!(listed["items"].as_array().unwrap().len(), 1, "{listed}");
-    assert_eq!(secret(dir.env_of_the_stack().await), first);
+    assert_eq!(secrets(dir.env_of_the_stack().await), first);
     run.end(Signal::INT).await;
 }
 

@@ -16,11 +16,12 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-pub(crate) use self::stack::{Stack, print_env};
+pub(crate) use self::stack::{print_env, running};
 use self::{
     backends::Backends,
     data::Data,
     service::{Service, ServiceControl},
+    stack::Stack,
     terminal::Terminal,
 };
 
@@ -57,6 +58,11 @@ async fn run_services(
     signals: &mut Signals,
     terminal: &Terminal,
 ) -> Result<()> {
+    let [api, _] = &services;
+    let key = tokio::select! {
+        _ = signals.next() => return Ok(()),
+        key = api.ensure_key(&stack.env, &stack.key_file) => key?,
+    };
     let control = Arc::new(ServiceControl::default());
     let mut running = JoinSet::new();
     for service in services {
@@ -65,7 +71,7 @@ async fn run_services(
     let ready = async {
         wait_until_ready(&stack.api).await?;
         control.set_ready();
-        stack.announce(terminal)?;
+        stack.announce(&key, terminal)?;
         std::future::pending::<Result<()>>().await
     };
     let outcome = tokio::select! {

@@ -1,8 +1,8 @@
 //! A service of the stack: starts the process, prints its output, restarts it when it fails, and stops it.
 
 use std::{
-    env,
-    path::PathBuf,
+    env, fs,
+    path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     sync::{
         Arc,
@@ -16,6 +16,7 @@ use darkroom_dev::bound_child::{self, BoundChild};
 use rustix::process::Signal;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncRead, BufReader},
+    process::Command,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -73,6 +74,22 @@ impl Service {
             );
         }
         Ok(Self { name, program })
+    }
+
+    /// Makes an API key and writes it to a file, unless the file has a valid one; returns the key. For the api only.
+    pub(super) async fn ensure_key(&self, settings: &[(&'static str, String)], file: &Path) -> Result<String> {
+        let mut command = Command::new(&self.program);
+        for name in NOT_INHERITED {
+            command.env_remove(name);
+        }
+        command.args(["keys", "ensure"]).arg(file).envs(settings.iter().map(|(name, value)| (name, value)));
+        let output = command.kill_on_drop(true).output().await;
+        let output = output.with_context(|| format!("cannot run {}", self.program.display()))?;
+        if !output.status.success() {
+            bail!("cannot make an API key: {}", String::from_utf8_lossy(&output.stderr).trim());
+        }
+        let key = fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+        Ok(key.trim().to_owned())
     }
 
     /// Runs the service until it is stopped.

@@ -18,6 +18,8 @@ pub(crate) struct Stack {
     /// `http://127.0.0.1:<port>`
     pub(crate) api: String,
     pub(super) env: Vec<(&'static str, String)>,
+    /// Has an API key with all scopes, once the api has made it. Mode 0600.
+    pub(super) key_file: PathBuf,
     file: PathBuf,
     staging: PathBuf,
     began: Instant,
@@ -25,8 +27,11 @@ pub(crate) struct Stack {
 
 /// The content of the file.
 #[derive(Serialize, Deserialize)]
-struct Saved {
-    api: String,
+pub(crate) struct Saved {
+    /// `http://127.0.0.1:<port>`
+    pub(crate) api: String,
+    /// An API key with all scopes.
+    pub(crate) key: String,
     env: Vec<(String, String)>,
 }
 
@@ -44,13 +49,14 @@ impl Stack {
             ("STAGING_URL", format!("file://{}", staging.display())),
             ("BIND", address.clone()),
         ];
-        Self { api: format!("http://{address}"), env, file: data.dir().join("stack.json"), staging, began }
+        let [key_file, file] = ["api-key", "stack.json"].map(|name| data.dir().join(name));
+        Self { api: format!("http://{address}"), env, key_file, file, staging, began }
     }
 
     /// Prints the addresses, and saves them for the other commands.
-    pub(super) fn announce(&self, terminal: &Terminal) -> Result<()> {
+    pub(super) fn announce(&self, key: &str, terminal: &Terminal) -> Result<()> {
         let env = self.env.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        let saved = Saved { api: self.api.clone(), env };
+        let saved = Saved { api: self.api.clone(), key: key.to_owned(), env };
         data::write_private(&self.file, &serde_json::to_string_pretty(&saved)?)
             .with_context(|| format!("cannot write {}", self.file.display()))?;
         let value = |wanted| self.env.iter().find(|(name, _)| *name == wanted).map_or("", |(_, value)| value.as_str());
@@ -59,6 +65,7 @@ impl Stack {
         for (what, place) in [
             ("Swagger UI", format!("{api}/docs")),
             ("OpenAPI", format!("{api}/openapi.yaml")),
+            ("API key", format!("{key}  in {}", self.key_file.display())),
             ("bucket", format!("{} at {}", value("BUCKET_URL"), value("AWS_ENDPOINT_URL"))),
             ("S3 key", format!("{}  secret {}", value("AWS_ACCESS_KEY_ID"), value("AWS_SECRET_ACCESS_KEY"))),
             ("staging", self.staging.display().to_string()),
@@ -74,23 +81,19 @@ impl Stack {
         // A file that remains is ignored without the lock.
         let _ = fs::remove_file(&self.file);
     }
-
-    /// URL of the running stack's api.
-    pub(crate) fn running_api() -> Result<String> {
-        Ok(running()?.api)
-    }
 }
 
 /// Prints the running stack's settings for a shell.
 pub(crate) fn print_env() -> Result<ExitCode> {
-    let Saved { api, env } = running()?;
-    for (name, value) in env.into_iter().chain([("DARKROOM_URL".to_owned(), api)]) {
+    let Saved { api, key, env } = running()?;
+    for (name, value) in env.into_iter().chain([("DARKROOM_URL".to_owned(), api), ("DARKROOM_KEY".to_owned(), key)]) {
         println!("export {name}='{}'", value.replace('\'', r"'\''"));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn running() -> Result<Saved> {
+/// The running stack.
+pub(crate) fn running() -> Result<Saved> {
     let dir = data::directory()?;
     let file = dir.join("stack.json");
     if !data::in_use(&dir) || !file.exists() {
