@@ -38,6 +38,7 @@ use std::{
     time::Duration,
 };
 
+use darkroom_queue::{Notifier, Schema};
 use darkroom_shared::{
     bucket::{Bucket, BucketError},
     database::Database,
@@ -77,6 +78,8 @@ pub struct App {
     pub bucket: Bucket,
     /// The directory or bucket where uploads wait for a worker.
     pub staging: Staging,
+    /// Wakes workers after commits that enqueue jobs.
+    pub notifier: Notifier,
     /// Whether the database, the bucket and staging belong together.
     pub installation: Installation,
     /// The limits of uploads.
@@ -126,6 +129,7 @@ impl App {
             access: settings.api.access.clone(),
             authenticator: Arc::new(Authenticator::new(db.clone(), &settings.api.access)),
             api: settings.api.limits.clone(),
+            notifier: Notifier::start(Schema::default(), &db.pool().connect_options(), settings.database.pooler),
             db,
             bucket,
             staging,

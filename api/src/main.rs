@@ -159,6 +159,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     if let Some(health) = health {
         health.await?;
     }
+    app.notifier.close().await;
     app.authenticator.record_uses().await;
     app.db.close().await;
     tracing::info!("stopped");

@@ -177,6 +177,13 @@ def enqueue(system, what, jobs):
     return run
 
 
+def commits(jobs, *mode):
+    def run():
+        with Database("darkroom") as database:
+            return database.rate("commits", jobs, *mode)
+    return run
+
+
 def drain(system, jobs, *mode, costs=None):
     def run():
         with Database(system) as database:
@@ -197,6 +204,10 @@ def section_enqueue():
     jobs = {"darkroom": 3000, "before": 3000, "graphile": 3000, "pg-boss": 3000, "procrastinate": 1000, "celery": 3000}
     runs = {(system, "one a transaction"): enqueue(system, "single", count) for system, count in jobs.items()}
     show("Enqueue, one by one, one connection", "jobs/s", rounds(runs))
+    after, inside = ("darkroom", "notified after the commit"), ("darkroom", "notified in the transaction")
+    figures = rounds({after: commits(20_000, 16), inside: commits(20_000, 16, "inside")})
+    show("Enqueue, one a transaction, 16 connections, beside an idle worker", "commits/s", figures)
+    print(f"\nNotified after it: {statistics.median(figures[after]) / statistics.median(figures[inside]):.2f} ×")
 
 
 def section_drain():

@@ -21,6 +21,7 @@ mod upload;
 mod wire;
 
 use darkroom_model::{ImageId, Owner};
+use darkroom_queue::Job as _;
 use darkroom_shared::{
     catalog::{self, CatalogError, Filter},
     jobs::{DeleteImage, delete_image_options},
@@ -211,6 +212,7 @@ impl Images {
         if !self.app.db.transaction(delete).await? {
             return Err(NO_IMAGE.into());
         }
+        self.app.notifier.notify(DeleteImage::QUEUE);
         tracing::info!(%owner, %image, "marked for deletion");
         Ok(DeleteResponse::Accepted)
     }

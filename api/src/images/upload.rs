@@ -9,6 +9,7 @@ use darkroom_model::{
     ImageId, Owner, Source, Status, Title,
     recipe::{InvalidField, Recipe},
 };
+use darkroom_queue::Job as _;
 use darkroom_shared::{
     catalog::{self, NewImage},
     jobs::{ProcessImage, process_image_options},
@@ -187,6 +188,7 @@ async fn accept_file(
     room.keep(image.source.bytes);
     match insert(owner, &image, lane, app).await {
         Ok(created_at) => {
+            app.notifier.notify(ProcessImage::QUEUE);
             app.backlog.add();
             Ok((image, created_at))
         }

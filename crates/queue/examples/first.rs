@@ -31,6 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut tx = db.begin().await?;
     enqueue(&mut tx, &Greet { name: "Ada".into() }, &Enqueue::new()).await?;
     tx.commit().await?;
+    supervisor.notifier().notify(Greet::QUEUE);
 
     // A service would wait for SIGTERM here: see the example `drain`.
     darkroom_queue::testing::settled(&db, Duration::from_secs(10)).await?;

@@ -6,6 +6,8 @@
 //! queue_bench darkroom        URL finished N                  add N jobs that are done
 //! queue_bench darkroom|apalis URL drain N CONCURRENCY AHEAD [touch]   run N jobs that wait (AHEAD: prefetch, or apalis' batch)
 //! queue_bench darkroom        URL single N                    add N jobs, a transaction each
+//! queue_bench darkroom        URL commits N WRITERS [inside]  the same on so many connections, beside an idle worker that is
+//!                                                             notified (inside: by each transaction instead of after it)
 //! queue_bench darkroom        URL latency N GAP_MS            add N jobs, one every GAP_MS, with an idle worker
 //! queue_bench darkroom        URL crash N                     kill a worker with a job, N times: when does another begin it?
 //! queue_bench darkroom        URL long SECONDS                one job that takes so long, with an idle worker beside
@@ -37,8 +39,8 @@ use apalis_core::{
 };
 use apalis_postgres::{Config, PgTask, PostgresStorage};
 use darkroom_queue::{
-    BoxError, Enqueue, Handler, Job, JobError, Lease, QueueOptions, Retention, Supervisor, SupervisorOptions, enqueue,
-    enqueue_all, migrate,
+    BoxError, Enqueue, Handler, Job, JobError, Lease, Notifier, QueueOptions, Retention, Schema, Supervisor,
+    SupervisorOptions, enqueue, enqueue_all, migrate,
 };
 use futures::FutureExt as _;
 use serde::{Deserialize, Serialize};
@@ -54,6 +56,14 @@ struct BenchJob {
 impl Job for BenchJob {
     const QUEUE: &'static str = "work";
     const MAX_ATTEMPTS: u32 = 5;
+}
+
+/// A job that nobody enqueues.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct OtherJob {}
+
+impl Job for OtherJob {
+    const QUEUE: &'static str = "other";
 }
 
 #[tokio::main]
@@ -78,6 +88,7 @@ async fn main() {
         ("darkroom", "fill") => timed(number(0), fill(&pool, number(0), rest.get(1) == Some(&"later"))).await,
         ("darkroom", "finished") => timed(number(0), finished(&pool, number(0))).await,
         ("darkroom", "single") => timed(number(0), single(&pool, number(0))).await,
+        ("darkroom", "commits") => commits(url, number(0), number(1), rest.get(2) == Some(&"inside")).await,
         ("darkroom", "drain") => {
             let (jobs, concurrency, ahead) = (number(0), number(1), number(2));
             drain(&pool, url, jobs, concurrency, ahead, rest.get(3) == Some(&"touch")).await
@@ -129,6 +140,38 @@ async fn single(pool: &PgPool, jobs: u64) {
     for number in 0..jobs {
         enqueue(&mut conn, &BenchJob { number }, &Enqueue::new()).await.unwrap();
     }
+}
+
+/// Each writer commits a job at a time. A worker of another queue listens, so that notifications cost what they cost, and no
+/// claim disturbs.
+async fn commits(url: &str, jobs: u64, writers: u64, is_inside: bool) -> serde_json::Value {
+    let database = PgConnectOptions::from_str(url).unwrap();
+    let supervisor = Supervisor::start(unpruned(), &database).unwrap();
+    supervisor.work(QueueOptions::new(1), |_: OtherJob, _: Lease| std::future::ready(Ok(()))).unwrap();
+    let notifier = Notifier::start(Schema::default(), &database, false);
+    let pool = sqlx::postgres::PgPoolOptions::new().max_connections(u32::try_from(writers).unwrap());
+    let pool = pool.min_connections(u32::try_from(writers).unwrap()).connect(url).await.unwrap();
+    let write = async |writer: u64| {
+        let mut conn = pool.acquire().await.unwrap();
+        for number in (writer..jobs).step_by(usize::try_from(writers).unwrap()) {
+            let mut tx = sqlx::Connection::begin(&mut *conn).await.unwrap();
+            enqueue(&mut tx, &BenchJob { number }, &Enqueue::new()).await.unwrap();
+            if is_inside {
+                sqlx::query("NOTIFY apalis_jobs, 'work'").execute(&mut *tx).await.unwrap();
+            } else {
+                // A round trip here too.
+                sqlx::query("SELECT 1").execute(&mut *tx).await.unwrap();
+            }
+            tx.commit().await.unwrap();
+            if !is_inside {
+                notifier.notify(BenchJob::QUEUE);
+            }
+        }
+    };
+    let answer = timed(jobs, async { _ = futures::future::join_all((0..writers).map(write)).await }).await;
+    notifier.close().await;
+    supervisor.drain(Duration::from_secs(10)).await;
+    answer
 }
 
 /// What the handlers of a drain share.
@@ -211,6 +254,7 @@ async fn latency(pool: &PgPool, url: &str, jobs: u64, gap: Duration) -> serde_js
         enqueue(&mut tx, &BenchJob { number }, &Enqueue::new()).await.unwrap();
         committed.push(Instant::now());
         tx.commit().await.unwrap();
+        supervisor.notifier().notify(BenchJob::QUEUE);
     }
     while begun.lock().unwrap().len() < committed.len() {
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,7 +1,7 @@
 //! Enqueue in the transaction that writes a row: both exist after the commit, neither after a rollback.
 
 use darkroom_queue::{
-    Enqueue, Job, enqueue, migrate,
+    Enqueue, Job, Notifier, Schema, enqueue, migrate,
     sqlx::{self, PgPool},
     testing::queued,
 };
@@ -17,7 +17,7 @@ impl Job for SendWelcome {
 }
 
 /// What the handler of `POST /users` does.
-async fn sign_up(db: &PgPool, email: &str) -> Result<i64, Box<dyn std::error::Error>> {
+async fn sign_up(db: &PgPool, notifier: &Notifier, email: &str) -> Result<i64, Box<dyn std::error::Error>> {
     let mut tx = db.begin().await?;
     let insert = sqlx::query_scalar("INSERT INTO example_users (email) VALUES ($1) RETURNING id").bind(email);
     let user: i64 = insert.fetch_one(&mut *tx).await?;
@@ -27,6 +27,7 @@ async fn sign_up(db: &PgPool, email: &str) -> Result<i64, Box<dyn std::error::Er
         return Err(format!("{email} is not an address").into());
     }
     tx.commit().await?;
+    notifier.notify(SendWelcome::QUEUE);
     Ok(user)
 }
 
@@ -38,9 +39,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         "CREATE TABLE IF NOT EXISTS example_users (id bigint GENERATED ALWAYS AS IDENTITY, email text NOT NULL)";
     sqlx::raw_sql(table).execute(&db).await?;
 
-    let user = sign_up(&db, "ada@example.com").await?;
+    let notifier = Notifier::start(Schema::default(), &db.connect_options(), false);
+    let user = sign_up(&db, &notifier, "ada@example.com").await?;
     println!("user {user} signed up");
-    if let Err(refused) = sign_up(&db, "nonsense").await {
+    if let Err(refused) = sign_up(&db, &notifier, "nonsense").await {
         println!("refused: {refused}");
     }
     for (id, job) in queued::<SendWelcome>(&mut *db.acquire().await?).await? {

@@ -140,14 +140,3 @@ CREATE FUNCTION apalis.append_error(errors jsonb, attempt integer, worker text, 
     SELECT CASE WHEN jsonb_array_length(errors) >= 20 THEN errors - 0 ELSE coalesce(errors, '[]') END
         || jsonb_build_object('attempt', attempt, 'kind', kind, 'message', message, 'worker', worker, 'at', now())
 $$;
-
--- Wakes the workers once per statement and queue, not once per row: a NOTIFY takes a lock that every committing
--- transaction of the server waits for.
-CREATE FUNCTION apalis.notify_workers() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_notify('apalis_jobs', job_type)
-        FROM (SELECT DISTINCT job_type FROM added WHERE hold_reason IS NULL) AS queue;
-    RETURN NULL;
-END $$;
-CREATE TRIGGER notify_workers AFTER INSERT ON apalis.jobs
-    REFERENCING NEW TABLE AS added FOR EACH STATEMENT EXECUTE FUNCTION apalis.notify_workers();

@@ -114,8 +114,11 @@ pub enum QueueError {
     KeyReleased,
 }
 
-/// Adds one job to its queue in the default schema. It exists when the caller's transaction commits, and workers are
-/// notified then; before that, and after a rollback, nobody sees it.
+/// Adds one job to its queue in the default schema. It exists when the caller's transaction commits; before that, and after a
+/// rollback, nobody sees it.
+///
+/// Workers find it at their next poll, within about a second, or at once if the caller calls
+/// [`Notifier::notify`](crate::Notifier::notify) with [`Job::QUEUE`] after the commit.
 ///
 /// A duplicate is an answer and not an error: the transaction goes on.
 pub async fn enqueue<J: Job>(conn: &mut PgConnection, job: &J, how: &Enqueue) -> Result<Enqueued, QueueError> {

@@ -27,6 +27,7 @@
 //!     let mut tx = db.begin().await?;
 //!     enqueue(&mut tx, &Greet { name: "Ada".into() }, &Enqueue::new()).await?;
 //!     tx.commit().await?;
+//!     supervisor.notifier().notify(Greet::QUEUE);
 //!     tokio::signal::ctrl_c().await?;
 //!     supervisor.drain(Duration::from_secs(30)).await;
 //!     Ok(())
@@ -42,8 +43,9 @@
 //!   process, of Postgres or of the network loses none.
 //! - **Exactly once, in Postgres.** What a handler writes in the transaction in which it calls [`Lease::complete`] takes
 //!   effect once: a fencing token refuses an attempt whose worker was taken for dead.
-//! - **Not before its transaction, and soon after.** Workers are notified at the commit: about a millisecond later an idle
-//!   worker starts the job. A lost notification costs a poll, about a second.
+//! - **Not before its transaction, and soon after.** A process that has a [`Notifier`] marks the queue after its commit: about a
+//!   millisecond later an idle worker starts the job. Without one, or when a notification is lost, the next poll finds the job
+//!   within about a second.
 //! - **Order.** Higher priorities first, then lanes in turn, then order of arrival. At most 100 ms of a busy queue overtake a
 //!   job of a higher priority. Retries and parallel workers reorder.
 //! - **A crash costs one lease.** The jobs of a dead process run elsewhere after at most 8 s (a lease of 6 s). A crash is not
@@ -61,7 +63,7 @@
 //!
 //! # Limits
 //!
-//! - Five connections a process, and now and then two more, beside the pool of the application. See
+//! - Six connections a process, and now and then two more, beside the pool of the application; one for a [`Notifier`] alone. See
 //!   [`SupervisorOptions::pooler`] for poolers.
 //! - All processes of a schema use the same [`SupervisorOptions::lease`].
 //! - The clock is the database's; clocks of workers decide nothing.
@@ -97,7 +99,7 @@
 //! | what | items |
 //! |---|---|
 //! | jobs | [`Job`], [`JobId`], [`InvalidJobId`] |
-//! | enqueue | [`enqueue`](fn@enqueue), [`enqueue_all`], [`Enqueue`], [`Enqueued`], [`QueueError`] |
+//! | enqueue | [`enqueue`](fn@enqueue), [`enqueue_all`], [`Enqueue`], [`Enqueued`], [`QueueError`], [`Notifier`] |
 //! | run | [`Handler`], [`Lease`], [`StopReason`], [`CompleteError`], [`JobError`], [`OrFail`], [`BoxError`] |
 //! | failures | [`Failure`], [`FailureReason`], [`ErrorKind`] |
 //! | processes | [`Supervisor`], [`SupervisorOptions`], [`QueueOptions`], [`Backoff`], [`Retention`], [`Thresholds`], [`Drained`], [`AlreadyWorked`], [`ScheduleError`] |
@@ -116,6 +118,7 @@ mod lease;
 mod migrate;
 #[cfg(test)]
 mod model;
+mod notifier;
 mod options;
 mod outcome;
 mod schema;
@@ -139,6 +142,7 @@ pub use handler::Handler;
 pub use job::{BoxError, InvalidJobId, Job, JobId};
 pub use lease::{CompleteError, IdleWait, Lease, StopReason};
 pub use migrate::{MigrateError, Migration, SchemaError, migrate, migrations, verify};
+pub use notifier::Notifier;
 pub use options::{QueueOptions, Retention, SupervisorOptions, Thresholds};
 pub use outcome::{ErrorKind, Failure, FailureReason, JobError, OrFail};
 pub use schema::{InvalidSchema, Schema};

@@ -17,7 +17,8 @@ use sqlx::{Connection as _, FromRow, PgConnection, postgres::PgConnectOptions};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Backoff, BoxError, CompleteError, Enqueue, Failure, Handler, Job, JobError, JobId, Lease, QueueOptions, Schema,
+    Backoff, BoxError, CompleteError, Enqueue, Failure, Handler, Job, JobError, JobId, Lease, Notifier, QueueOptions,
+    Schema,
     control::Control,
     enqueue,
     lease::{LeaseState, StopReason},
@@ -244,7 +245,7 @@ struct Process {
 }
 
 impl Process {
-    async fn start(options: &PgConnectOptions, db: &mut PgConnection) -> Self {
+    async fn start(options: &PgConnectOptions, notifier: &Notifier, db: &mut PgConnection) -> Self {
         let worker = format!("process-{:08x}", rand::random::<u32>());
         let inbox = Arc::new(Inbox::new(Step::QUEUE, worker, QueueOptions::new(10), erase(RecordFailure)));
         let queues = Arc::new(QueueRegistry::default());
@@ -267,6 +268,7 @@ impl Process {
             max_crashes: MAX_CRASHES,
             queues: Arc::clone(&queues),
             health,
+            notifier: notifier.clone(),
             wake: Arc::default(),
             stop: CancellationToken::new(),
             connection: ReconnectingConnection::new("model", options.clone(), LEASE),
@@ -281,13 +283,14 @@ impl Process {
 }
 
 /// The task that writes acknowledgements for a process.
-fn acknowledger(queues: &Arc<QueueRegistry>, options: &PgConnectOptions) -> Acknowledger {
+fn acknowledger(queues: &Arc<QueueRegistry>, options: &PgConnectOptions, notifier: &Notifier) -> Acknowledger {
     let (acks, _) = AckSender::new(Arc::clone(queues), Arc::new(Roster::default()));
     Acknowledger {
         schema: Schema::default(),
         queues: Arc::clone(queues),
         acks,
         rescue: RescueTimer { wake: Arc::default(), interval: LEASE },
+        notifier: notifier.clone(),
         stop: CancellationToken::new(),
         connection: ReconnectingConnection::new("model", options.clone(), LEASE),
     }
@@ -303,6 +306,7 @@ async fn effect(conn: &mut PgConnection, id: JobId) -> Result<(), sqlx::Error> {
 struct World {
     db: PgConnection,
     options: PgConnectOptions,
+    notifier: Notifier,
     processes: Vec<Process>,
     /// Every lease that was ever given out and whose holder has not ended, with the queues of its process.
     leases: Vec<(Arc<LeaseState>, Arc<QueueRegistry>)>,
@@ -316,14 +320,16 @@ impl World {
     async fn new(options: &PgConnectOptions) -> Self {
         let mut db = PgConnection::connect_with(options).await.unwrap();
         sqlx::raw_sql("TRUNCATE apalis.jobs, apalis.workers, apalis.settings, effects").execute(&mut db).await.unwrap();
+        let notifier = Notifier::start(Schema::default(), options, false);
         let mut processes = Vec::new();
         for _ in 0..PROCESSES {
-            processes.push(Process::start(options, &mut db).await);
+            processes.push(Process::start(options, &notifier, &mut db).await);
         }
         let options = options.clone();
         Self {
             db,
             options,
+            notifier,
             processes,
             leases: Vec::new(),
             jobs: Vec::new(),
@@ -581,7 +587,7 @@ impl World {
         let verdict = decide(outcome, &lease, &backoff, MAX_CRASHES);
         let mut batch = AckBatch::default();
         batch.add(Ack { lease, verdict });
-        acknowledger(&queues, &self.options).write(&mut batch).await.unwrap();
+        acknowledger(&queues, &self.options, &self.notifier).write(&mut batch).await.unwrap();
     }
 
     async fn crash(&mut self, process: usize) {
@@ -598,7 +604,7 @@ impl World {
         .execute(&mut self.db)
         .await
         .unwrap();
-        self.processes[process] = Process::start(&self.options, &mut self.db).await;
+        self.processes[process] = Process::start(&self.options, &self.notifier, &mut self.db).await;
     }
 
     async fn rescue(&mut self, process: usize) {

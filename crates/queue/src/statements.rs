@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, SqlSafeStr as _};
 
 use crate::{
-    Schema, control, enqueue, lease, migrate,
+    Schema, control, enqueue, lease, migrate, notifier,
     outcome::{ErrorKind, FailureReason},
     status::{HoldReason, JobStatus},
     test_database::database,
@@ -15,7 +15,6 @@ use crate::{
 
 /// All of them; a test counts the constants in the sources.
 const STATEMENTS: &[&str] = &[
-    acknowledge::NOTIFY_FREED,
     acknowledge::WRITE_DONE,
     acknowledge::WRITE_REQUEUE,
     claim_query::CLAIM,
@@ -64,6 +63,7 @@ const STATEMENTS: &[&str] = &[
     migrate::FIND_TABLES,
     migrate::APPLIED,
     migrate::RECORD,
+    notifier::NOTIFY,
     rescue::RELEASE_DUE,
     rescue::NEXT_DUE,
     rescue::REQUEUE_ORPHANS,

@@ -25,7 +25,8 @@ use crate::{job::JobId, schema::Schema};
 
 /// The operator's functions, on a connection or in a transaction.
 ///
-/// Functions that change a job or a queue return whether there was one in the state they start from.
+/// Functions that change a job or a queue return whether there was one in the state they start from. Workers see the change at
+/// their next poll, or after the commit and [`Notifier::notify`](crate::Notifier::notify).
 #[derive(Debug)]
 pub struct Control<'c> {
     db: &'c mut PgConnection,
@@ -70,30 +71,20 @@ pub(crate) const PAUSE: &str = "
     INSERT INTO apalis.settings AS setting (queue, paused_at) VALUES ($1, now())
     ON CONFLICT (queue) DO UPDATE SET paused_at = now() WHERE setting.paused_at IS NULL";
 pub(crate) const RESUME: &str = "
-    WITH resumed AS (
-        UPDATE apalis.settings SET paused_at = NULL WHERE queue = $1 AND paused_at IS NOT NULL RETURNING queue
-    )
-    SELECT pg_notify('apalis_jobs', queue)::text FROM resumed";
+    UPDATE apalis.settings SET paused_at = NULL WHERE queue = $1 AND paused_at IS NOT NULL";
 pub(crate) const LIMIT: &str = "
-    WITH changed AS (
-        INSERT INTO apalis.settings AS setting (queue, running_limit)
-        SELECT $1::text, $2::integer WHERE $2 IS NOT NULL OR EXISTS (SELECT FROM apalis.settings WHERE queue = $1)
-        ON CONFLICT (queue) DO UPDATE SET running_limit = $2 WHERE setting.running_limit IS DISTINCT FROM $2
-        RETURNING queue
-    )
-    SELECT pg_notify('apalis_jobs', queue)::text FROM changed";
+    INSERT INTO apalis.settings AS setting (queue, running_limit)
+    SELECT $1::text, $2::integer WHERE $2 IS NOT NULL OR EXISTS (SELECT FROM apalis.settings WHERE queue = $1)
+    ON CONFLICT (queue) DO UPDATE SET running_limit = $2 WHERE setting.running_limit IS DISTINCT FROM $2";
 pub(crate) const CANCEL: &str =
     "UPDATE apalis.jobs SET hold_reason = 'cancel' WHERE id = $1 AND status IN ('Pending', 'Running')";
 pub(crate) const RETRY: &str = "
-    WITH again AS (
-        UPDATE apalis.jobs AS job SET status = 'Pending', run_at = now(), attempts = 0, crashes = 0, lock_by = NULL,
-            lock_at = NULL, done_at = NULL, reason = NULL, turn = apalis.next_turn(job_type, priority, lane)
-        WHERE id = $1 AND status = 'Killed' AND reason <> 'quarantined'
-          AND NOT EXISTS (SELECT FROM apalis.jobs AS other WHERE other.job_type = job.job_type
-            AND other.once_key = job.once_key AND other.status IN ('Pending', 'Running'))
-        RETURNING job_type, job
-    )
-    SELECT job_type AS queue, job AS payload, pg_notify('apalis_jobs', job_type)::text FROM again";
+    UPDATE apalis.jobs AS job SET status = 'Pending', run_at = now(), attempts = 0, crashes = 0, lock_by = NULL,
+        lock_at = NULL, done_at = NULL, reason = NULL, turn = apalis.next_turn(job_type, priority, lane)
+    WHERE id = $1 AND status = 'Killed' AND reason <> 'quarantined'
+      AND NOT EXISTS (SELECT FROM apalis.jobs AS other WHERE other.job_type = job.job_type
+        AND other.once_key = job.once_key AND other.status IN ('Pending', 'Running'))
+    RETURNING job_type AS queue, job AS payload";
 /// [`RETRY`] for many keys. The turns go on from each lane's last one, as those of jobs that are enqueued together.
 pub(crate) const RETRY_KEYS: &str = "
     WITH chosen AS MATERIALIZED (
@@ -105,17 +96,13 @@ pub(crate) const RETRY_KEYS: &str = "
     ), turns AS MATERIALIZED (
         SELECT priority, lane, apalis.next_turn($1, priority, lane) AS first
         FROM (SELECT DISTINCT priority, lane FROM chosen) AS lane
-    ), again AS (
-        UPDATE apalis.jobs AS job SET status = 'Pending', run_at = now(), attempts = 0, crashes = 0, lock_by = NULL,
-            lock_at = NULL, done_at = NULL, reason = NULL,
-            turn = CASE WHEN chosen.lane IS NULL THEN first ELSE first - 1 + position END
-        FROM chosen JOIN turns ON turns.priority = chosen.priority AND turns.lane IS NOT DISTINCT FROM chosen.lane
-        WHERE job.id = chosen.id AND job.status = 'Killed' AND job.reason <> 'quarantined'
-        RETURNING job.idempotency_key
-    ), woken AS MATERIALIZED (
-        SELECT pg_notify('apalis_jobs', $1::text) WHERE EXISTS (SELECT FROM again)
     )
-    SELECT idempotency_key FROM again, (SELECT count(*) FROM woken) AS woken";
+    UPDATE apalis.jobs AS job SET status = 'Pending', run_at = now(), attempts = 0, crashes = 0, lock_by = NULL,
+        lock_at = NULL, done_at = NULL, reason = NULL,
+        turn = CASE WHEN chosen.lane IS NULL THEN first ELSE first - 1 + position END
+    FROM chosen JOIN turns ON turns.priority = chosen.priority AND turns.lane IS NOT DISTINCT FROM chosen.lane
+    WHERE job.id = chosen.id AND job.status = 'Killed' AND job.reason <> 'quarantined'
+    RETURNING job.idempotency_key";
 pub(crate) const LABELS: &str = "
     SELECT layers FROM apalis.workers
     WHERE storage_name = 'queue' AND worker_type = $1 AND last_seen > now() - $2::interval";
@@ -173,7 +160,7 @@ impl<'c> Control<'c> {
 
     /// Ends a [`Control::pause`]. `false`: it was not paused.
     pub async fn resume(&mut self, queue: &str) -> Result<bool, sqlx::Error> {
-        Ok(sqlx::query(self.schema.sql(RESUME)).bind(queue).fetch_optional(&mut *self.db).await?.is_some())
+        Ok(sqlx::query(self.schema.sql(RESUME)).bind(queue).execute(&mut *self.db).await?.rows_affected() == 1)
     }
 
     /// Limits how many jobs of a queue run at once in all processes together; `None` removes the limit, and each process
@@ -181,7 +168,7 @@ impl<'c> Control<'c> {
     pub async fn limit(&mut self, queue: &str, running: Option<NonZeroU16>) -> Result<bool, sqlx::Error> {
         let running = running.map(|running| i32::from(running.get()));
         let query = sqlx::query(self.schema.sql(LIMIT)).bind(queue).bind(running);
-        Ok(query.fetch_optional(&mut *self.db).await?.is_some())
+        Ok(query.execute(&mut *self.db).await?.rows_affected() == 1)
     }
 
     /// Ends a job as cancelled, by a worker of its queue and with its failure hook. A running attempt is asked to stop, and

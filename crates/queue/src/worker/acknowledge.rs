@@ -19,6 +19,7 @@ use crate::{
     enqueue::to_micros,
     job::BoxError,
     lease::LeaseState,
+    notifier::Notifier,
     outcome::{Ack, AttemptError, FailureReason, Verdict},
     schema::Schema,
     status::JobStatus,
@@ -36,6 +37,7 @@ pub(crate) struct Acknowledger {
     pub(crate) queues: Arc<QueueRegistry>,
     pub(crate) acks: AckSender,
     pub(crate) rescue: RescueTimer,
+    pub(crate) notifier: Notifier,
     pub(crate) stop: CancellationToken,
     pub(crate) connection: ReconnectingConnection,
 }
@@ -107,6 +109,8 @@ impl Acknowledger {
             let conn = self.connection.open().await?;
             let written = with_timeout(write_requeue(&self.schema, conn, &batch.requeue)).await?;
             log_refused(batch.requeue.len(), written);
+            let due = batch.requeue.iter().filter(|requeue| requeue.delay.is_zero());
+            due.for_each(|requeue| self.notifier.notify(requeue.lease.queue));
             // This process may be the one that runs them next: it need not wait for a notification.
             self.rescue.wake_in(batch.requeue.iter().map(|requeue| requeue.delay).min().unwrap_or_default());
         }
@@ -114,11 +118,7 @@ impl Acknowledger {
         batch.settled.drain(..).for_each(|lease| self.acks.settle(&lease));
         self.write_failures(batch).await?;
         let is_limited = |queue: &&str| self.queues.get(queue).is_some_and(|queue| queue.is_limited());
-        let freed: Vec<&str> = batch.queues.drain().filter(is_limited).collect();
-        if !freed.is_empty() {
-            let conn = self.connection.open().await?;
-            with_timeout(sqlx::query(self.schema.sql(NOTIFY_FREED)).bind(freed).execute(conn)).await?;
-        }
+        batch.queues.drain().filter(is_limited).for_each(|queue| self.notifier.notify(queue));
         Ok(())
     }
 
@@ -154,7 +154,6 @@ fn log_refused(sent: usize, written: u64) {
     }
 }
 
-pub(crate) const NOTIFY_FREED: &str = "SELECT pg_notify('apalis_jobs', queue)::text FROM unnest($1::text[]) AS queue";
 /// Concatenating '' to the status disables its index; otherwise the planner may choose a join of all running jobs with all
 /// acknowledgements, which is quadratic.
 pub(crate) const WRITE_DONE: &str = r#"
@@ -165,23 +164,19 @@ pub(crate) const WRITE_DONE: &str = r#"
 /// A suspect stays one: it has not crashed this time, but may the next. The rescue ends a cancelled job. As to the status
 /// see [`WRITE_DONE`].
 pub(crate) const WRITE_REQUEUE: &str = "
-    WITH requeued AS (
-        UPDATE apalis.jobs AS job
-        SET status = 'Pending', run_at = now() + ack.delay * interval '1 microsecond',
-            attempts = ack.attempts, lock_by = NULL, lock_at = NULL,
-            crashes = job.crashes + CASE WHEN ack.kind = 'crash' THEN 1 ELSE 0 END,
-            hold_reason = CASE WHEN job.hold_reason IS NOT NULL THEN job.hold_reason
-                WHEN ack.delay > 0 THEN 'delayed' END,
-            errors = CASE WHEN ack.kind IS NULL THEN job.errors
-                ELSE apalis.append_error(job.errors, job.attempts, job.lock_by, ack.kind, ack.message) END,
-            last_result = CASE WHEN ack.kind IS NULL THEN job.last_result
-                ELSE jsonb_build_object('Err', ack.message) END
-        FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::text[])
-            AS ack (id, fence, attempts, delay, kind, message)
-        WHERE job.id = ack.id AND job.fence = ack.fence AND job.status || '' = 'Running'
-        RETURNING job.job_type, job.hold_reason
-    )
-    SELECT count(*), count(pg_notify('apalis_jobs', job_type)) FILTER (WHERE hold_reason IS NULL) FROM requeued";
+    UPDATE apalis.jobs AS job
+    SET status = 'Pending', run_at = now() + ack.delay * interval '1 microsecond',
+        attempts = ack.attempts, lock_by = NULL, lock_at = NULL,
+        crashes = job.crashes + CASE WHEN ack.kind = 'crash' THEN 1 ELSE 0 END,
+        hold_reason = CASE WHEN job.hold_reason IS NOT NULL THEN job.hold_reason
+            WHEN ack.delay > 0 THEN 'delayed' END,
+        errors = CASE WHEN ack.kind IS NULL THEN job.errors
+            ELSE apalis.append_error(job.errors, job.attempts, job.lock_by, ack.kind, ack.message) END,
+        last_result = CASE WHEN ack.kind IS NULL THEN job.last_result
+            ELSE jsonb_build_object('Err', ack.message) END
+    FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::text[], $6::text[])
+        AS ack (id, fence, attempts, delay, kind, message)
+    WHERE job.id = ack.id AND job.fence = ack.fence AND job.status || '' = 'Running'";
 
 async fn write_done(schema: &Schema, conn: &mut PgConnection, leases: &[Arc<LeaseState>]) -> Result<u64, sqlx::Error> {
     let ids: Vec<String> = leases.iter().map(|lease| lease.id.to_string()).collect();
@@ -197,7 +192,6 @@ async fn write_requeue(schema: &Schema, conn: &mut PgConnection, acks: &[Requeue
     let errors = || acks.iter().map(|ack| ack.error.as_ref());
     let kinds: Vec<Option<&str>> = errors().map(|error| error.map(|error| error.kind.as_str())).collect();
     let messages: Vec<Option<&str>> = errors().map(|error| error.map(|error| error.message.as_str())).collect();
-    let query = sqlx::query_scalar(schema.sql(WRITE_REQUEUE)).bind(ids).bind(fences).bind(attempts).bind(delays);
-    let written: i64 = query.bind(kinds).bind(messages).fetch_one(conn).await?;
-    Ok(written.unsigned_abs())
+    let query = sqlx::query(schema.sql(WRITE_REQUEUE)).bind(ids).bind(fences).bind(attempts).bind(delays);
+    Ok(query.bind(kinds).bind(messages).execute(conn).await?.rows_affected())
 }

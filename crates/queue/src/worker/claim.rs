@@ -22,6 +22,20 @@ use crate::{
     timeout::with_timeout,
 };
 
+/// Time until a queue that had new jobs is looked at again: notifications come at most every 10 ms
+/// ([`Notifier`](crate::Notifier)), and a queue with jobs will have more.
+const SECOND_LOOK: Duration = Duration::from_millis(2);
+
+/// When the next round of claims may find jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum NextRound {
+    /// When a notification comes, a slot is freed, or at the next poll.
+    Woken,
+    /// After [`SECOND_LOOK`].
+    Soon,
+    Now,
+}
+
 /// The task that claims.
 pub(crate) struct Claimer {
     pub(crate) schema: Schema,
@@ -52,8 +66,12 @@ impl Claimer {
                 self.claim_round(&mut frontiers).await
             };
             match round.await {
-                Ok(true) => {}
-                Ok(false) => tokio::select! {
+                Ok(NextRound::Now) => {}
+                Ok(NextRound::Soon) => tokio::select! {
+                    () = tokio::time::sleep(SECOND_LOOK) => {}
+                    () = self.draining.cancelled() => {}
+                },
+                Ok(NextRound::Woken) => tokio::select! {
                     () = self.wake.notified() => {}
                     () = tokio::time::sleep_until(next_poll) => {}
                     () = self.draining.cancelled() => {}
@@ -66,9 +84,9 @@ impl Claimer {
         }
     }
 
-    /// One claim for each queue that has room and may have jobs. Returns whether another round may find more.
-    async fn claim_round(&mut self, frontiers: &mut Frontiers) -> Result<bool, sqlx::Error> {
-        let mut more = false;
+    /// One claim for each queue that has room and may have jobs. Returns when another round may find more.
+    async fn claim_round(&mut self, frontiers: &mut Frontiers) -> Result<NextRound, sqlx::Error> {
+        let mut next = NextRound::Woken;
         for queue in self.queues.all() {
             let queue = queue.as_ref();
             let limit = claim_size(queue.room());
@@ -100,14 +118,19 @@ impl Claimer {
             };
             if is_full || from.is_some() {
                 queue.mark_pending();
-                more |= queue.room() > 0;
+                if queue.room() > 0 {
+                    next = NextRound::Now;
+                }
             } else if queue.is_limited() {
                 // Perhaps it is the limit that has stopped the claim: the end of a job makes room for another.
                 queue.mark_pending();
+            } else if !claims.is_empty() {
+                queue.mark_pending();
+                next = next.max(NextRound::Soon);
             }
             self.deliver(queue, claims).await;
         }
-        Ok(more)
+        Ok(next)
     }
 
     fn may_take_over(&self, queue: &Inbox) -> bool {

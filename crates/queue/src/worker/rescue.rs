@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     job::JobId,
+    notifier::Notifier,
     outcome::{AttemptError, ErrorKind, FailureReason},
     schema::Schema,
     status::JobStatus,
@@ -33,6 +34,7 @@ pub(crate) struct Rescuer {
     pub(crate) max_crashes: u16,
     pub(crate) queues: Arc<QueueRegistry>,
     pub(crate) health: Arc<DatabaseHealth>,
+    pub(crate) notifier: Notifier,
     /// A job may be due, or there is a new queue.
     pub(crate) wake: Arc<Notify>,
     pub(crate) stop: CancellationToken,
@@ -80,7 +82,7 @@ pub(crate) const RELEASE_DUE: &str = "
         UPDATE apalis.jobs AS job SET hold_reason = NULL, turn = placed.turn FROM placed WHERE job.id = placed.id
         RETURNING job.job_type
     )
-    SELECT count(*) AS released, pg_notify('apalis_jobs', job_type)::text FROM released GROUP BY job_type";
+    SELECT job_type AS queue, count(*) AS released FROM released GROUP BY job_type";
 pub(crate) const NEXT_DUE: &str = "
     SELECT extract(epoch FROM min(next.run_at) - clock_timestamp())::float8 FROM unnest($1::text[]) AS queue
     CROSS JOIN LATERAL (
@@ -134,11 +136,9 @@ pub(crate) const REQUEUE_ORPHANS: &str = concat!(
                 ELSE apalis.append_error(job.errors, job.attempts, job.lock_by, 'crash', evidence) END,
             last_result = CASE WHEN waited THEN job.last_result ELSE jsonb_build_object('Err', evidence) END
         FROM dead WHERE job.id = dead.id
-        RETURNING job.id, job.job_type, job.hold_reason, job.crashes, waited
+        RETURNING job.id, job.job_type, job.crashes, waited
     )
-    SELECT id, job_type AS queue, crashes, waited,
-        CASE WHEN hold_reason IS NULL THEN pg_notify('apalis_jobs', job_type)::text END
-    FROM requeued"
+    SELECT id, job_type AS queue, crashes, waited FROM requeued"
 );
 /// The jobs of dead workers that are not requeued: cancelled meanwhile, or to be quarantined.
 pub(crate) const FIND_UNRECOVERABLE: &str = concat!(
@@ -158,6 +158,7 @@ pub(crate) const FIND_CANCELLED: &str = "
 
 #[derive(FromRow)]
 struct ReleasedRow {
+    queue: String,
     released: i64,
 }
 
@@ -219,6 +220,7 @@ impl Rescuer {
         let conn = self.connection.open().await?;
         let release = sqlx::query_as(schema.sql(RELEASE_DUE)).bind(&names).bind(BATCH);
         let released: Vec<ReleasedRow> = with_timeout(release.fetch_all(&mut *conn)).await?;
+        released.iter().for_each(|row| self.notifier.notify(&row.queue));
         let cancelled = sqlx::query_as(schema.sql(FIND_CANCELLED)).bind(&names).bind(BATCH);
         let cancelled = with_timeout(cancelled.fetch_all(&mut *conn)).await?;
         end_all(schema, conn, &self.queues, cancelled).await?;
@@ -229,6 +231,7 @@ impl Rescuer {
             let requeue = sqlx::query_as(schema.sql(REQUEUE_ORPHANS)).bind(&names).bind(self.lease);
             let requeued = requeue.bind(max_crashes).bind(BATCH).fetch_all(&mut *conn);
             for OrphanRow { id, queue, crashes, waited } in with_timeout(requeued).await? {
+                self.notifier.notify(&queue);
                 if waited {
                     info!(job = id, queue, "requeued a job that only waited in a worker that died");
                 } else {

@@ -22,6 +22,7 @@ use super::connection::ReconnectingConnection;
 use crate::{
     enqueue::{Enqueue, Enqueued, QueueError},
     job::Job,
+    notifier::Notifier,
     schema::Schema,
     timeout::with_timeout,
 };
@@ -90,6 +91,7 @@ pub(crate) struct Scheduler {
     pub(crate) schedules: Arc<ScheduleRegistry>,
     /// There is a new schedule.
     pub(crate) wake: Arc<Notify>,
+    pub(crate) notifier: Notifier,
     pub(crate) draining: CancellationToken,
     pub(crate) connection: ReconnectingConnection,
 }
@@ -128,7 +130,11 @@ impl Scheduler {
     async fn pass(&mut self) -> Result<Duration, sqlx::Error> {
         let mut wait = MAX_WAIT;
         for schedule in self.schedules.all() {
-            wait = wait.min(schedule.enqueue_due(&self.schema, self.connection.open().await?).await?);
+            let (is_enqueued, next) = schedule.enqueue_due(&self.schema, self.connection.open().await?).await?;
+            if is_enqueued {
+                self.notifier.notify(schedule.queue);
+            }
+            wait = wait.min(next);
         }
         if wait > KEEP_CONNECTION {
             self.connection.close().await;
@@ -138,8 +144,9 @@ impl Scheduler {
 }
 
 impl Schedule {
-    /// Enqueues the newest tick, if no process has. Returns the time until the next.
-    async fn enqueue_due(&self, schema: &Schema, conn: &mut PgConnection) -> Result<Duration, sqlx::Error> {
+    /// Enqueues the newest tick, if no process has. Returns whether it did, and the time until the next.
+    async fn enqueue_due(&self, schema: &Schema, conn: &mut PgConnection) -> Result<(bool, Duration), sqlx::Error> {
+        let mut is_enqueued = false;
         let mut tx = with_timeout(conn.begin()).await?;
         let now: DateTime<Utc> = with_timeout(sqlx::query_scalar(CLOCK).fetch_one(&mut *tx)).await?;
         if let Ok(tick) = self.cron.find_previous_occurrence(&now.trunc_subsecs(0), true)
@@ -149,7 +156,10 @@ impl Schedule {
             let key = format!("{}@{}", self.name, tick.to_rfc3339_opts(SecondsFormat::Secs, true));
             let enqueued = async { Ok((self.enqueue)(schema, &mut tx, Enqueue::new().key(key)).await) };
             match with_timeout(enqueued).await? {
-                Ok(_) => info!(schedule = self.name, queue = self.queue, %tick, "enqueued by schedule"),
+                Ok(_) => {
+                    is_enqueued = true;
+                    info!(schedule = self.name, queue = self.queue, %tick, "enqueued by schedule");
+                }
                 Err(QueueError::Sql(error)) => return Err(error),
                 Err(error) => error!(schedule = self.name, %error, "cannot enqueue a scheduled job"),
             }
@@ -158,7 +168,7 @@ impl Schedule {
         let next = self.cron.find_next_occurrence(&now, false);
         let wait = next.ok().and_then(|next| (next - now).to_std().ok()).unwrap_or(MAX_WAIT);
         // A millisecond more, or the tick is not quite due at the next pass.
-        Ok(wait.min(MAX_WAIT) + Duration::from_millis(1))
+        Ok((is_enqueued, wait.min(MAX_WAIT) + Duration::from_millis(1)))
     }
 
     /// Advances the schedule's row to a tick. `false`: it is there already, or beyond. A schedule that is seen for the first

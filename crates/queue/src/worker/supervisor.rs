@@ -39,6 +39,7 @@ use crate::{
     handler::Handler,
     job::Job,
     lease::StopReason,
+    notifier::Notifier,
     options::{QueueOptions, SupervisorOptions},
 };
 
@@ -58,6 +59,7 @@ pub struct Supervisor {
     roster: Arc<Roster>,
     acks: AckSender,
     schedules: Arc<ScheduleRegistry>,
+    notifier: Notifier,
     wake: Wake,
     shutdown: Shutdown,
     workers: Mutex<JoinSet<()>>,
@@ -87,7 +89,7 @@ pub struct Drained {
 }
 
 impl Supervisor {
-    /// Starts the tasks: five connections of the queue's own (four behind a pooler), beside any pool, and now and then two
+    /// Starts the tasks: six connections of the queue's own (five behind a pooler), beside any pool, and now and then two
     /// more. Needs a tokio runtime. `database` may be [`PgPool::connect_options`](sqlx::PgPool::connect_options).
     ///
     /// The schema must have been [migrated](crate::migrate); until it is, the tasks log errors and try again.
@@ -105,6 +107,7 @@ impl Supervisor {
         let shutdown = Shutdown::default();
         let wake = Wake::default();
         let ended = EndedTask::default();
+        let notifier = Notifier::start(schema.clone(), database, pooler);
         let database = connection_options(database.clone(), pooler);
         let connection = |task| ReconnectingConnection::new(task, database.clone(), heartbeat);
 
@@ -127,6 +130,7 @@ impl Supervisor {
             queues: Arc::clone(&queues),
             acks: acks.clone(),
             rescue: RescueTimer { wake: Arc::clone(&wake.rescuer), interval: heartbeat },
+            notifier: notifier.clone(),
             stop: shutdown.stop.clone(),
             connection: connection("acknowledge"),
         };
@@ -138,6 +142,7 @@ impl Supervisor {
             max_crashes,
             queues: Arc::clone(&queues),
             health,
+            notifier: notifier.clone(),
             wake: Arc::clone(&wake.rescuer),
             stop: shutdown.stop.clone(),
             connection: connection("rescue"),
@@ -147,6 +152,7 @@ impl Supervisor {
             schema: schema.clone(),
             schedules: Arc::clone(&schedules),
             wake: Arc::clone(&wake.scheduler),
+            notifier: notifier.clone(),
             draining: shutdown.draining.clone(),
             connection: connection("schedule"),
         };
@@ -182,6 +188,7 @@ impl Supervisor {
             roster,
             acks,
             schedules,
+            notifier,
             wake,
             shutdown,
             workers: Mutex::default(),
@@ -230,6 +237,11 @@ impl Supervisor {
         Ok(())
     }
 
+    /// The notifier of this process, for jobs that its handlers enqueue.
+    pub fn notifier(&self) -> &Notifier {
+        &self.notifier
+    }
+
     /// Waits until a task of this supervisor has ended that must not end before its drain, after a panic for example, and
     /// returns its name. The others go on without it, so part of the work stays undone: [drain](Self::drain), end the process
     /// with an error, and let what started it start it again.
@@ -264,6 +276,8 @@ impl Supervisor {
             self.shutdown.drained.cancel();
         }
         let unwritten = self.roster.len();
+        // Others may run what was handed back.
+        self.notifier.close().await;
         self.stop();
         if timeout(LAST_WRITES, self.heartbeat_ended.cancelled()).await.is_err() {
             warn!("the heartbeat did not end in time");

@@ -9,6 +9,7 @@ mod draining;
 mod enqueueing;
 mod leases;
 mod migrating;
+mod notifying;
 mod outages;
 mod outcomes;
 mod pruning;

@@ -2,7 +2,7 @@
 
 use apalis_postgres::PostgresStorage;
 use darkroom_queue::{
-    Enqueue, MigrateError, QueueOptions, Schema, SchemaError, Supervisor,
+    Enqueue, Job as _, MigrateError, QueueOptions, Schema, SchemaError, Supervisor,
     control::{Control, JobFilter},
     migrate, migrations, verify,
 };
@@ -134,6 +134,7 @@ async fn queues_of_two_schemas_are_strangers() {
     assert_eq!(names.recv().await.as_deref(), Some("a"));
     // Notified on the channel of its schema, after a first poll.
     second.enqueue(&mut conn, &Note::new("b"), &Enqueue::new()).await.unwrap();
+    supervisor.notifier().notify(Note::QUEUE);
     assert_eq!(names.recv().await.as_deref(), Some("b"));
     supervisor.schedule("yearly", "0 0 1 1 *", || Note::new("")).unwrap();
     supervisor.drain(std::time::Duration::from_secs(5)).await;

@@ -9,8 +9,8 @@ use std::{
 };
 
 use darkroom_queue::{
-    Backoff, BoxError, Enqueue, Failure, Handler, Job, JobError, JobId, Lease, QueueOptions, Supervisor,
-    SupervisorOptions, enqueue, migrate,
+    Backoff, BoxError, Enqueue, Failure, Handler, Job, JobError, JobId, Lease, Notifier, QueueOptions, Schema,
+    Supervisor, SupervisorOptions, enqueue, migrate,
 };
 use serde::{Deserialize, Serialize};
 use sqlx::{PgConnection, PgPool, postgres::PgConnectOptions};
@@ -27,6 +27,7 @@ use crate::database as testing;
 pub(crate) struct Database {
     pub(crate) pool: PgPool,
     pub(crate) options: PgConnectOptions,
+    pub(crate) notifier: Notifier,
 }
 
 pub(crate) async fn database() -> Database {
@@ -34,7 +35,8 @@ pub(crate) async fn database() -> Database {
     let pool = PgPool::connect_with(options.clone()).await.unwrap();
     migrate(&pool).await.unwrap();
     sqlx::raw_sql("CREATE TABLE effects (id bigserial, what text)").execute(&pool).await.unwrap();
-    Database { pool, options }
+    let notifier = Notifier::start(Schema::default(), &options, false);
+    Database { pool, options, notifier }
 }
 
 impl Database {
@@ -67,9 +69,12 @@ impl Database {
         sqlx::query_scalar::<_, Option<String>>(sql).fetch_one(&self.pool).await.unwrap().unwrap_or_default()
     }
 
+    /// Enqueues a job and notifies the workers.
     pub(crate) async fn add(&self, name: &str, options: &Enqueue) -> JobId {
         let mut conn = self.pool.acquire().await.unwrap();
-        enqueue(&mut conn, &Note::new(name), options).await.unwrap().id()
+        let id = enqueue(&mut conn, &Note::new(name), options).await.unwrap().id();
+        self.notifier.notify(Note::QUEUE);
+        id
     }
 
     pub(crate) async fn effects(&self) -> Vec<String> {
