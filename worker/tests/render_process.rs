@@ -133,6 +133,16 @@ async fn a_child_renders_what_the_pipeline_renders() {
     assert_eq!(pool.children_started(), 1);
 }
 
+/// Its decoder would start threads, which a child cannot.
+#[tokio::test]
+async fn a_child_renders_a_heic() {
+    let pool = pool(shipped(), 1, 10, LONG);
+    for _ in 0..2 {
+        render(&pool, &pictures::heic(), MEMORY).await.unwrap();
+    }
+    assert_eq!(pool.children_started(), 1);
+}
+
 #[tokio::test]
 async fn a_child_reads_the_overlay_after_its_request_and_then_the_next_request() {
     let pool = pool(shipped(), 1, 10, LONG);

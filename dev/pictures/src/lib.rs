@@ -8,6 +8,7 @@ mod baseline;
 mod bmp;
 mod exif;
 mod gif;
+mod heic;
 mod icc;
 mod jpeg;
 mod jxl;
@@ -23,6 +24,7 @@ pub use self::{
     bmp::bmp,
     exif::exif,
     gif::{GifFrame, RawGif, gif},
+    heic::heic,
     icc::gray_ink_profile,
     jpeg::{Jpeg, turned_jpeg},
     jxl::{animated_jxl, jxl, jxl_container},

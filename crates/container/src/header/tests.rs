@@ -189,6 +189,7 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
         (Avif::new(Av1::Half).encode(), header(AvifFile, 32, 16, 1, 1, 24)),
         (Avif::new(Av1::Ten).with_alpha(true).encode(), header(AvifFile, 32, 16, 1, 1, 64)),
         (Avif::new(Av1::Gray).with_exif(b"II*\0").turned(Some(1), None).encode(), header(AvifFile, 32, 16, 1, 1, 8)),
+        (pictures::heic(), header(SourceFormat::Heic, 64, 64, 1, 1, 24)),
         (pictures::jxl(false), header(Jxl, 32, 16, 1, 1, 128)),
         (pictures::jxl_container(*b"xml ", b"<x/>"), header(Jxl, 32, 16, 1, 1, 128)),
         (pictures::bmp(5, 3, |_, _| [1, 2, 3]), header(Bmp, 5, 3, 1, 1, 32)),
@@ -243,10 +244,9 @@ fn common_unsupported_files_are_named() {
         (&b"%PDF-1.7 ......."[..], "a PDF"),
         (b"\n <svg xmlns=''/>", "an SVG"),
         (b"II+\0............", "a BigTIFF"),
-        (b"\0\0\0\x18ftypheic....mif1heic", "a HEIC"),
-        (b"\0\0\0\x18ftypmif1....mif1heix", "a HEIC"),
+        (b"\0\0\0\x18ftyphevc....msf1hevc", "an image sequence in HEVC"),
         (b"\0\0\0\x18ftypmif3\0\0\0\0mif3mif3", "a HEIF of an unusual kind"),
-        (b"\0\0\0\x10ftypmif3heic", "a HEIC"),
+        (b"\0\0\0\x10ftypmif3avci", "a HEIF with H.264"),
         (b"\0\0\0\x18ftypmif1....mif1miaf", "a HEIF of an unusual kind"),
         (b"\0\0\0\x18ftypjpeg....mif1jpeg", "a HEIF that holds a JPEG"),
         (b"\0\0\0\x18ftypmif1....mif1j2ki", "a HEIF that holds a JPEG 2000"),
@@ -453,7 +453,7 @@ fn every_refusal_has_a_sentence_and_a_code() {
     assert_eq!(failure.detail, "The picture has 1001 frames; at most 1000 are accepted.");
     let failure = read_bytes(b"%PDF-1.7").unwrap_err().failure().unwrap();
     assert_eq!(failure.code, FailureCode::UnsupportedFormat);
-    assert_eq!(failure.detail, "This is a PDF; JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF and BMP are read.");
+    assert_eq!(failure.detail, "This is a PDF; JPEG, PNG, WebP, GIF, AVIF, HEIC, JPEG XL, TIFF and BMP are read.");
 }
 
 proptest! {

@@ -213,15 +213,33 @@ fn an_avif_may_end_with_its_meta_box() {
 }
 
 #[test]
-fn an_avif_of_pictures_and_a_heic_are_refused_by_name() {
+fn an_avif_of_pictures_is_refused_by_name() {
     let derived = failure(&Avif::new(Av1::Full).of_kind(*b"iovl").encode());
     assert_eq!(derived.code, FailureCode::UnsupportedFormat);
     assert!(derived.detail.contains("put together from other pictures"), "{}", derived.detail);
-    let mut heic = Avif::new(Av1::Full).of_kind(*b"hvc1").encode();
-    assert!(failure(&heic).detail.contains("a HEIC"));
-    heic[8..12].copy_from_slice(b"heic");
-    heic[16..20].copy_from_slice(b"heic");
-    assert!(failure(&heic).detail.contains("a HEIC"));
+}
+
+#[test]
+fn a_heic_is_read() {
+    let picture = seen(&pictures::heic());
+    assert_eq!(picture.dimensions(), (64, 64));
+    assert_corners(&picture, 4);
+    // The brand alone does not make a HEIC.
+    let mut file = pictures::heic();
+    file[8..12].copy_from_slice(b"mif1");
+    assert_eq!(seen(&file), picture);
+}
+
+#[test]
+fn a_damaged_heic_fails_with_a_reason() {
+    let file = pictures::heic();
+    for length in [100, 300, file.len() - 40, file.len() - 1] {
+        assert_eq!(failure(&file[..length]).code, FailureCode::BrokenImage, "{length}");
+    }
+    let mut other_size = file.clone();
+    let size = other_size.windows(4).position(|kind| kind == b"ispe").unwrap() + 11;
+    other_size[size] = 72;
+    assert_eq!(failure(&other_size).code, FailureCode::BrokenImage);
 }
 
 #[test]

@@ -48,6 +48,7 @@ pub(crate) fn pictures() -> Vec<Vec<u8>> {
         gif,
         Avif::new(Av1::Half).with_alpha(false).turned(Some(1), Some(0)).encode(),
         Avif::new(Av1::Ten).with_profile(&profile).encode(),
+        pictures::heic(),
         pictures::jxl(true),
         pictures::jxl_container(*b"xml ", b"<x/>"),
         pictures::bmp(24, 16, colour),

@@ -1,10 +1,10 @@
 //! AVIF (AV1 Image File Format): AV1 by rav1d and rav1e.
 
 mod av1;
-mod decode;
+pub(super) mod decode;
 mod encode;
-mod planes;
-mod ycbcr;
+pub(super) mod planes;
+pub(super) mod ycbcr;
 
 use darkroom_container::{
     embed::{EmbedError, EmbeddedMetadata, embed_in_avif},
