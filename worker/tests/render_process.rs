@@ -9,7 +9,7 @@ use darkroom_model::{
     recipe::{Overlay, Quality, Recipe, Resize, Scale, Ssim},
 };
 use darkroom_pipeline::{Files, Limits, MemoryEstimate, Rendered, overlay_memory};
-use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
+use darkroom_test_pictures::{self as pictures, GifFrame, Heif, Hevc, Jpeg};
 use darkroom_worker::sandbox::{
     SandboxError,
     owner::Owner,
@@ -138,7 +138,7 @@ async fn a_child_renders_what_the_pipeline_renders() {
 async fn a_child_renders_a_heic() {
     let pool = pool(shipped(), 1, 10, LONG);
     for _ in 0..2 {
-        render(&pool, &pictures::heic(), MEMORY).await.unwrap();
+        render(&pool, &Heif::heic(Hevc::Half).encode(), MEMORY).await.unwrap();
     }
     assert_eq!(pool.children_started(), 1);
 }
