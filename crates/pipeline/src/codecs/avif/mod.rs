@@ -55,7 +55,12 @@ impl Codec for AvifCodec {
         if quality <= Quality::DEFAULT { 96 } else { 250 }
     }
 
-    fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+    fn open_animation<'a>(
+        &self,
+        file: &'a [u8],
+        header: &Header,
+        _: Option<u64>,
+    ) -> Result<Animation<'a>, RenderError> {
         decode::animation(file, header)
     }
 
