@@ -13,7 +13,7 @@ and the means of their colours compared, with alpha. The kinds of the report:
     crashed    the process was killed by a signal
     alone      rendered, and no reference shows it
 
-Each line names the file and what differs. The references, in this order: Chromium, where it is installed (CHROMIUM,
+Each line names a file and what differs; VERBOSE=1 also names those that are refused, or that no reference shows. The references, in this order: Chromium, where it is installed (CHROMIUM,
 /usr/bin/chromium; then PLAYWRIGHT, the Python package, drives it), and Pillow with its plugins for HEIC and JPEG XL.
 
 From the environment: SETS (a folder), CONFORM (crates/pipeline/examples/conform.rs, built), PEERS (where the Python venv is,
@@ -24,6 +24,8 @@ import collections
 import contextlib
 import functools
 import http.server
+import io
+import itertools
 import json
 import os
 import pathlib
@@ -31,6 +33,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import urllib.parse
 
 SETS = pathlib.Path(os.environ["SETS"]).absolute()
 PEERS = pathlib.Path(os.environ["PEERS"]).absolute()
@@ -39,6 +42,7 @@ CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 TOLERANCE = float(os.environ.get("TOLERANCE", "4"))
 TIMEOUT = float(os.environ.get("TIMEOUT", "60"))
 PARTS = 16
+QUIET = {"right"} if os.environ.get("VERBOSE") else {"right", "refused", "alone"}
 PACKAGES = ["pillow", "numpy", "pillow-heif", "pillow-jxl-plugin", "playwright"]
 NOT_PICTURES = {".md", ".txt", ".json", ".py", ".html", ".c", ".h", ".rs", ".sh", ".yml", ".yaml", ".toml", ".xml", ".license"}
 
@@ -78,41 +82,47 @@ def in_venv():
     os.execv(venv / "bin/python", [str(venv / "bin/python"), *sys.argv])
 
 
-class QuietHandler(http.server.SimpleHTTPRequestHandler):
+class Handler(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_):
         pass
+
+
+class Server(http.server.ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """The browser closes connections when it has seen enough."""
 
 
 @contextlib.contextmanager
 def served(folder):
     """An HTTP server of a folder; gives its URL."""
-    handler = functools.partial(QuietHandler, directory=str(folder))
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    handler = functools.partial(Handler, directory=str(folder))
+    server = Server(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
 
 
 @contextlib.contextmanager
-def browser():
-    """Gives a function from a path to what the browser shows of it, or None without a browser."""
+def browser(folder):
+    """Gives a function from a file below `folder` to what the browser shows of it, or None without a browser."""
     if not pathlib.Path(CHROMIUM).exists():
         print(f"no {CHROMIUM}: without a browser")
         yield None
         return
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright, served("/") as url:
+    with sync_playwright() as playwright, served(folder) as url:
         options = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
                    "--disable-component-update", "--disable-sync", "--force-color-profile=srgb"]
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
         page = chromium.new_page()
-        page.goto(url + "/proc/self/comm")
+        page.goto(url + "/index.html")
+        # The number keeps the browser from showing an earlier file of this name.
+        numbers = itertools.count()
 
         def show(path):
-            import urllib.parse
-
-            return page.evaluate(MEASURE, [url + urllib.parse.quote(str(path)), PARTS])
+            name = urllib.parse.quote(str(path.relative_to(folder)))
+            return page.evaluate(MEASURE, [f"{url}/{name}?{next(numbers)}", PARTS])
 
         yield show
         chromium.close()
@@ -135,8 +145,6 @@ def by_pillow(path):
         alpha = "A" in image.mode or "transparency" in image.info
         colours = image.convert("RGBA" if alpha else "RGB")
         if profile:
-            import io
-
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
             with contextlib.suppress(ImageCms.PyCMSError):
                 base = image if image.mode in ("RGB", "CMYK", "L") else image.convert("RGB")
@@ -192,16 +200,19 @@ def judge(path, show, out):
 def main():
     in_venv()
     only = os.environ.get("ONLY", "")
-    files = sorted(path for path in SETS.rglob("*") if path.is_file() and path.suffix.lower() not in NOT_PICTURES)
+    files = sorted(path.relative_to(SETS) for path in SETS.rglob("*") if path.is_file())
+    files = [path for path in files if path.suffix.lower() not in NOT_PICTURES and only in str(path)]
     kinds = collections.defaultdict(list)
-    with browser() as show, tempfile.TemporaryDirectory() as folder:
-        for path in files:
-            if only not in str(path):
-                continue
-            kind, reason = judge(path, show, pathlib.Path(folder) / "ours.png")
-            kinds[kind].append(path)
-            if kind != "right":
-                print(f"{kind:8} {path.relative_to(SETS)}: {reason}", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        (folder / "sets").symlink_to(SETS)
+        (folder / "index.html").write_text("<!doctype html><title>pictures</title>")
+        with browser(folder) as show:
+            for path in files:
+                kind, reason = judge(folder / "sets" / path, show, folder / "ours.png")
+                kinds[kind].append(path)
+                if kind not in QUIET:
+                    print(f"{kind:8} {path}: {reason}", flush=True)
     print(", ".join(f"{len(paths)} {kind}" for kind, paths in sorted(kinds.items())))
     if any(kinds[kind] for kind in ("wrong", "shown", "failed", "crashed")):
         sys.exit(1)

@@ -127,13 +127,15 @@ mod hevc {
             let detail = "This is a HEIC of an unusual depth, which is not read.";
             return Err(RenderError::unsupported(detail, format!("{bits} and {} bits", picture.bit_depth_chroma)));
         }
-        let colour = picture.color_info.unwrap_or_default();
+        // Without video usability information, the range is limited and the matrix unspecified (ITU-T H.265, section E.3.1).
+        let (full_range, matrix) =
+            picture.color_info.map_or((false, 2), |colour| (colour.full_range, colour.matrix_coefficients));
         let planes = Planes {
             size: (picture.width as u32, picture.height as u32),
             layout,
             bits: bits as usize,
-            full_range: colour.full_range,
-            matrix: colour.matrix_coefficients,
+            full_range,
+            matrix,
             samples: [to_u16(&picture.y), to_u16(&picture.cb), to_u16(&picture.cr)],
         };
         let is_whole = |index: usize| {

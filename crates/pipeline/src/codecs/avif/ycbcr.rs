@@ -170,7 +170,7 @@ pub(in crate::codecs) fn raster<T: Copy + Default>(
         UpsampledChroma::new(plane, layout)
     };
     let mut chroma_planes = (layout != PixelLayout::I400).then(|| (chroma(1), chroma(2)));
-    let alpha = alpha.map(|alpha| Plane::new(alpha, 0, alpha.full_range, false));
+    let alpha = alpha.map(|alpha| Plane::new(alpha, 0, true, false));
     let (mut luma_row, mut alpha_row) = (Vec::new(), Vec::new());
     let mut raster = Raster::new(width, height, channels);
     let row_length = raster.row_length();
