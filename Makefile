@@ -8,7 +8,7 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test chaos fuzz lint fmt doc openapi prepare bench bench-catalog bench-queue bench-render up down clean debug
+.PHONY: help run env demo test chaos fuzz lint fmt doc openapi prepare bench bench-catalog bench-queue bench-render conformance up down clean debug
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,11 @@ bench-render: ## Compare the pipeline with others on the pictures in CORPUS=dir 
 	CORPUS="$(CORPUS)" PEERS=$(TARGET)/bench-render RENDER_BENCH=$(TARGET)/release/examples/render_bench \
 	FRONTIER=$(TARGET)/release/examples/frontier \
 	SCORE=$(TARGET)/bench-render/score/release/score python3 bench/render/run.py
+
+conformance: ## Compare the pictures in SETS=dir with a browser and other decoders (ONLY, CHROMIUM, TOLERANCE)
+	@test -n "$(SETS)" || { echo 'which pictures? SETS=dir, see bench/conformance/run.py' >&2; exit 1; }
+	$(CARGO) build --release --package darkroom-pipeline --example conform
+	SETS="$(SETS)" PEERS=$(TARGET)/conformance CONFORM=$(TARGET)/release/examples/conform python3 bench/conformance/run.py
 
 up: .env ## Run everything in containers
 	$(COMPOSE) up --build --detach --wait

@@ -9,7 +9,7 @@ use darkroom_model::{
     recipe::{Overlay, Quality, Recipe, Resize, Scale, Ssim},
 };
 use darkroom_pipeline::{Files, Limits, MemoryEstimate, Rendered, overlay_memory};
-use darkroom_test_pictures::{self as pictures, GifFrame, Jpeg};
+use darkroom_test_pictures::{self as pictures, GifFrame, Heif, Hevc, Jpeg};
 use darkroom_worker::sandbox::{
     SandboxError,
     pool::{MAX_RETAINED_MEMORY, Pool, PoolOptions},
@@ -129,6 +129,16 @@ async fn a_child_renders_what_the_pipeline_renders() {
     assert_eq!(analysis.placeholder, expected.unwrap().placeholder);
     let files = |all: &[Rendered]| all.iter().map(|r| (r.name.clone(), r.bytes.clone())).collect::<Vec<_>>();
     assert_eq!(files(&renditions), files(&expected_files));
+    assert_eq!(pool.children_started(), 1);
+}
+
+/// Its decoder would start threads, which a child cannot.
+#[tokio::test]
+async fn a_child_renders_a_heic() {
+    let pool = pool(shipped(), 1, 10, LONG);
+    for _ in 0..2 {
+        render(&pool, &Heif::heic(Hevc::Half).encode(), MEMORY).await.unwrap();
+    }
     assert_eq!(pool.children_started(), 1);
 }
 

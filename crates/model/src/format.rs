@@ -13,9 +13,11 @@ string_enum! {
         Webp = "webp",
         /// GIF 87a and 89a.
         Gif = "gif",
-        /// AVIF (AV1 Image File Format), a single still image.
+        /// AVIF (AV1 Image File Format), still and animated.
         Avif = "avif",
-        /// JPEG XL (ISO/IEC 18181), its first frame.
+        /// HEIC (HEVC in HEIF, ISO/IEC 23008-12, annex B), still pictures.
+        Heic = "heic",
+        /// JPEG XL (ISO/IEC 18181), still and animated.
         Jxl = "jxl",
         /// TIFF (revision 6.0), its first image.
         Tiff = "tiff",
@@ -33,6 +35,7 @@ impl SourceFormat {
             Self::Webp => "WebP",
             Self::Gif => "GIF",
             Self::Avif => "AVIF",
+            Self::Heic => "HEIC",
             Self::Jxl => "JPEG XL",
             Self::Tiff => "TIFF",
             Self::Bmp => "BMP",

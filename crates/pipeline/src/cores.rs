@@ -41,6 +41,23 @@ fn default_threads() -> u32 {
     available_parallelism().map_or(1, |cores| u32::try_from(cores.get() - 1).unwrap_or(u32::MAX).max(1))
 }
 
+#[cfg(feature = "heic")]
+thread_local! {
+    /// A pool of the calling thread alone.
+    static THIS_THREAD: Option<ThreadPool> = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().ok();
+}
+
+/// Calls `work`, whose parallel iterators run on this thread alone. Without it, a library would start threads of its own, which a
+/// confined process cannot.
+#[cfg(feature = "heic")]
+pub(crate) fn on_this_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    THIS_THREAD.with(|pool| match pool {
+        Some(pool) => pool.install(work),
+        // The thread belongs to a pool already.
+        None => work(),
+    })
+}
+
 /// Cores besides the one that renders the picture.
 #[derive(Debug)]
 pub(crate) struct SpareCores(AtomicU32);

@@ -65,7 +65,9 @@ impl<'a> Source<'a> {
     pub(crate) fn frames(&self, at_least: (f64, f64)) -> Result<SourceFrames<'a>, RenderError> {
         if self.is_animated() {
             let format = self.header.format;
-            let animation = catch_panic(format, || codecs::decoder(format).open_animation(self.file, &self.header))?;
+            let animation = catch_panic(format, || {
+                codecs::decoder(format).open_animation(self.file, &self.header, self.max_memory)
+            })?;
             let mut frames = animation.frames;
             let next = move || catch_panic(format, || frames.next().transpose()).transpose();
             let frames = iter::from_fn(next).map(|frame| {

@@ -1,13 +1,13 @@
 //! JPEG XL.
 
-use crate::avif;
+use crate::heif;
 
 /// A lossless JPEG XL of [`corners`](crate::corners) at 32 × 16; with `holes`, with the alpha of
 /// [`Av1::Alpha`](crate::Av1::Alpha). Made by `cjxl`
 /// 0.7.0: `cjxl corners.png corners.jxl -d 0`.
 #[must_use]
 pub fn jxl(holes: bool) -> Vec<u8> {
-    avif::bytes(if holes {
+    heif::bytes(if holes {
         "ff0ac3c182e24208081000bc004b386998ca83f72b4808809a999731c6e4058400383d0f000873f0174924eff70723ed0721b1bf5f470418\
          d930f002"
     } else {
@@ -19,7 +19,7 @@ pub fn jxl(holes: bool) -> Vec<u8> {
 /// corners' complement for 0.3 s. Made by `cjxl` 0.7.0 of an APNG.
 #[must_use]
 pub fn animated_jxl() -> Vec<u8> {
-    avif::bytes(
+    heif::bytes(
         "ff0ac3050308282e090802920900009c004b386998ca83f72b4808809a9917837881200036713d009cccfc451009fbfdfb01a6e1c00dbc200802\
         220b000068004b188b1500d419638c1963e6052200282460000820803cc250150802b304000004009c004b2824c647414100d48c7731c6187981\
         2000048c9b07fc0d89fcfb05d7fdfd1d02fad10b024e21",

@@ -8,6 +8,8 @@ mod baseline;
 mod bmp;
 mod exif;
 mod gif;
+mod heic;
+mod heif;
 mod icc;
 mod jpeg;
 mod jxl;
@@ -18,11 +20,13 @@ mod webp;
 
 pub use self::{
     arithmetic_jpeg::arithmetic_jpeg,
-    avif::{Av1, Avif, avif_sequence},
+    avif::{Av1, avif_sequence},
     baseline::Baseline,
     bmp::bmp,
     exif::exif,
     gif::{GifFrame, RawGif, gif},
+    heic::Hevc,
+    heif::Heif,
     icc::gray_ink_profile,
     jpeg::{Jpeg, turned_jpeg},
     jxl::{animated_jxl, jxl, jxl_container},

@@ -99,7 +99,7 @@ struct HeaderParser<R> {
 const SIGNATURE_LENGTH: usize = 16;
 
 /// The parsers in the order in which their signatures are compared.
-fn header_parsers<R: BufRead + Seek>() -> [HeaderParser<R>; 8] {
+fn header_parsers<R: BufRead + Seek>() -> [HeaderParser<R>; 9] {
     [
         HeaderParser { format: SourceFormat::Jpeg, has_signature: jpeg::has_signature, read: jpeg::read },
         HeaderParser { format: SourceFormat::Png, has_signature: png::has_signature, read: png::read },
@@ -108,6 +108,7 @@ fn header_parsers<R: BufRead + Seek>() -> [HeaderParser<R>; 8] {
         HeaderParser { format: SourceFormat::Jxl, has_signature: jxl::has_signature, read: jxl::read },
         HeaderParser { format: SourceFormat::Tiff, has_signature: tiff::has_signature, read: tiff::read },
         HeaderParser { format: SourceFormat::Bmp, has_signature: bmp::has_signature, read: bmp::read },
+        HeaderParser { format: SourceFormat::Heic, has_signature: heif::has_heic_signature, read: heif::read },
         HeaderParser { format: SourceFormat::Avif, has_signature: heif::has_signature, read: heif::read },
     ]
 }

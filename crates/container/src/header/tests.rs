@@ -1,6 +1,6 @@
 use std::io::Cursor;
 
-use darkroom_test_pictures::{self as pictures, Av1, Avif};
+use darkroom_test_pictures::{self as pictures, Av1, Heif, Hevc};
 use proptest::prelude::*;
 
 use darkroom_model::FailureCode;
@@ -186,9 +186,10 @@ fn valid_files() -> Vec<(Vec<u8>, Header)> {
         (gif_with(20, 10, &[(20, 10), (30, 30)]), Header { decoded_pixels: 900, ..header(Gif, 20, 10, 2, 1, 32) }),
         (gif_with(5, 5, &[(20, 10), (30, 30)]), Header { decoded_pixels: 900, ..header(Gif, 20, 10, 2, 1, 32) }),
         (gif_with(0, 0, &[(7, 9)]), header(Gif, 7, 9, 1, 1, 32)),
-        (Avif::new(Av1::Half).encode(), header(AvifFile, 32, 16, 1, 1, 24)),
-        (Avif::new(Av1::Ten).with_alpha(true).encode(), header(AvifFile, 32, 16, 1, 1, 64)),
-        (Avif::new(Av1::Gray).with_exif(b"II*\0").turned(Some(1), None).encode(), header(AvifFile, 32, 16, 1, 1, 8)),
+        (Heif::avif(Av1::Half).encode(), header(AvifFile, 32, 16, 1, 1, 24)),
+        (Heif::avif(Av1::Ten).with_alpha(true).encode(), header(AvifFile, 32, 16, 1, 1, 64)),
+        (Heif::avif(Av1::Gray).with_exif(b"II*\0").turned(Some(1), None).encode(), header(AvifFile, 32, 16, 1, 1, 8)),
+        (Heif::heic(Hevc::Half).encode(), header(SourceFormat::Heic, 64, 64, 1, 1, 24)),
         (pictures::jxl(false), header(Jxl, 32, 16, 1, 1, 128)),
         (pictures::jxl_container(*b"xml ", b"<x/>"), header(Jxl, 32, 16, 1, 1, 128)),
         (pictures::bmp(5, 3, |_, _| [1, 2, 3]), header(Bmp, 5, 3, 1, 1, 32)),
@@ -243,10 +244,9 @@ fn common_unsupported_files_are_named() {
         (&b"%PDF-1.7 ......."[..], "a PDF"),
         (b"\n <svg xmlns=''/>", "an SVG"),
         (b"II+\0............", "a BigTIFF"),
-        (b"\0\0\0\x18ftypheic....mif1heic", "a HEIC"),
-        (b"\0\0\0\x18ftypmif1....mif1heix", "a HEIC"),
+        (b"\0\0\0\x18ftyphevc....msf1hevc", "an image sequence in HEVC"),
         (b"\0\0\0\x18ftypmif3\0\0\0\0mif3mif3", "a HEIF of an unusual kind"),
-        (b"\0\0\0\x10ftypmif3heic", "a HEIC"),
+        (b"\0\0\0\x10ftypmif3avci", "a HEIF with H.264"),
         (b"\0\0\0\x18ftypmif1....mif1miaf", "a HEIF of an unusual kind"),
         (b"\0\0\0\x18ftypjpeg....mif1jpeg", "a HEIF that holds a JPEG"),
         (b"\0\0\0\x18ftypmif1....mif1j2ki", "a HEIF that holds a JPEG 2000"),
@@ -397,11 +397,11 @@ fn a_box_that_is_longer_than_any_file_is_cut_short() {
 
 #[test]
 fn a_clean_aperture_counts_where_it_begins_in_the_corner() {
-    let size = |file: &Avif| {
+    let size = |file: &Heif| {
         let header = read_bytes(&file.encode()).unwrap();
         (header.width, header.height, header.decoded_pixels)
     };
-    let full = || Avif::new(Av1::Full);
+    let full = || Heif::avif(Av1::Full);
     // The centre of 20 × 8 pixels in the corner lies 6 columns and 4 rows before that of the picture.
     assert_eq!(size(&full().with_clean_aperture(20, 8, -12, -8)), (20, 8, 512));
     assert_eq!(size(&full().with_clean_aperture(31, 15, -1, -1)), (31, 15, 512));
@@ -416,7 +416,7 @@ fn a_clean_aperture_counts_where_it_begins_in_the_corner() {
 #[test]
 fn the_layout_of_an_avif_is_read() {
     let profile = vec![7; 5_000];
-    let file = Avif::new(Av1::Twelve).with_alpha(true).with_profile(&profile).turned(Some(3), Some(1)).encode();
+    let file = Heif::avif(Av1::Twelve).with_alpha(true).with_profile(&profile).turned(Some(3), Some(1)).encode();
     let layout = avif_layout(&mut Cursor::new(&file)).unwrap();
     assert_eq!((layout.depth, layout.monochrome, layout.premultiplied), (12, false, true));
     assert_eq!((layout.turns, layout.mirror), (3, Some(1)));
@@ -453,7 +453,7 @@ fn every_refusal_has_a_sentence_and_a_code() {
     assert_eq!(failure.detail, "The picture has 1001 frames; at most 1000 are accepted.");
     let failure = read_bytes(b"%PDF-1.7").unwrap_err().failure().unwrap();
     assert_eq!(failure.code, FailureCode::UnsupportedFormat);
-    assert_eq!(failure.detail, "This is a PDF; JPEG, PNG, WebP, GIF, AVIF, JPEG XL, TIFF and BMP are read.");
+    assert_eq!(failure.detail, "This is a PDF; JPEG, PNG, WebP, GIF, AVIF, HEIC, JPEG XL, TIFF and BMP are read.");
 }
 
 proptest! {

@@ -48,8 +48,14 @@ pub(crate) trait Codec: Sync {
         8 * pixels + sample_bytes * header.decoded_pixels.saturating_sub(pixels)
     }
 
-    /// Opens an animation. Frames are decoded when the iterator is advanced, and are composited.
-    fn open_animation<'a>(&self, _file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+    /// Opens an animation. Frames are decoded when the iterator is advanced, and are composited. `max_memory`: see
+    /// [`crate::Limits::memory`].
+    fn open_animation<'a>(
+        &self,
+        _file: &'a [u8],
+        header: &Header,
+        _max_memory: Option<u64>,
+    ) -> Result<Animation<'a>, RenderError> {
         Err(RenderError::internal(format!("{} has no animations", header.format)))
     }
 

@@ -30,12 +30,17 @@ impl Codec for GifCodec {
     }
 
     fn decode(&self, file: &[u8], header: &Header, _: &DecodeRequest<'_>) -> Result<Decoded, RenderError> {
-        let mut frames = self.open_animation(file, header)?.frames;
+        let mut frames = self.open_animation(file, header, None)?.frames;
         let frame = frames.next().unwrap_or_else(|| Err(RenderError::damaged("GIF", "no frame")))?;
         Ok(Samples::Eight(frame.picture).into())
     }
 
-    fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+    fn open_animation<'a>(
+        &self,
+        file: &'a [u8],
+        header: &Header,
+        _: Option<u64>,
+    ) -> Result<Animation<'a>, RenderError> {
         let Layout { size, plays, palette, frames } = header::gif_layout(&mut Cursor::new(file))?;
         check_size(header, size, "GIF")?;
         let mut canvas = FrameCanvas::new(header.width, header.height);
@@ -141,7 +146,7 @@ mod tests {
                 .image([0, 0, 1, 1], &[], 0)
                 .finish();
             let header = header::read(&mut Cursor::new(&file), &HeaderLimits::default()).unwrap();
-            let animation = GifCodec.open_animation(&file, &header).unwrap();
+            let animation = GifCodec.open_animation(&file, &header, None).unwrap();
             let last = animation.frames.last().unwrap().unwrap().picture;
             assert_eq!(last.samples[last.samples.len() - 4..], expected, "method {method}");
         }

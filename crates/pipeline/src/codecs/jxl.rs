@@ -131,8 +131,13 @@ impl Codec for JxlCodec {
         Ok(samples.into())
     }
 
-    fn open_animation<'a>(&self, bytes: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
-        let image = open(bytes, header, None)?;
+    fn open_animation<'a>(
+        &self,
+        bytes: &'a [u8],
+        header: &Header,
+        max_memory: Option<u64>,
+    ) -> Result<Animation<'a>, RenderError> {
+        let image = open(bytes, header, max_memory)?;
         let animation = image.image_header().metadata.animation.as_ref();
         let animation = animation.ok_or_else(|| RenderError::damaged("JPEG XL", "no animation"))?;
         let plays = animation.num_loops;

@@ -6,6 +6,7 @@ mod codec;
 mod features;
 mod frame_canvas;
 mod gif;
+mod heic;
 mod jpeg;
 mod jxl;
 mod png;
@@ -52,6 +53,7 @@ const FORMATS: &[Format] = &[
         writes: Some((RenditionFormat::Avif, avif::FEATURES)),
         codec: &avif::AvifCodec,
     },
+    Format { reads: SourceFormat::Heic, writes: None, codec: &heic::HeicCodec },
     Format { reads: SourceFormat::Jxl, writes: None, codec: &jxl::JxlCodec },
     Format { reads: SourceFormat::Tiff, writes: None, codec: &tiff::TiffCodec },
     Format { reads: SourceFormat::Bmp, writes: None, codec: &bmp::BmpCodec },

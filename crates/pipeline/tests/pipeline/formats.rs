@@ -2,7 +2,7 @@
 
 use darkroom_model::{Failure, FailureCode, RenditionFormat, recipe::Recipe};
 use darkroom_pipeline::{ColourSignal, Limits, RenderError, Rendered, output_features, render};
-use darkroom_test_pictures::{self as pictures, Av1, Avif, Jpeg, Tiff, corners};
+use darkroom_test_pictures::{self as pictures, Av1, Heif, Hevc, Jpeg, Tiff, corners};
 use image::{DynamicImage, GenericImageView as _};
 use png::{BitDepth, ColorType};
 
@@ -28,7 +28,7 @@ fn assert_corners(picture: &DynamicImage, tolerance: u8) {
 #[test]
 fn avif_of_every_depth_subsampling_and_range_has_its_colours() {
     for data in [Av1::Half, Av1::HalfAcross, Av1::Full, Av1::Limited, Av1::Ten, Av1::Twelve, Av1::Identity] {
-        let picture = seen(&Avif::new(data).encode());
+        let picture = seen(&Heif::avif(data).encode());
         assert_eq!(picture.dimensions(), (32, 16), "{data:?}");
         assert_corners(&picture, 3);
     }
@@ -51,7 +51,7 @@ fn a_jpeg_xl_with_a_gamma_of_nothing_is_refused() {
 
 #[test]
 fn a_gray_avif_stays_gray() {
-    let file = Avif::new(Av1::Gray).encode();
+    let file = Heif::avif(Av1::Gray).encode();
     assert_eq!(seen(&file).color(), image::ColorType::L8);
     for (x, y, luma) in [(8, 4, 76), (24, 4, 149), (8, 12, 29), (24, 12, 255)] {
         assert_close(&seen(&file), x, y, [luma; 3], 2);
@@ -61,14 +61,14 @@ fn a_gray_avif_stays_gray() {
 #[test]
 fn an_avif_without_a_colour_property_uses_its_stream_header() {
     for data in [Av1::Full, Av1::Limited, Av1::Identity] {
-        assert_corners(&seen(&Avif::new(data).without_code_points().encode()), 3);
+        assert_corners(&seen(&Heif::avif(data).without_code_points().encode()), 3);
     }
 }
 
 #[test]
 fn the_transparency_of_an_avif_is_kept() {
     for data in [Av1::Full, Av1::Ten] {
-        let picture = seen(&Avif::new(data).with_alpha(false).encode()).to_rgba8();
+        let picture = seen(&Heif::avif(data).with_alpha(false).encode()).to_rgba8();
         assert_eq!(picture.get_pixel(8, 4).0[3], 255);
         assert!(picture.get_pixel(24, 4).0[3].abs_diff(128) <= 1);
         assert_eq!(picture.get_pixel(24, 12).0[3], 0);
@@ -79,7 +79,7 @@ fn the_transparency_of_an_avif_is_kept() {
 #[test]
 fn the_premultiplied_colours_of_an_avif_are_divided_by_alpha() {
     // A stored gray of 149 premultiplied by an alpha of one half: the straight colour is twice as bright, which is white.
-    let picture = seen(&Avif::new(Av1::Gray).with_alpha(true).encode()).to_rgba8();
+    let picture = seen(&Heif::avif(Av1::Gray).with_alpha(true).encode()).to_rgba8();
     assert_eq!(picture.get_pixel(24, 4).0[0], 255);
     assert!(picture.get_pixel(8, 4).0[0].abs_diff(76) <= 2);
 }
@@ -101,7 +101,7 @@ fn an_avif_is_turned_and_mirrored_once_as_its_properties_say() {
         (Some(1), Some(1), [w, g, b, r]),
     ] {
         // EXIF's orientation is ignored in AVIF.
-        for file in [Avif::new(Av1::Full), Avif::new(Av1::Full).with_exif(&exif)] {
+        for file in [Heif::avif(Av1::Full), Heif::avif(Av1::Full).with_exif(&exif)] {
             let picture = seen(&file.turned(turns, mirror).encode());
             let (w, h) = picture.dimensions();
             assert_eq!((w, h), if matches!(turns, Some(1 | 3)) { (16, 32) } else { (32, 16) });
@@ -117,9 +117,9 @@ fn an_avif_is_turned_and_mirrored_once_as_its_properties_say() {
 fn the_colours_of_an_avif_are_converted_by_profile_or_code_points() {
     let p3 = moxcms::ColorProfile::new_display_p3().encode().unwrap();
     // Display P3's pure green and red are outside of sRGB.
-    let plain = seen(&Avif::new(Av1::Full).encode());
-    let by_profile = seen(&Avif::new(Av1::Full).with_profile(&p3).encode());
-    let by_code = seen(&Avif::new(Av1::Full).with_code_points(12, 13).encode());
+    let plain = seen(&Heif::avif(Av1::Full).encode());
+    let by_profile = seen(&Heif::avif(Av1::Full).with_profile(&p3).encode());
+    let by_code = seen(&Heif::avif(Av1::Full).with_code_points(12, 13).encode());
     assert_close(&by_profile, 8, 12, [0, 0, 255], 3);
     for (x, y) in [(8, 4), (24, 4), (8, 12), (24, 12)] {
         let expected = by_profile.to_rgb8().get_pixel(x, y).0;
@@ -127,14 +127,14 @@ fn the_colours_of_an_avif_are_converted_by_profile_or_code_points() {
     }
     assert_close(&plain, 24, 12, [255; 3], 2);
     // BT.709's transfer function is taken for sRGB's.
-    assert_corners(&seen(&Avif::new(Av1::Full).with_code_points(1, 1).encode()), 3);
+    assert_corners(&seen(&Heif::avif(Av1::Full).with_code_points(1, 1).encode()), 3);
 }
 
 #[test]
 fn high_dynamic_range_is_tone_mapped_and_not_clipped() {
     // Coded white is PQ's 10,000 cd/m² and HLG's peak; coded 149 of 255 is 222 cd/m² in PQ, above reference white.
-    let pq = seen(&Avif::new(Av1::Gray).with_code_points(9, 16).encode());
-    let hlg = seen(&Avif::new(Av1::Gray).with_code_points(9, 18).encode());
+    let pq = seen(&Heif::avif(Av1::Gray).with_code_points(9, 16).encode());
+    let hlg = seen(&Heif::avif(Av1::Gray).with_code_points(9, 18).encode());
     for picture in [&pq, &hlg] {
         assert_close(picture, 24, 12, [255; 3], 1);
     }
@@ -152,7 +152,7 @@ fn high_dynamic_range_is_tone_mapped_and_not_clipped() {
 fn an_avif_of_tiles_is_put_together() {
     for (width, height) in [(96, 32), (90, 25), (65, 17)] {
         for data in [Av1::Full, Av1::Half, Av1::Ten, Av1::Gray] {
-            let file = Avif::new(data).in_grid(2, 3).saying(width, height);
+            let file = Heif::avif(data).in_grid(2, 3).saying(width, height);
             let picture = seen(&file.encode());
             assert_eq!(picture.dimensions(), (width, height), "{data:?}");
             if data != Av1::Gray {
@@ -170,21 +170,21 @@ fn an_avif_of_tiles_is_put_together() {
     }
     // Tiles that leave a part of the picture uncovered, or lie outside of it.
     for (width, height) in [(97, 32), (96, 33), (64, 32), (96, 16)] {
-        let failure = failure(&Avif::new(Av1::Full).in_grid(2, 3).saying(width, height).encode());
+        let failure = failure(&Heif::avif(Av1::Full).in_grid(2, 3).saying(width, height).encode());
         assert_eq!(failure.code, FailureCode::BrokenImage, "{width} {height}");
     }
 }
 
 #[test]
 fn the_clean_aperture_of_an_avif_is_cropped_as_in_browsers() {
-    let cropped = seen(&Avif::new(Av1::Half).with_clean_aperture(20, 12, -12, -4).encode());
+    let cropped = seen(&Heif::avif(Av1::Half).with_clean_aperture(20, 12, -12, -4).encode());
     assert_eq!(cropped.dimensions(), (20, 12));
     for (x, y) in [(4, 4), (18, 4), (4, 10), (18, 10)] {
         assert_close(&cropped, x, y, corners(32, 16, x, y), 3);
     }
-    let turned = seen(&Avif::new(Av1::Full).with_clean_aperture(20, 12, -12, -4).turned(Some(1), None).encode());
+    let turned = seen(&Heif::avif(Av1::Full).with_clean_aperture(20, 12, -12, -4).turned(Some(1), None).encode());
     assert_eq!(turned.dimensions(), (12, 20));
-    let elsewhere = seen(&Avif::new(Av1::Full).with_clean_aperture(20, 12, 0, 0).encode());
+    let elsewhere = seen(&Heif::avif(Av1::Full).with_clean_aperture(20, 12, 0, 0).encode());
     assert_eq!(elsewhere.dimensions(), (32, 16));
 }
 
@@ -192,45 +192,110 @@ fn the_clean_aperture_of_an_avif_is_cropped_as_in_browsers() {
 fn the_last_layer_of_an_avif_is_shown_or_the_one_it_selects() {
     let inverted = |x, y| corners(32, 16, x, y).map(|value| 255 - value);
     let last = [
-        Avif::new(Av1::Layered),
-        Avif::new(Av1::Layered).with_property(*b"lsel", &[0xFF, 0xFF]),
-        Avif::new(Av1::Layered).with_property(*b"a1op", &[0]).with_property(*b"a1lx", &[0, 0, 35, 0, 0, 0, 0]),
+        Heif::avif(Av1::Layered),
+        Heif::avif(Av1::Layered).with_property(*b"lsel", &[0xFF, 0xFF]),
+        Heif::avif(Av1::Layered).with_property(*b"a1op", &[0]).with_property(*b"a1lx", &[0, 0, 35, 0, 0, 0, 0]),
     ];
     for file in last {
         assert_close(&seen(&file.encode()), 8, 4, inverted(8, 4), 3);
     }
     for (layer, expected) in [(0, corners(32, 16, 8, 4)), (1, inverted(8, 4))] {
-        let file = Avif::new(Av1::Layered).with_property(*b"lsel", &[0, layer]);
+        let file = Heif::avif(Av1::Layered).with_property(*b"lsel", &[0, layer]);
         assert_close(&seen(&file.encode()), 8, 4, expected, 3);
     }
 }
 
 #[test]
 fn an_avif_may_end_with_its_meta_box() {
-    assert_corners(&seen(&Avif::new(Av1::Full).ending_with_meta().encode()), 3);
-    let with_alpha = seen(&Avif::new(Av1::Full).with_alpha(false).with_exif(b"II*\0").ending_with_meta().encode());
+    assert_corners(&seen(&Heif::avif(Av1::Full).ending_with_meta().encode()), 3);
+    let with_alpha = seen(&Heif::avif(Av1::Full).with_alpha(false).with_exif(b"II*\0").ending_with_meta().encode());
     assert_eq!(with_alpha.to_rgba8().get_pixel(24, 12).0[3], 0);
 }
 
 #[test]
-fn an_avif_of_pictures_and_a_heic_are_refused_by_name() {
-    let derived = failure(&Avif::new(Av1::Full).of_kind(*b"iovl").encode());
+fn an_avif_of_pictures_is_refused_by_name() {
+    let derived = failure(&Heif::avif(Av1::Full).of_kind(*b"iovl").encode());
     assert_eq!(derived.code, FailureCode::UnsupportedFormat);
     assert!(derived.detail.contains("put together from other pictures"), "{}", derived.detail);
-    let mut heic = Avif::new(Av1::Full).of_kind(*b"hvc1").encode();
-    assert!(failure(&heic).detail.contains("a HEIC"));
-    heic[8..12].copy_from_slice(b"heic");
-    heic[16..20].copy_from_slice(b"heic");
-    assert!(failure(&heic).detail.contains("a HEIC"));
+}
+
+#[test]
+fn heic_of_every_depth_and_subsampling_has_its_colours() {
+    for data in [Hevc::Half, Hevc::HalfAcross, Hevc::Full, Hevc::Ten] {
+        let picture = seen(&Heif::heic(data).encode());
+        assert_eq!(picture.dimensions(), (64, 64), "{data:?}");
+        assert_corners(&picture, 4);
+    }
+    let gray = seen(&Heif::heic(Hevc::Gray).encode());
+    assert_eq!(gray.color(), image::ColorType::L8);
+    for (x, y, luma) in [(16, 16, 76), (48, 16, 150), (16, 48, 29), (48, 48, 255)] {
+        assert_close(&gray, x, y, [luma; 3], 3);
+    }
+    // The brand alone does not make a HEIC.
+    let mut file = Heif::heic(Hevc::Half).encode();
+    file[8..12].copy_from_slice(b"mif1");
+    assert_corners(&seen(&file), 4);
+}
+
+#[test]
+fn a_heic_keeps_its_transparency_profile_orientation_and_clean_aperture() {
+    let turned = seen(&Heif::heic(Hevc::Half).turned(Some(1), None).encode());
+    assert_close(&turned, 16, 48, corners(64, 64, 16, 16), 4);
+    let cropped = seen(&Heif::heic(Hevc::Full).with_clean_aperture(40, 32, -24, -32).encode());
+    assert_eq!(cropped.dimensions(), (40, 32));
+    assert_close(&cropped, 36, 4, corners(64, 64, 36, 4), 4);
+    for data in [Hevc::Half, Hevc::Ten] {
+        let transparent = seen(&Heif::heic(data).with_alpha(false).encode()).to_rgba8();
+        assert_eq!(transparent.get_pixel(16, 16).0[3], 255);
+        assert!(transparent.get_pixel(48, 16).0[3].abs_diff(128) <= 1);
+        assert_eq!(transparent.get_pixel(48, 48).0[3], 0);
+    }
+    let p3 = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+    let by_profile = seen(&Heif::heic(Hevc::Full).with_profile(&p3).encode());
+    let by_code = seen(&Heif::heic(Hevc::Full).with_code_points(12, 13).encode());
+    assert_eq!(by_profile.to_rgb8().get_pixel(48, 16), by_code.to_rgb8().get_pixel(48, 16));
+}
+
+#[test]
+fn a_heic_of_tiles_is_put_together() {
+    for (width, height) in [(192, 128), (170, 100), (130, 66)] {
+        for data in [Hevc::Full, Hevc::Half, Hevc::Ten] {
+            let file = Heif::heic(data).in_grid(2, 3).saying(width, height);
+            let picture = seen(&file.encode());
+            assert_eq!(picture.dimensions(), (width, height), "{data:?}");
+            for (x, y) in [(16, 16), (80, 16), (48, 16), (16, 48), (112, 48)] {
+                assert_close(&picture, x, y, corners(64, 64, x % 64, y % 64), 4);
+            }
+            let transparent = seen(&file.with_alpha(false).encode()).to_rgba8();
+            assert_eq!(transparent.get_pixel(80, 16).0[3], 255);
+            assert_eq!(transparent.get_pixel(112, 48).0[3], 0);
+        }
+    }
+    for (width, height) in [(193, 128), (192, 129), (128, 128), (192, 64)] {
+        let failure = failure(&Heif::heic(Hevc::Full).in_grid(2, 3).saying(width, height).encode());
+        assert_eq!(failure.code, FailureCode::BrokenImage, "{width} {height}");
+    }
+}
+
+#[test]
+fn a_damaged_heic_fails_with_a_reason() {
+    let file = Heif::heic(Hevc::Half).encode();
+    for length in [100, 300, file.len() - 40, file.len() - 1] {
+        assert_eq!(failure(&file[..length]).code, FailureCode::BrokenImage, "{length}");
+    }
+    let mut other_size = file.clone();
+    let size = other_size.windows(4).position(|kind| kind == b"ispe").unwrap() + 11;
+    other_size[size] = 72;
+    assert_eq!(failure(&other_size).code, FailureCode::BrokenImage);
 }
 
 #[test]
 fn an_avif_whose_stream_has_another_size_is_damaged() {
     for (width, height) in [(31, 16), (16, 16), (64, 64)] {
-        let failure = failure(&Avif::new(Av1::Full).saying(width, height).encode());
+        let failure = failure(&Heif::avif(Av1::Full).saying(width, height).encode());
         assert_eq!((failure.code, failure.detail.as_str()), (FailureCode::BrokenImage, "The AVIF file is damaged."));
     }
-    assert_eq!(failure(&Avif::new(Av1::Full).saying(20_000, 20_000).encode()).code, FailureCode::TooLarge);
+    assert_eq!(failure(&Heif::avif(Av1::Full).saying(20_000, 20_000).encode()).code, FailureCode::TooLarge);
 }
 
 #[test]
@@ -386,7 +451,7 @@ fn a_raw_file_is_refused_by_name() {
 
 #[test]
 fn truncated_or_damaged_avif_jxl_tiff_and_bmp_fail_with_a_reason() {
-    let avif = Avif::new(Av1::Full).with_alpha(false).encode();
+    let avif = Heif::avif(Av1::Full).with_alpha(false).encode();
     let bmp = pictures::bmp(33, 17, |x, y| corners(33, 17, x, y));
     let tiff = tiff(1, 8, 1).encode(&[0; 8]);
     for file in [avif.clone(), bmp, tiff, pictures::jxl(false)] {
@@ -595,7 +660,7 @@ fn no_personal_metadata_is_in_any_rendition() {
         pictures::png_with(16, 16, ColorType::Rgba, BitDepth::Eight, &[7; 1024], &chunks),
         [pictures::webp_with(16, 16, &pictures::webp(16, 16, &[9; 1024]), &webp_chunks), text.to_vec()].concat(),
         gif_with_metadata(text),
-        Avif::new(Av1::Full).with_exif(&with_thumbnail).with_item(*b"mime", text).encode(),
+        Heif::avif(Av1::Full).with_exif(&with_thumbnail).with_item(*b"mime", text).encode(),
         pictures::jxl_container(*b"Exif", &with_thumbnail),
         pictures::jxl_container(*b"xml ", text),
         tiff.encode(&[9; 24]),

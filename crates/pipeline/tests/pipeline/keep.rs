@@ -6,7 +6,7 @@ use darkroom_model::{
     RenditionFormat,
     recipe::{Gamut, Keep, Resize},
 };
-use darkroom_test_pictures::{self as pictures, Av1, Avif, Jpeg, Tiff};
+use darkroom_test_pictures::{self as pictures, Av1, Heif, Jpeg, Tiff};
 use exif::{Exif, Field, In, Rational, Reader, Tag, Value, experimental::Writer};
 use image::GenericImageView as _;
 use png::{BitDepth, ColorType};
@@ -79,7 +79,7 @@ fn sources() -> Vec<(&'static str, Vec<u8>)> {
         ("JPEG", jpeg(&exif)),
         ("PNG", png(&exif)),
         ("WebP", pictures::webp_with(32, 16, &webp, &[(*b"EXIF", exif.clone())])),
-        ("AVIF", Avif::new(Av1::Full).with_exif(&exif).encode()),
+        ("AVIF", Heif::avif(Av1::Full).with_exif(&exif).encode()),
         ("JPEG XL", pictures::jxl_container(*b"Exif", &boxed)),
     ]
 }
@@ -152,7 +152,7 @@ fn copyright_is_found_in_xmp_and_iptc_where_exif_has_none() {
         ("IPTC", plain().with_segment(0xED, iptc).encode_rgb(red)),
         ("PNG", pictures::png_with(32, 16, ColorType::Rgb, BitDepth::Eight, &samples, &[(*b"iTXt", itxt)])),
         ("WebP", pictures::webp_with(32, 16, &webp, &[(*b"XMP ", xmp())])),
-        ("AVIF", Avif::new(Av1::Full).with_item(*b"mime", &xmp()).encode()),
+        ("AVIF", Heif::avif(Av1::Full).with_item(*b"mime", &xmp()).encode()),
         ("JPEG XL", pictures::jxl_container(*b"xml ", &xmp())),
         ("TIFF", tiff(vec![(700, 7, xmp())])),
         ("a TIFF's own", tiff(vec![(315, 2, b"Bea\0".to_vec()), (33_432, 2, b"(c) Bea\0".to_vec())])),

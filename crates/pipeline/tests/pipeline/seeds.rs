@@ -5,7 +5,7 @@ use darkroom_model::{
     recipe::{Recipe, Resize},
 };
 use darkroom_pipeline::{Limits, render};
-use darkroom_test_pictures::{self as pictures, Av1, Avif, GifFrame, Jpeg, Tiff};
+use darkroom_test_pictures::{self as pictures, Av1, GifFrame, Heif, Hevc, Jpeg, Tiff};
 use gif::{DisposalMethod, Repeat};
 use png::{BitDepth, ColorType};
 
@@ -46,8 +46,9 @@ pub(crate) fn pictures() -> Vec<Vec<u8>> {
         pictures::webp(24, 16, &samples),
         rendered(&gif, &Recipe::Standard).pop().unwrap(),
         gif,
-        Avif::new(Av1::Half).with_alpha(false).turned(Some(1), Some(0)).encode(),
-        Avif::new(Av1::Ten).with_profile(&profile).encode(),
+        Heif::avif(Av1::Half).with_alpha(false).turned(Some(1), Some(0)).encode(),
+        Heif::avif(Av1::Ten).with_profile(&profile).encode(),
+        Heif::heic(Hevc::Half).encode(),
         pictures::jxl(true),
         pictures::jxl_container(*b"xml ", b"<x/>"),
         pictures::bmp(24, 16, colour),

@@ -1,4 +1,4 @@
-//! The brands of an `ftyp` box (ISO/IEC 14496-12, section 4.3), which AVIF shares with HEIC and with videos.
+//! The brands of an `ftyp` box (ISO/IEC 14496-12, section 4.3), which AVIF and HEIC share with videos.
 
 use std::io::{BufRead, Seek};
 
@@ -11,7 +11,7 @@ pub(super) struct Brands {
     pub(super) is_sequence: bool,
 }
 
-/// Reads the `ftyp` box. Fails unless an AVIF brand is among those of the box. Leaves the position unchanged.
+/// Reads the `ftyp` box. Fails unless a brand of AVIF or HEIC is among those of the box. Leaves the position unchanged.
 pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<Brands, HeaderError> {
     let brands = words(input).map_err(|error| match error {
         // Without all brands the format is not certain.
@@ -19,7 +19,7 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<B
         other => other,
     })?;
     let Some(major) = brands.first() else { return Err(HeaderError::Truncated { format: "image" }) };
-    if brands.iter().any(|brand| matches!(brand, b"avif" | b"avis")) {
+    if brands.iter().any(|brand| matches!(brand, b"avif" | b"avis") || is_heic(brand)) {
         return Ok(Brands { is_sequence: major == b"avis" });
     }
     // The major brand says most; a general one leaves it to the others.
@@ -33,10 +33,15 @@ pub(super) fn read<R: BufRead + Seek>(input: &mut ByteReader<'_, R>) -> Result<B
     )
 }
 
+/// Whether a brand is that of still pictures in HEVC.
+pub(super) fn is_heic(brand: &[u8]) -> bool {
+    matches!(brand, b"heic" | b"heix" | b"heim" | b"heis")
+}
+
 /// The name of a file of this brand, if it belongs to HEIF (ISO/IEC 23008-12, section 10 and annexes).
 fn name(brand: [u8; 4]) -> Option<&'static str> {
     Some(match &brand {
-        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => "a HEIC",
+        b"hevc" | b"hevx" | b"hevm" | b"hevs" => "an image sequence in HEVC",
         b"avci" | b"avcs" => "a HEIF with H.264",
         b"vvic" | b"vvis" => "a HEIF with H.266",
         b"evbi" | b"evbs" | b"evmi" | b"evms" => "a HEIF with EVC",

@@ -269,7 +269,7 @@ impl<'a> MetaBox<'a> {
         read: &mut dyn FnMut(&Extents) -> Result<Vec<u8>, HeaderError>,
     ) -> Result<Coded, HeaderError> {
         match self.item_type(item).as_ref() {
-            Some(b"av01") => Ok(Coded::single(self.extents(item)?, layout.coded_size)),
+            Some(b"av01" | b"hvc1") => Ok(Coded::single(self.extents(item)?, layout.coded_size)),
             Some(b"grid") => {
                 let (rows, columns, size) = grid(&read(&self.extents(item)?)?).ok_or_else(inconsistent)?;
                 let tiles = self.inputs_of(item);
@@ -285,11 +285,10 @@ impl<'a> MetaBox<'a> {
                 let tiles = tiles.iter().map(|tile| self.tile(*tile)).collect::<Result<_, _>>()?;
                 Coded { tiles, rows, columns, tile_size: tile.coded_size }.covering(size)
             }
-            Some(b"hvc1" | b"hev1") => unsupported("a HEIC"),
             Some(b"iden" | b"iovl" | b"tmap" | b"sato") => {
-                unsupported("an AVIF that is put together from other pictures")
+                unsupported("a HEIF that is put together from other pictures")
             }
-            Some(_) => unsupported("an AVIF of an unusual kind"),
+            Some(_) => unsupported("a HEIF of an unusual kind"),
             None => Err(inconsistent()),
         }
     }
@@ -297,9 +296,8 @@ impl<'a> MetaBox<'a> {
     /// The data of a tile of a grid.
     fn tile(&self, item: u32) -> Result<Extents, HeaderError> {
         match self.item_type(item).as_ref() {
-            Some(b"av01") => self.extents(item),
-            Some(b"hvc1" | b"hev1") => unsupported("a HEIC"),
-            _ => unsupported("an AVIF whose tiles are of an unusual kind"),
+            Some(b"av01" | b"hvc1") => self.extents(item),
+            _ => unsupported("a HEIF whose tiles are of an unusual kind"),
         }
     }
 

@@ -1,4 +1,4 @@
-//! AVIF (AV1 Image File Format 1.1, over HEIF, ISO/IEC 23008-12, and ISO/IEC 14496-12): the primary item or the tracks, the
+//! AVIF and HEIC (AV1 Image File Format 1.1; HEIF, ISO/IEC 23008-12, over ISO/IEC 14496-12): the primary item or the tracks, the
 //! extents of their data, and their properties.
 
 mod box_reader;
@@ -29,16 +29,28 @@ pub use self::{
 /// The longest `moov` box to read, in bytes: the sample tables of an animation.
 const MAX_MOOV_LENGTH: u64 = 4 << 20;
 
-/// The picture of an AVIF file: its primary item, or its image sequence.
+/// How the pictures of a file are coded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Coding {
+    /// AV1: an AVIF.
+    #[default]
+    Av1,
+    /// HEVC (ITU-T H.265): a HEIC.
+    Hevc,
+}
+
+/// The picture of a file: its primary item, or its image sequence.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
+    /// How its pictures are coded.
+    pub coding: Coding,
     /// Width and height in pixels as coded (property `ispe`), before the clean aperture and `irot`. At least 1.
     pub coded_size: (u32, u32),
     /// The part of the coded picture that is shown (property `clap`); `None`: all of it.
     pub crop: Option<Crop>,
-    /// Bits of a coded sample: 8, 10 or 12 (property `av1C`).
+    /// Bits of a coded sample: 8, 10 or 12 (property `av1C` or `hvcC`).
     pub depth: u32,
-    /// Whether there is luma only (property `av1C`).
+    /// Whether there is luma only (property `av1C` or `hvcC`).
     pub monochrome: bool,
     /// The AV1 data of the colours. Empty for a sequence.
     pub colour: Coded,
@@ -132,6 +144,11 @@ pub struct Nclx {
     pub full_range: bool,
 }
 
+/// `ftyp` is the first box, and its major brand that of a HEIC. Others with a HEIC's pictures are found as AVIF files are.
+pub(in crate::header) fn has_heic_signature(start: &[u8]) -> bool {
+    has_signature(start) && start.get(8..12).is_some_and(brands::is_heic)
+}
+
 /// `ftyp` is the first box. Its brands decide between AVIF and other formats: see [`brands`].
 pub(in crate::header) fn has_signature(start: &[u8]) -> bool {
     start.get(4..8) == Some(b"ftyp")
@@ -199,8 +216,8 @@ pub(in crate::header) fn layout<R: BufRead + Seek>(input: &mut ByteReader<'_, R>
         (Ok(None), _) => return Err(truncated()),
     };
     check_extents(&layout, end - start)?;
-    // Browsers apply a clean aperture that begins in the corner, and ignore others.
-    layout.crop = layout.crop.filter(|crop| (crop.left, crop.top) == (0, 0));
+    // Browsers apply a clean aperture of an AVIF that begins in the corner, and ignore others. Viewers of HEIC apply all.
+    layout.crop = layout.crop.filter(|crop| layout.coding == Coding::Hevc || (crop.left, crop.top) == (0, 0));
     Ok(layout)
 }
 
@@ -258,7 +275,10 @@ pub(in crate::header) fn read<R: BufRead + Seek>(
     let (width, height) = layout.size();
     let coded = u64::from(layout.coded_size.0) * u64::from(layout.coded_size.1);
     let header = Header {
-        format: SourceFormat::Avif,
+        format: match layout.coding {
+            Coding::Av1 => SourceFormat::Avif,
+            Coding::Hevc => SourceFormat::Heic,
+        },
         width,
         height,
         frames: u32::try_from(frames).unwrap_or(u32::MAX),
@@ -279,7 +299,7 @@ impl Layout {
 
     /// Takes those properties of a tile that its grid lacks.
     fn inherit(&mut self, tile: &Self) {
-        (self.depth, self.monochrome) = (tile.depth, tile.monochrome);
+        (self.coding, self.depth, self.monochrome) = (tile.coding, tile.depth, tile.monochrome);
         self.operating_point = tile.operating_point;
         self.layer = tile.layer;
         if self.nclx.is_none() && self.profile.is_none() {
@@ -302,6 +322,13 @@ impl Layout {
                     (true, true) => 12,
                 };
                 self.monochrome = flags & 0x10 != 0;
+            }
+            // HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, section 8.3.2.1): chroma format and luma depth.
+            b"hvcC" => {
+                let fields = body.take(18)?;
+                self.coding = Coding::Hevc;
+                self.monochrome = fields[16] & 3 == 0;
+                self.depth = u32::from(fields[17] & 7) + 8;
             }
             b"irot" => self.turns = body.u8()? & 3,
             b"imir" => self.mirror = Some(body.u8()? & 1),

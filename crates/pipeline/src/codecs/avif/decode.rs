@@ -27,7 +27,7 @@ use crate::{
 
 /// The orientation comes from the properties `irot` and `imir` alone. EXIF's orientation is ignored, as in browsers: it
 /// duplicates them at best.
-pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
+pub(in crate::codecs) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
     let layout = layout(bytes)?;
     let colour_space = match (&layout.profile, layout.nclx) {
         (Some(profile), _) if profile.len() <= MAX_PROFILE => ColourSpace::Icc(profile.clone()),
@@ -37,12 +37,12 @@ pub(super) fn metadata(bytes: &[u8]) -> Result<Metadata, RenderError> {
     Ok(Metadata { orientation: orientation(&layout), colour_space, ..Metadata::default() })
 }
 
-fn layout(bytes: &[u8]) -> Result<Layout, RenderError> {
+pub(in crate::codecs) fn layout(bytes: &[u8]) -> Result<Layout, RenderError> {
     Ok(header::avif_layout(&mut Cursor::new(bytes))?)
 }
 
 /// The EXIF item begins with a 32-bit offset from its fifth byte to the TIFF structure (ISO/IEC 23008-12, annex A.2).
-pub(super) fn exif_block(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(in crate::codecs) fn exif_block(bytes: &[u8]) -> Option<Vec<u8>> {
     let data = heif::concat_extents(bytes, &layout(bytes).ok()?.exif?)?;
     let (start, data) = data.split_first_chunk::<4>()?;
     data.get(u32::from_be_bytes(*start) as usize..).map(<[u8]>::to_vec)

@@ -1,10 +1,10 @@
 //! AVIF (AV1 Image File Format): AV1 by rav1d and rav1e.
 
 mod av1;
-mod decode;
+pub(super) mod decode;
 mod encode;
-mod planes;
-mod ycbcr;
+pub(super) mod planes;
+pub(super) mod ycbcr;
 
 use darkroom_container::{
     embed::{EmbedError, EmbeddedMetadata, embed_in_avif},
@@ -55,7 +55,12 @@ impl Codec for AvifCodec {
         if quality <= Quality::DEFAULT { 96 } else { 250 }
     }
 
-    fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+    fn open_animation<'a>(
+        &self,
+        file: &'a [u8],
+        header: &Header,
+        _: Option<u64>,
+    ) -> Result<Animation<'a>, RenderError> {
         decode::animation(file, header)
     }
 

@@ -8,18 +8,18 @@ use re_rav1d::dav1d::{
 use crate::RenderError;
 
 /// Luma, Cb and Cr of a picture.
-pub(super) struct Planes {
+pub(in crate::codecs) struct Planes {
     /// Width and height in pixels.
-    pub(super) size: (u32, u32),
-    pub(super) layout: PixelLayout,
+    pub(in crate::codecs) size: (u32, u32),
+    pub(in crate::codecs) layout: PixelLayout,
     /// Bits of a sample, 8 to 12.
-    pub(super) bits: usize,
+    pub(in crate::codecs) bits: usize,
     /// Whether samples use the full range, by the header of the AV1 data.
-    pub(super) full_range: bool,
+    pub(in crate::codecs) full_range: bool,
     /// Matrix coefficients (ITU-T H.273) by the header of the AV1 data.
-    pub(super) matrix: u16,
+    pub(in crate::codecs) matrix: u16,
     /// Rows from the top. Cb and Cr are empty where there is luma only.
-    pub(super) samples: [Vec<u16>; 3],
+    pub(in crate::codecs) samples: [Vec<u16>; 3],
 }
 
 const COMPONENTS: [PlanarImageComponent; 3] =
@@ -95,7 +95,7 @@ impl Planes {
     }
 
     /// Width and height of a plane in samples.
-    pub(super) fn plane_size(&self, index: usize) -> (usize, usize) {
+    pub(in crate::codecs) fn plane_size(&self, index: usize) -> (usize, usize) {
         let (halve_x, halve_y) = self.halved(index);
         let side = |length: u32, halve: bool| (if halve { length.div_ceil(2) } else { length }) as usize;
         (side(self.size.0, halve_x), side(self.size.1, halve_y))

@@ -9,7 +9,7 @@ use super::planes::Planes;
 use crate::RenderError;
 
 /// How the planes code a colour.
-pub(super) struct Coding {
+pub(in crate::codecs) struct Coding {
     matrix: Matrix,
     full_range: bool,
 }
@@ -26,7 +26,7 @@ enum Matrix {
 
 impl Coding {
     /// The container's `nclx` property takes precedence over the stream's header.
-    pub(super) fn new(layout: &Layout, planes: &Planes) -> Result<Self, RenderError> {
+    pub(in crate::codecs) fn new(layout: &Layout, planes: &Planes) -> Result<Self, RenderError> {
         let full_range = layout.nclx.map_or(planes.full_range, |nclx| nclx.full_range);
         let (code, primaries) = match layout.nclx {
             Some(nclx) => (nclx.matrix, nclx.primaries),
@@ -42,7 +42,7 @@ impl Coding {
             (8, _) => Matrix::YCgCo,
             (9 | 12, _) => Matrix::Luma(0.2627, 0.0593),
             _ => {
-                let detail = "This is an AVIF with an unusual coding of colours, which is not read.";
+                let detail = "This is a picture with an unusual coding of colours, which is not read.";
                 return Err(RenderError::unsupported(detail, format!("matrix {code}")));
             }
         };
@@ -144,7 +144,7 @@ impl<'a> UpsampledChroma<'a> {
 
 /// The pixels of a picture, its colours divided by alpha where they were `premultiplied`. `top` is the largest sample value;
 /// `narrow` converts to it.
-pub(super) fn raster<T: Copy + Default>(
+pub(in crate::codecs) fn raster<T: Copy + Default>(
     planes: &Planes,
     alpha: Option<&Planes>,
     coding: &Coding,
@@ -170,7 +170,7 @@ pub(super) fn raster<T: Copy + Default>(
         UpsampledChroma::new(plane, layout)
     };
     let mut chroma_planes = (layout != PixelLayout::I400).then(|| (chroma(1), chroma(2)));
-    let alpha = alpha.map(|alpha| Plane::new(alpha, 0, alpha.full_range, false));
+    let alpha = alpha.map(|alpha| Plane::new(alpha, 0, true, false));
     let (mut luma_row, mut alpha_row) = (Vec::new(), Vec::new());
     let mut raster = Raster::new(width, height, channels);
     let row_length = raster.row_length();

@@ -44,7 +44,12 @@ impl Codec for PngCodec {
         decode::decode(file, header).map(Decoded::from)
     }
 
-    fn open_animation<'a>(&self, file: &'a [u8], header: &Header) -> Result<Animation<'a>, RenderError> {
+    fn open_animation<'a>(
+        &self,
+        file: &'a [u8],
+        header: &Header,
+        _: Option<u64>,
+    ) -> Result<Animation<'a>, RenderError> {
         decode::animation(file, header)
     }
 
