@@ -8,7 +8,7 @@ DEV = $(TARGET)/release/darkroom-dev
 COMPOSE = $(shell if command -v docker >/dev/null 2>&1; then echo docker compose; else echo podman compose; fi)
 
 .DEFAULT_GOAL = help
-.PHONY: help run env demo test chaos fuzz lint fmt doc openapi prepare bench bench-catalog bench-queue bench-render conformance up down clean debug
+.PHONY: help run env demo test chaos fuzz lint fmt doc openapi prepare bench bench-catalog bench-queue bench-render bench-e2e conformance up down clean debug
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { gsub(/\$$\$$/, "$$"); printf "  make %-13s %s\n", $$1, $$2 }' Makefile

@@ -9,6 +9,10 @@ use std::{
     fs,
     net::Ipv4Addr,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -55,6 +59,7 @@ pub struct Server {
     options: Options,
     port: u16,
     fault: CurrentFault,
+    requests: Arc<AtomicU64>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -76,9 +81,10 @@ impl Server {
             .with_context(|| format!("the S3 server cannot listen on port {port}"))?;
         let (stop, stopped) = oneshot::channel();
         let fault = CurrentFault::default();
-        let service = FaultyService { service: service.build(), fault: fault.clone() };
+        let requests = Arc::<AtomicU64>::default();
+        let service = FaultyService { service: service.build(), fault: fault.clone(), requests: Arc::clone(&requests) };
         let task = tokio::spawn(serve(listener, service, stopped));
-        Ok(Self { options, port, fault, stop, task })
+        Ok(Self { options, port, fault, requests, stop, task })
     }
 
     /// Creates a bucket unless it exists. `name` as in S3: lower-case letters, digits and `-`.
@@ -90,6 +96,11 @@ impl Server {
     /// Injects a fault into all later requests; `None`: no fault. Running requests are not affected.
     pub fn inject(&self, fault: impl Into<Option<Fault>>) {
         self.fault.set(fault.into());
+    }
+
+    /// Number of requests so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
     }
 
     /// `http://127.0.0.1:<port>`, for `AWS_ENDPOINT_URL`.

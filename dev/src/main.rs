@@ -1,12 +1,14 @@
 //! `darkroom-dev`: the local stack as commands, behind the Makefile.
 
+mod bucket_command;
+mod command;
 mod demo;
 mod demo_picture;
 mod postgres_command;
 mod prepare;
 mod run;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{ffi::OsString, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
 
@@ -43,6 +45,16 @@ enum Command {
         #[arg(last = true, required = true)]
         command: Vec<OsString>,
     },
+    /// Runs a command with an empty, temporary S3 server; its address, keys and bucket are in the environment. Prints the number
+    /// of requests in the end.
+    Bucket {
+        /// Delays every request by this many milliseconds.
+        #[arg(long, default_value_t = 0)]
+        latency: u64,
+        /// The command and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
     /// Writes .sqlx, from which queries are checked when they are compiled without a database.
     Prepare {
         /// Changes nothing; fails if .sqlx is out of date.
@@ -62,6 +74,9 @@ async fn main() -> ExitCode {
         Command::Demo => demo::demo().await,
         Command::Postgres { durable, settings, command } => {
             postgres_command::run_with_postgres(durable, settings, &command).await
+        }
+        Command::Bucket { latency, command } => {
+            bucket_command::run_with_bucket(Duration::from_millis(latency), &command).await
         }
         Command::Prepare { check } => prepare::prepare(check).await,
     };

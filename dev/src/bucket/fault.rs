@@ -3,7 +3,10 @@
 use std::{
     io,
     pin::Pin,
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -47,6 +50,7 @@ impl CurrentFault {
 pub(super) struct FaultyService {
     pub(super) service: S3Service,
     pub(super) fault: CurrentFault,
+    pub(super) requests: Arc<AtomicU64>,
 }
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -57,7 +61,8 @@ impl Service<Request<Incoming>> for FaultyService {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let Self { service, fault } = self.clone();
+        let Self { service, fault, requests } = self.clone();
+        requests.fetch_add(1, Ordering::Relaxed);
         Box::pin(async move {
             let fault = fault.get();
             match fault {
