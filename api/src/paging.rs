@@ -64,7 +64,7 @@ impl Cursor {
         .ok_or_else(|| "must be the next_cursor of a page".to_owned())
     }
 
-    fn encode(self) -> String {
+    pub(crate) fn encode(self) -> String {
         let mut bytes = vec![Self::VERSION];
         bytes.extend_from_slice(self.0.as_bytes());
         BASE64_URL_SAFE_NO_PAD.encode(bytes)
