@@ -61,6 +61,9 @@ pub(crate) enum ApiError {
         /// What the key has.
         held: Scopes,
     },
+    /// The upload token of the request does not allow this upload.
+    #[error("{0}")]
+    NotGranted(String),
     /// A query parameter is invalid.
     #[error("{name}: {}.", excerpt(reason, REASON_EXCERPT))]
     Parameter {
@@ -159,6 +162,7 @@ impl ApiError {
             Self::MethodNotAllowed { .. } => &problem::METHOD_NOT_ALLOWED,
             Self::Unauthenticated(_) => &problem::UNAUTHENTICATED,
             Self::MissingScope { .. } => &problem::MISSING_SCOPE,
+            Self::NotGranted(_) => &problem::UPLOAD_TOKEN,
             Self::Parameter { .. } => &problem::INVALID_PARAMETER,
             Self::KeyEnded => &problem::KEY_ENDED,
             Self::NotMultipart | Self::NotJson => &problem::UNSUPPORTED_MEDIA_TYPE,

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `images` | the resource `/v1/images`: operations, the upload form, wire types |
 //! | `keys` | the resource `/v1/keys` |
+//! | `upload_tokens` | the resource `/v1/upload-tokens` |
 //! | `audit` | the resource `/v1/audit` |
 //! | `health` | liveness and readiness probes |
 //! | `auth` | who may: from the `Authorization` header to the caller of an operation |
@@ -32,6 +33,7 @@ pub mod multipart;
 mod operation_error;
 mod paging;
 mod spec;
+mod upload_tokens;
 
 use std::{
     sync::{Arc, atomic::AtomicBool},
@@ -61,6 +63,7 @@ use crate::{
     },
     images::{Images, backlog::Backlog},
     keys::Keys,
+    upload_tokens::UploadTokens,
 };
 pub use crate::{
     auth::{Authenticator, InvalidToken, NoKey, Token},
@@ -153,11 +156,17 @@ enum Tag {
 }
 
 /// The documented resources.
-type Apis = (Images, Keys, Audit, Health);
+type Apis = (Images, UploadTokens, Keys, Audit, Health);
 
 /// Everything that the api serves, for [`serve`].
 pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
-    let apis = (Images::new(app.clone()), Keys::new(app.clone()), Audit::new(app.clone()), Health::new(app.clone()));
+    let apis = (
+        Images::new(app.clone()),
+        UploadTokens::new(app.clone()),
+        Keys::new(app.clone()),
+        Audit::new(app.clone()),
+        Health::new(app.clone()),
+    );
     let service = Arc::new(OpenApiService::new(apis, "", "").into_endpoint());
     let routes = Arc::new(Routes::new(Apis::meta()));
     // Path by path, because a service nested at `/` would also match the documentation's paths.

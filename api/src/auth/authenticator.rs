@@ -7,14 +7,18 @@ use std::{
 };
 
 use darkroom_shared::{
-    access::{Found, Scope, any_key_exists, prune_audit},
+    access::{Found, Scope, any_key_exists, prune_audit, prune_upload_tokens},
     database::Database,
     settings::{AccessSettings, AuthMode},
 };
 use poem::{
     Request,
-    http::{HeaderMap, header::AUTHORIZATION},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{AUTHORIZATION, ORIGIN},
+    },
 };
+use sqlx::PgConnection;
 use tokio::sync::Mutex;
 use tracing::Span;
 
@@ -32,7 +36,7 @@ use crate::error::ApiError;
 const RECORD_INTERVAL: Duration = Duration::from_mins(1);
 /// Records of uses between two removals of old entries of the audit log: an hour.
 const RECORDS_PER_PRUNE: u32 = 60;
-/// How many entries of the audit log one statement removes.
+/// How many entries of the audit log, or upload tokens, one statement removes.
 const PRUNE_BATCH: u32 = 1000;
 
 /// Decides who sends a request.
@@ -95,12 +99,12 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Records when keys were used, and removes old entries of the audit log, for ever.
+    /// Records when keys were used, and removes old entries of the audit log and upload tokens, for ever.
     pub async fn maintain(&self) {
         for round in 0_u32.. {
             self.record_uses().await;
             if round % RECORDS_PER_PRUNE == 0 {
-                self.prune_audit().await;
+                self.prune().await;
             }
             tokio::time::sleep(RECORD_INTERVAL).await;
         }
@@ -111,14 +115,17 @@ impl Authenticator {
         self.uses.record(&self.db).await;
     }
 
-    async fn prune_audit(&self) {
+    async fn prune(&self) {
+        let limit = i64::from(PRUNE_BATCH);
+        let prune = async |db: &mut PgConnection| -> Result<u64, sqlx::Error> {
+            Ok(prune_audit(db, self.audit, limit).await?.max(prune_upload_tokens(db, limit).await?))
+        };
         loop {
-            let pruned = self.db.run(async |db| prune_audit(db, self.audit, PRUNE_BATCH.into()).await).await;
-            match pruned {
+            match self.db.run(prune).await {
                 Ok(removed) if removed < PRUNE_BATCH.into() => return,
                 Ok(_) => {}
                 Err(error) => {
-                    tracing::warn!("cannot remove old entries of the audit log: {error}");
+                    tracing::warn!("cannot remove old entries of the audit log and upload tokens: {error}");
                     return;
                 }
             }
@@ -130,9 +137,19 @@ impl Authenticator {
     /// # Errors
     /// It may not use an operation that needs this scope.
     pub(super) async fn authorize(&self, request: &Request, scope: Scope) -> Result<Caller, ApiError> {
+        self.caller(request).await?.require(scope)
+    }
+
+    /// Who sends an upload.
+    ///
+    /// # Errors
+    /// It has neither the scope `write` nor an upload token for its page.
+    pub(super) async fn authorize_upload(&self, request: &Request) -> Result<Caller, ApiError> {
         let caller = self.caller(request).await?;
-        if !caller.scopes.allow(scope) {
-            return Err(ApiError::MissingScope { required: scope, held: caller.scopes });
+        let Some(grant) = &caller.upload else { return caller.require(Scope::Write) };
+        let origin = request.headers().get(ORIGIN).map(HeaderValue::as_bytes);
+        if grant.origin.as_deref().is_some_and(|allowed| origin != Some(allowed.as_bytes())) {
+            return Err(ApiError::NotGranted("The upload token is for the pages of another site.".to_owned()));
         }
         Ok(caller)
     }
@@ -196,8 +213,6 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use poem::http::HeaderValue;
-
     use super::*;
 
     #[test]

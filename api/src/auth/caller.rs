@@ -1,13 +1,13 @@
 //! Who sends a request.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use chrono::{DateTime, Utc};
 use darkroom_model::Owner;
-use darkroom_shared::access::{Actor, Credential, KeyId, Scopes};
+use darkroom_shared::access::{Actor, Credential, KeyId, Scope, Scopes, UploadGrant};
 use poem::Request;
 
-use crate::http::middleware::RequestId;
+use crate::{error::ApiError, http::middleware::RequestId};
 
 /// Who sends a request, and on whose behalf.
 #[derive(Clone, Debug)]
@@ -18,8 +18,10 @@ pub(crate) struct Caller {
     pub(crate) scopes: Scopes,
     /// From when its key is refused.
     pub(crate) expires_at: Option<DateTime<Utc>>,
-    /// Its key; `None`: the request needed none.
-    key: Option<KeyId>,
+    /// Its key or upload token; `None`: the request needed none.
+    pub(crate) key: Option<KeyId>,
+    /// What its upload token allows; `None`: it has none.
+    pub(crate) upload: Option<Arc<UploadGrant>>,
     address: Option<IpAddr>,
     request_id: String,
 }
@@ -28,7 +30,8 @@ impl Caller {
     /// Who sends a request with a valid key.
     pub(super) fn with_key(request: &Request, credential: &Credential) -> Self {
         let &Credential { key, owner, scopes, expires_at, .. } = credential;
-        Self { owner, scopes, expires_at, key: Some(key), ..Self::anonymous(request) }
+        let upload = credential.upload.clone();
+        Self { owner, scopes, expires_at, key: Some(key), upload, ..Self::anonymous(request) }
     }
 
     /// Who sends a request that needs no key.
@@ -39,9 +42,15 @@ impl Caller {
             scopes: Scopes::all(),
             expires_at: None,
             key: None,
+            upload: None,
             address: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),
             request_id: id.map(|id| id.0.clone()).unwrap_or_default(),
         }
+    }
+
+    /// Fails if its key lacks a scope.
+    pub(super) fn require(self, required: Scope) -> Result<Self, ApiError> {
+        if self.scopes.allow(required) { Ok(self) } else { Err(ApiError::MissingScope { required, held: self.scopes }) }
     }
 
     /// The caller in the audit log.

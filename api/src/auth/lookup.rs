@@ -113,6 +113,7 @@ mod tests {
             prefix: "dk_ab12cd".to_owned(),
             scopes: Scopes::all(),
             expires_at: None,
+            upload: None,
         });
         let mut slots: HashMap<_, _> = (0..MAX_HASHES).map(|number| (digest(number), slot(Found::Unknown))).collect();
         slots.insert(digest(7), slot(valid.clone()));

@@ -18,8 +18,8 @@ pub(crate) enum Refusal {
     /// The key is not in the database.
     #[error("There is no such API key.")]
     Unknown,
-    /// The key has expired, or a rotation has replaced it.
-    #[error("The API key has expired, or was replaced by a rotation.")]
+    /// The key has expired, a rotation has replaced it, or it has no uses left.
+    #[error("The API key has expired, was replaced by a rotation, or has no uses left.")]
     Expired,
     /// The key was revoked.
     #[error("The API key was revoked.")]

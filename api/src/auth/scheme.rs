@@ -16,8 +16,8 @@ use super::{authenticator::Authenticator, caller::Caller};
 use crate::error::ApiError;
 
 macro_rules! security_schemes {
-    ($($name:ident = $scheme:literal $description:literal;)+) => {$(
-        #[doc = concat!("The caller of an operation that needs the scope `", $scheme, "`.")]
+    ($($(#[$doc:meta])+ $name:ident = $scheme:literal $description:expr, $authorize:ident($($scope:expr)?);)+) => {$(
+        $(#[$doc])+
         pub(crate) struct $name(pub(crate) Caller);
 
         impl<'a> ApiExtractor<'a> for $name {
@@ -38,17 +38,24 @@ macro_rules! security_schemes {
                 _: &mut RequestBody,
                 _: ExtractParamOptions<()>,
             ) -> poem::Result<Self> {
-                Ok(Self(authorize(request, Scope::$name).await?))
+                Ok(Self(authenticator(request)?.$authorize(request $(, $scope)?).await?))
             }
         }
     )+};
 }
 
 security_schemes! {
-    Read = "read" "An API key with the scope `read` or `admin`.";
-    Write = "write" "An API key with the scope `write` or `admin`.";
-    Admin = "admin" "An API key with the scope `admin`.";
+    /// The caller of an operation that needs the scope `read`.
+    Read = "read" "An API key with the scope `read` or `admin`.", authorize(Scope::Read);
+    /// The caller of an operation that needs the scope `write`.
+    Write = "write" WRITE, authorize(Scope::Write);
+    /// The caller of an upload: it has the scope `write`, or an upload token.
+    Upload = "write" WRITE, authorize_upload();
+    /// The caller of an operation that needs the scope `admin`.
+    Admin = "admin" "An API key with the scope `admin`.", authorize(Scope::Admin);
 }
+
+const WRITE: &str = "An API key with the scope `write` or `admin`; for `POST /v1/images` also an upload token.";
 
 fn bearer(description: &'static str) -> MetaSecurityScheme {
     MetaSecurityScheme {
@@ -63,8 +70,7 @@ fn bearer(description: &'static str) -> MetaSecurityScheme {
     }
 }
 
-async fn authorize(request: &Request, scope: Scope) -> Result<Caller, ApiError> {
+fn authenticator(request: &Request) -> Result<&Authenticator, ApiError> {
     let authenticator = request.data::<Arc<Authenticator>>();
-    let authenticator = authenticator.ok_or_else(|| ApiError::Internal("the router has no authenticator".into()))?;
-    authenticator.authorize(request, scope).await
+    authenticator.map(AsRef::as_ref).ok_or_else(|| ApiError::Internal("the router has no authenticator".into()))
 }

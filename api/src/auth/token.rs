@@ -1,4 +1,4 @@
-//! The text of a key: `dk_`, 22 characters that are 128 random bits in base62, and their CRC-32 in base62, 6 characters.
+//! The text of a key: `dk_`, or `du_` of an upload token, 22 characters that are 128 random bits in base62, and their CRC-32 in base62, 6 characters.
 //!
 //! The prefix tells people and secret scanners what it is. The checksum shows a mistyped key without a look into the database;
 //! it protects nothing. The digits of base62 are 0 to 9, A to Z, a to z.
@@ -8,7 +8,12 @@ use std::{fmt, str::FromStr};
 use darkroom_shared::access::SecretHash;
 use sha2::{Digest as _, Sha256};
 
-const PREFIX: &str = "dk_";
+/// How a key begins.
+const KEY: &str = "dk_";
+/// How an upload token begins.
+const UPLOAD_TOKEN: &str = "du_";
+/// The length of both.
+const PREFIX: usize = 3;
 /// Digits of 128 bits in base62.
 const RANDOM_DIGITS: usize = 22;
 /// Digits of 32 bits in base62.
@@ -29,11 +34,16 @@ pub struct InvalidToken;
 impl Token {
     /// A new key from the system's random numbers.
     pub fn generate() -> Self {
-        Self::new(rand::random())
+        Self::new(KEY, rand::random())
     }
 
-    fn new(random: u128) -> Self {
-        let body = format!("{PREFIX}{}", base62(random, RANDOM_DIGITS));
+    /// A new upload token from the system's random numbers.
+    pub fn generate_for_uploads() -> Self {
+        Self::new(UPLOAD_TOKEN, rand::random())
+    }
+
+    fn new(prefix: &str, random: u128) -> Self {
+        let body = format!("{prefix}{}", base62(random, RANDOM_DIGITS));
         let checksum = checksum(&body);
         Self(body + &checksum)
     }
@@ -50,7 +60,7 @@ impl Token {
 
     /// The beginning, by which people recognise it.
     fn prefix(&self) -> &str {
-        &self.0[..PREFIX.len() + SHOWN_DIGITS]
+        &self.0[..PREFIX + SHOWN_DIGITS]
     }
 }
 
@@ -58,12 +68,12 @@ impl FromStr for Token {
     type Err = InvalidToken;
 
     fn from_str(text: &str) -> Result<Self, InvalidToken> {
-        let digits = text.strip_prefix(PREFIX).ok_or(InvalidToken)?;
+        let digits = [KEY, UPLOAD_TOKEN].iter().find_map(|prefix| text.strip_prefix(prefix)).ok_or(InvalidToken)?;
         // Only ASCII may be cut at a byte.
         if digits.len() != RANDOM_DIGITS + CHECKSUM_DIGITS || !digits.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(InvalidToken);
         }
-        let (body, given) = text.split_at(PREFIX.len() + RANDOM_DIGITS);
+        let (body, given) = text.split_at(PREFIX + RANDOM_DIGITS);
         if given == checksum(body) { Ok(Self(text.to_owned())) } else { Err(InvalidToken) }
     }
 }
@@ -95,16 +105,20 @@ mod tests {
 
     #[test]
     fn every_random_number_has_a_key_of_its_own() {
-        assert_eq!(Token::new(0).expose(), "dk_00000000000000000000000Htx2a");
-        assert_eq!(Token::new(u128::MAX).expose(), "dk_7n42DGM5Tflk9n8mt7Fhc73sMC0L");
+        assert_eq!(Token::new(KEY, 0).expose(), "dk_00000000000000000000000Htx2a");
+        assert_eq!(Token::new(KEY, u128::MAX).expose(), "dk_7n42DGM5Tflk9n8mt7Fhc73sMC0L");
         let token = Token::generate();
         assert_eq!((token.expose().len(), token.expose().parse()), (31, Ok(token.clone())));
         assert_ne!(Token::generate(), token);
+        let upload = Token::generate_for_uploads();
+        assert!(upload.expose().starts_with("du_"));
+        assert_eq!(upload.expose().parse(), Ok(upload.clone()));
+        assert!(upload.expose().replacen("du_", "dk_", 1).parse::<Token>().is_err(), "the checksum is over the kind");
     }
 
     #[test]
     fn a_key_with_any_character_changed_or_missing_is_refused() {
-        let token = Token::new(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        let token = Token::new(KEY, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
         let text = token.expose();
         for at in 0..text.len() {
             for other in ['x', 'Y', '0', '_', ' '] {
@@ -123,7 +137,7 @@ mod tests {
 
     #[test]
     fn only_the_beginning_of_a_key_is_printed_and_only_its_hash_stored() {
-        let token = Token::new(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        let token = Token::new(KEY, 0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
         assert_eq!(format!("{token:?}"), format!("{}…", &token.expose()[..9]));
         let SecretHash { digest, prefix } = token.hash();
         assert_eq!((prefix.as_str(), prefix.len()), (&token.expose()[..9], 9));

@@ -36,6 +36,7 @@ problem_types! {
     INVALID_JSON = BAD_REQUEST "invalid-json" "The JSON of the request is malformed, incomplete or has unexpected members";
     UNAUTHENTICATED = UNAUTHORIZED "unauthenticated" "The request has no valid API key";
     MISSING_SCOPE = FORBIDDEN "missing-scope" "The API key may not do this";
+    UPLOAD_TOKEN = FORBIDDEN "upload-token" "The upload token does not allow this upload";
     CROSS_SITE_REQUEST = FORBIDDEN "cross-site-request" "Pages of other sites may not change anything";
     NOT_FOUND = NOT_FOUND "not-found" "The resource does not exist";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The resource does not support this method";

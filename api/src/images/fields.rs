@@ -55,7 +55,8 @@ impl FormField {
         }
     }
 
-    fn name(self) -> &'static str {
+    /// Its name in the form.
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::File => FILE,
             Self::Text(TextField::Title) => TITLE,

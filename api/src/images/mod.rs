@@ -47,7 +47,7 @@ use self::{
 };
 use crate::{
     App, Tag,
-    auth::scheme::{Read, Write},
+    auth::scheme::{Read, Upload, Write},
     error::ApiError,
     http::middleware::IsHead,
     operation_error::Result,
@@ -95,10 +95,10 @@ impl Images {
     ///
     /// After the status 202 the image is durable: it becomes `ready`, or `failed` with a reason.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
-    async fn upload(&self, Write(caller): Write, form: Form) -> Result<UploadResponse, UploadProblems> {
+    async fn upload(&self, Upload(caller): Upload, form: Form) -> Result<UploadResponse, UploadProblems> {
         let owner = caller.owner;
-        let upload = upload::receive(form, owner, &self.app).await?;
-        let (image, created_at) = upload::accept(upload, owner, &self.app).await?;
+        let upload = upload::receive(form, &caller, &self.app).await?;
+        let (image, created_at) = upload::accept(upload, caller, &self.app).await?;
         tracing::info!(%owner, image = %image.id, bytes = image.source.bytes, "accepted");
         let location = wire::location(image.id);
         Ok(UploadResponse::Accepted(Json(Image::accepted(image, created_at)), location))

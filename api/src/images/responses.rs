@@ -70,8 +70,16 @@ pub(super) struct UploadProblems;
 impl DocumentedProblems for UploadProblems {
     const LIST: &'static [Documented] = &[
         (&problem::INVALID_FORM, "The form is malformed or incomplete, or has an unknown or repeated field."),
+        (
+            &problem::UPLOAD_TOKEN,
+            "The API key lacks the scope `write`, the upload token does not allow this upload, or the request comes from a page of \
+             another site that `ALLOWED_ORIGINS` does not list.",
+        ),
         (&problem::REQUEST_TIMEOUT, "The rest of the upload was not received in time."),
-        (&problem::UPLOAD_TOO_LARGE, "The file is larger than allowed; `limit_bytes` has the limit."),
+        (
+            &problem::UPLOAD_TOO_LARGE,
+            "The file is larger than allowed, by the service or the upload token; `limit_bytes` has the limit.",
+        ),
         (
             &problem::UNSUPPORTED_FORMAT,
             "The body is not a form, or the file is not in a supported format; `supported_formats` lists them.",

@@ -11,9 +11,9 @@ use darkroom_model::{
 };
 use darkroom_queue::Job as _;
 use darkroom_shared::{
+    access::{KeyId, UploadGrant, take_upload_token},
     catalog::{self, NewImage},
     jobs::{ProcessImage, process_image_options},
-    settings::UploadLimits,
     staging::{Received, Reservation},
 };
 
@@ -27,7 +27,11 @@ use super::{
     fields::{FILE, FormField, FormValues},
     form::{Form, Part},
 };
-use crate::{App, error::ApiError};
+use crate::{
+    App,
+    auth::{Caller, refusal::Refusal},
+    error::ApiError,
+};
 
 /// Maximum size of a form without its file, in bytes.
 const FORM_OVERHEAD: u64 = 64 << 10;
@@ -55,9 +59,10 @@ struct File {
 }
 
 /// Reads a form into staging. Refuses it as early as possible, before the rest is received.
-pub(super) async fn receive(mut form: Form, owner: Owner, app: &App) -> Result<Upload, ApiError> {
+pub(super) async fn receive(mut form: Form, caller: &Caller, app: &App) -> Result<Upload, ApiError> {
     app.installation.check_uploads().await?;
-    let limit = app.limits.bytes;
+    let grant = caller.upload.as_deref();
+    let limit = grant.and_then(|grant| grant.max_bytes).map_or(app.limits.bytes, |max| max.min(app.limits.bytes));
     if form.content_length().is_some_and(|length| length > limit + FORM_OVERHEAD) {
         return Err(ApiError::UploadTooLarge { limit });
     }
@@ -66,11 +71,13 @@ pub(super) async fn receive(mut form: Form, owner: Owner, app: &App) -> Result<U
     let mut room = Some(app.room.reserve(form.content_length().unwrap_or(0)).await?);
     let (mut file, mut values) = (None, FormValues::default());
     while let Some(part) = form.next().await? {
-        match values.expect(part.name())? {
+        let field = values.expect(part.name())?;
+        check_granted(grant, field)?;
+        match field {
             FormField::File => {
                 // `expect` refuses a second file.
                 let Some(room) = room.take() else { continue };
-                file = Some(receive_file(part, room, app).await?);
+                file = Some(receive_file(part, room, limit, app).await?);
             }
             FormField::Text(field) => values.set(field, &part.text().await?)?,
         }
@@ -95,9 +102,18 @@ async fn check_overlay(owner: Owner, image: ImageId, app: &App) -> Result<(), Ap
     Err(InvalidField { field: "overlay", reason }.into())
 }
 
-async fn receive_file(mut part: Part<'_>, mut room: Reservation, app: &App) -> Result<File, ApiError> {
+/// Refuses a field that the upload token does not allow.
+fn check_granted(grant: Option<&UploadGrant>, field: FormField) -> Result<(), ApiError> {
+    let Some(fields) = grant.and_then(|grant| grant.fields.as_ref()) else { return Ok(()) };
+    if matches!(field, FormField::File) || fields.iter().any(|allowed| allowed == field.name()) {
+        return Ok(());
+    }
+    Err(ApiError::NotGranted(format!("The upload token does not allow the field {}.", field.name())))
+}
+
+/// `limit`: the maximum size of the file in bytes.
+async fn receive_file(mut part: Part<'_>, mut room: Reservation, limit: u64, app: &App) -> Result<File, ApiError> {
     let name = part.file_name().map(str::to_owned);
-    let UploadLimits { bytes: limit, .. } = app.limits;
     let header_limits = HeaderLimits::from(app.limits);
     let mut draft = app.staging.draft().await?;
     let (mut buffer, mut is_first) = (BytesMut::new(), true);
@@ -145,7 +161,7 @@ fn check_header_early(chunk: &[u8], limits: &HeaderLimits) -> Result<(), ApiErro
 /// A database that is away is noticed before the file is kept. When the database refuses afterwards, the file is removed
 /// again. A crash in between, or a commit with an unknown outcome, leaves a staged file that may not belong to an image;
 /// the sweep deletes it if it does not.
-pub(super) async fn accept(upload: Upload, owner: Owner, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
+pub(super) async fn accept(upload: Upload, caller: Caller, app: &App) -> Result<(NewImage, DateTime<Utc>), ApiError> {
     let Upload { file: File { received, room, header, name }, values, recipe } = upload;
     let source = Source {
         format: header.format,
@@ -159,9 +175,12 @@ pub(super) async fn accept(upload: Upload, owner: Owner, app: &App) -> Result<(N
     let lane = values.lane;
     let title = values.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
     let image = NewImage { id, title, recipe, source, header };
+    let owner = caller.owner;
+    // A key has no uses to count.
+    let token = caller.upload.and(caller.key);
     let app = app.clone();
     // A task of its own, so that a client that goes away cannot stop it between the file and the commit.
-    let accepting = async move { accept_file(received, room, owner, image, lane.as_deref(), &app).await };
+    let accepting = async move { accept_file(received, room, owner, image, lane.as_deref(), token, &app).await };
     tokio::spawn(accepting.in_current_span()).await.map_err(|error| ApiError::Internal(error.into()))?
 }
 
@@ -171,6 +190,7 @@ async fn accept_file(
     owner: Owner,
     image: NewImage,
     lane: Option<&str>,
+    token: Option<KeyId>,
     app: &App,
 ) -> Result<(NewImage, DateTime<Utc>), ApiError> {
     // No connection is held while the file is kept.
@@ -186,7 +206,7 @@ async fn accept_file(
         return Err(error.into());
     }
     room.keep(image.source.bytes);
-    match insert(owner, &image, lane, app).await {
+    match insert(owner, &image, lane, token, app).await {
         Ok(created_at) => {
             app.notifier.notify(ProcessImage::QUEUE);
             app.backlog.add();
@@ -217,8 +237,14 @@ impl From<sqlx::Error> for InsertError {
     }
 }
 
-/// Inserts the image and its job in one transaction.
-async fn insert(owner: Owner, image: &NewImage, lane: Option<&str>, app: &App) -> Result<DateTime<Utc>, InsertError> {
+/// Inserts the image and its job, and takes a use of the upload token, in one transaction.
+async fn insert(
+    owner: Owner,
+    image: &NewImage,
+    lane: Option<&str>,
+    token: Option<KeyId>,
+    app: &App,
+) -> Result<DateTime<Utc>, InsertError> {
     let mut is_commit_due = false;
     let insert = async |tx: &mut PgConnection| {
         let not_committed = |error: ApiError| InsertError::NotCommitted(error);
@@ -226,6 +252,12 @@ async fn insert(owner: Owner, image: &NewImage, lane: Option<&str>, app: &App) -
         let job = ProcessImage { owner, image: image.id };
         let enqueued = darkroom_queue::enqueue(tx, &job, &process_image_options(owner, image.id, lane)).await;
         enqueued.map_err(|error| not_committed(error.into()))?;
+        // Last, because other uploads with this token wait from here to the commit.
+        if let Some(token) = token
+            && !take_upload_token(tx, token).await.map_err(|error| not_committed(error.into()))?
+        {
+            return Err(not_committed(Refusal::Expired.into()));
+        }
         is_commit_due = true;
         Ok(created_at)
     };

@@ -23,20 +23,29 @@ pub(super) fn add_problems(operation: &mut MetaOperation) {
         (&problem::UNAUTHENTICATED, "The request has no API key, or one that is invalid, expired or revoked."),
         (&problem::MISSING_SCOPE, forbidden(scheme, changes)),
     ];
-    let responses = problems.into_iter().map(|(kind, description)| response(kind, description));
-    operation.responses.responses.extend(responses);
+    let responses = &mut operation.responses.responses;
+    for (problem_type, description) in problems {
+        let status = Some(problem_type.status.as_u16());
+        // An operation may describe them itself.
+        match responses.iter_mut().find(|response| response.status == status) {
+            Some(response) => response.headers.push(challenge(problem_type)),
+            None => responses.push(MetaResponse {
+                headers: vec![challenge(problem_type), request_id_header()],
+                ..problem_response(problem_type, description)
+            }),
+        }
+    }
 }
 
-fn response(problem_type: &'static ProblemType, description: &'static str) -> MetaResponse {
-    let challenge = MetaHeader {
+fn challenge(problem_type: &ProblemType) -> MetaHeader {
+    MetaHeader {
         name: "WWW-Authenticate".to_owned(),
         description: Some("How to authenticate (RFC 6750).".to_owned()),
         // Without it in the response to a page of another site.
         required: *problem_type == problem::UNAUTHENTICATED,
         deprecated: false,
         schema: String::schema_ref(),
-    };
-    MetaResponse { headers: vec![challenge, request_id_header()], ..problem_response(problem_type, description) }
+    }
 }
 
 /// When an operation with this scheme is forbidden. `changes`: pages of other sites may not use it.

@@ -21,3 +21,4 @@ mod process;
 mod server;
 mod spec;
 mod upload;
+mod upload_tokens;

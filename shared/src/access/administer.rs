@@ -63,7 +63,7 @@ pub async fn get_key(db: &mut PgConnection, owner: Owner, id: KeyId) -> Result<O
     let row = sqlx::query_as!(
         Row,
         "SELECT id, owner, name, prefix, scopes, created_at, expires_at, revoked_at, last_used_at
-         FROM api_keys WHERE owner = $1 AND id = $2",
+         FROM api_keys WHERE owner = $1 AND id = $2 AND kind = 'key'",
         owner.id(),
         id.as_uuid(),
     );
@@ -81,7 +81,7 @@ pub async fn list_keys(
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, owner, name, prefix, scopes, created_at, expires_at, revoked_at, last_used_at
-         FROM api_keys WHERE owner = $1 AND id < $2 ORDER BY id DESC LIMIT $3",
+         FROM api_keys WHERE owner = $1 AND id < $2 AND kind = 'key' ORDER BY id DESC LIMIT $3",
         owner.id(),
         before.map_or(Uuid::max(), KeyId::as_uuid),
         limit,
@@ -95,7 +95,7 @@ pub async fn list_all_keys(db: &mut PgConnection, id_or_prefix: Option<&str>) ->
     let rows = sqlx::query_as!(
         Row,
         "SELECT id, owner, name, prefix, scopes, created_at, expires_at, revoked_at, last_used_at
-         FROM api_keys WHERE $1::text IS NULL OR id::text = lower($1) OR prefix = $1 ORDER BY id",
+         FROM api_keys WHERE kind = 'key' AND ($1::text IS NULL OR id::text = lower($1) OR prefix = $1) ORDER BY id",
         id_or_prefix,
     );
     Ok(rows.fetch_all(db).await?.into_iter().map(Key::from).collect())
@@ -146,7 +146,8 @@ pub async fn rotate_key(
     Ok(KeyChange::Done(key))
 }
 
-/// Ends a key for ever, with the secret before its last rotation. [`KeyChange::Ended`]: it is revoked already.
+/// Ends a key or an upload token for ever, with the secret before its last rotation and the upload tokens that it has made.
+/// [`KeyChange::Ended`]: it is revoked already.
 pub async fn revoke_key(
     db: &mut PgConnection,
     actor: &Actor,
@@ -161,8 +162,12 @@ pub async fn revoke_key(
         id.as_uuid(),
     );
     let Some(row) = revoked.fetch_optional(&mut *db).await? else {
-        let exists = get_key(db, owner, id).await?.is_some();
-        return Ok(if exists { KeyChange::Ended } else { KeyChange::NotFound });
+        let exists = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM api_keys WHERE owner = $1 AND id = $2) AS "exists!""#,
+            owner.id(),
+            id.as_uuid()
+        );
+        return Ok(if exists.fetch_one(db).await? { KeyChange::Ended } else { KeyChange::NotFound });
     };
     let key = Key::from(row);
     let detail = format!("{} \"{}\"", key.prefix, key.name);
@@ -175,7 +180,7 @@ async fn lock_key(db: &mut PgConnection, owner: Owner, id: KeyId) -> Result<Opti
     let row = sqlx::query_as!(
         Row,
         "SELECT id, owner, name, prefix, scopes, created_at, expires_at, revoked_at, last_used_at
-         FROM api_keys WHERE owner = $1 AND id = $2 FOR NO KEY UPDATE",
+         FROM api_keys WHERE owner = $1 AND id = $2 AND kind = 'key' FOR NO KEY UPDATE",
         owner.id(),
         id.as_uuid(),
     );

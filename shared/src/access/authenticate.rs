@@ -1,11 +1,13 @@
 //! From a key's hash to its rights, and when keys were used.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use darkroom_model::Owner;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::{KeyId, Scopes};
+use super::{KeyId, Scopes, UploadGrant};
 
 /// The rights of a key that may be used now.
 #[derive(Clone, Debug)]
@@ -20,6 +22,8 @@ pub struct Credential {
     pub scopes: Scopes,
     /// From when it is refused; `None`: never.
     pub expires_at: Option<DateTime<Utc>>,
+    /// What it allows as an upload token, beside its scopes, which are none; `None`: it is a key.
+    pub upload: Option<Arc<UploadGrant>>,
 }
 
 /// What is known of a key's hash.
@@ -27,7 +31,7 @@ pub struct Credential {
 pub enum Found {
     /// A key that may be used.
     Valid(Credential),
-    /// A key that has expired, or that was replaced by a rotation.
+    /// A key that has expired, that was replaced by a rotation, or that has no uses left.
     Expired,
     /// A key that was revoked.
     Revoked,
@@ -44,16 +48,20 @@ pub struct KeyUse {
     pub at: DateTime<Utc>,
 }
 
-/// Whether any key was ever made, revoked and expired ones included.
+/// Whether any key was ever made, revoked and expired ones included, upload tokens not.
 pub async fn any_key_exists(db: &mut PgConnection) -> Result<bool, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM api_keys) AS "exists!""#).fetch_one(db).await
+    sqlx::query_scalar!(r#"SELECT EXISTS (SELECT FROM api_keys WHERE kind = 'key') AS "exists!""#).fetch_one(db).await
 }
 
 /// Looks up a key by its SHA-256. By the database's clock, which all processes share.
 pub async fn find_credential(db: &mut PgConnection, digest: &[u8; 32]) -> Result<Found, sqlx::Error> {
     let row = sqlx::query!(
-        r#"SELECT id, owner, prefix, scopes, expires_at, revoked_at IS NOT NULL AS "is_revoked!",
-                  coalesce(expires_at <= now(), false) OR digest <> $1 AND previous_until <= now() AS "is_expired!"
+        r#"SELECT id, owner, prefix, scopes, expires_at, uses_left, max_bytes, fields, origin,
+                  revoked_at IS NOT NULL OR EXISTS (
+                      SELECT FROM api_keys AS maker WHERE maker.id = api_keys.made_by AND maker.revoked_at IS NOT NULL
+                  ) AS "is_revoked!",
+                  coalesce(expires_at <= now() OR uses_left = 0, false)
+                      OR digest <> $1 AND previous_until <= now() AS "is_expired!"
            FROM api_keys WHERE digest = $1 OR previous_digest = $1"#,
         digest,
     );
@@ -67,6 +75,10 @@ pub async fn find_credential(db: &mut PgConnection, digest: &[u8; 32]) -> Result
             prefix: row.prefix,
             scopes: Scopes::from_column(&row.scopes),
             expires_at: row.expires_at,
+            upload: row.uses_left.map(|_| {
+                let max_bytes = row.max_bytes.and_then(|bytes| bytes.try_into().ok());
+                Arc::new(UploadGrant { max_bytes, fields: row.fields, origin: row.origin })
+            }),
         }),
     })
 }
