@@ -28,7 +28,8 @@ enum Command {
     /// (default: 9000, or a free one), `DATABASE_URL` (default: a private Postgres). All other settings of the api
     /// and the worker, such as LOG or `MAX_UPLOAD_BYTES`, are passed on.
     Run,
-    /// Prints the settings of the running stack as `export` lines: `eval "$(darkroom-dev env)"`.
+    /// Prints the settings of the running stack as `export` lines: `eval "$(darkroom-dev env)"`. With `DARKROOM_URL` and an API
+    /// key in `DARKROOM_KEY`.
     Env,
     /// Uploads a computed picture to the running stack and prints its renditions.
     Demo,
