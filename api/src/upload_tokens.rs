@@ -27,7 +27,7 @@ const MAX_SECONDS: u32 = 86_400;
 
 /// An upload token to be made.
 #[derive(Clone, Debug, Object, Deserialize)]
-#[oai(deny_unknown_fields, example)]
+#[oai(skip_serializing_if_is_none, deny_unknown_fields, example)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewToken {
     /// How many uploads it allows. Default: 1.

@@ -11,7 +11,7 @@ use crate::auth::Token;
 
 /// A key to be made.
 #[derive(Clone, Debug, Object, Deserialize)]
-#[oai(deny_unknown_fields, example)]
+#[oai(skip_serializing_if_is_none, deny_unknown_fields, example)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct NewApiKey {
     /// For people: 1 to 100 characters without control characters. Need not be unique.
