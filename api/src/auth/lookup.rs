@@ -12,6 +12,7 @@ use darkroom_shared::{
     database::Database,
 };
 use tokio::sync::Semaphore;
+use tracing::Instrument as _;
 
 use crate::error::ApiError;
 
@@ -32,7 +33,7 @@ type Slot = Arc<tokio::sync::Mutex<Option<Query>>>;
 pub(super) struct Lookup {
     db: Database,
     slots: Mutex<HashMap<Digest, Slot>>,
-    unknown_queries: Semaphore,
+    unknown_queries: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -45,14 +46,13 @@ struct Query {
 
 impl Lookup {
     pub(super) fn new(db: Database) -> Self {
-        Self { db, slots: Mutex::default(), unknown_queries: Semaphore::new(UNKNOWN_QUERIES) }
+        Self { db, slots: Mutex::default(), unknown_queries: Arc::new(Semaphore::new(UNKNOWN_QUERIES)) }
     }
 
     /// What is known of this hash. Fails as unavailable while the database is.
     pub(super) async fn find(&self, digest: Digest) -> Result<Found, ApiError> {
         let asked = Instant::now();
-        let slot = self.slot(digest);
-        let mut last = slot.lock().await;
+        let mut last = self.slot(digest).lock_owned().await;
         match &*last {
             Some(Query { began, found: Some(found), .. }) if began.elapsed() < MAX_AGE => return Ok(found.clone()),
             // The query that this request has waited for.
@@ -62,10 +62,18 @@ impl Lookup {
             _ => {}
         }
         let is_known = matches!(&*last, Some(Query { found: Some(Found::Valid(_)), .. }));
-        let _permit = if is_known { None } else { self.unknown_queries.acquire().await.ok() };
-        let began = Instant::now();
-        let found = self.db.run(async |db| find_credential(db, &digest).await).await;
-        *last = Some(Query { began, ended: Instant::now(), found: found.as_ref().ok().cloned() });
+        let permit = if is_known { None } else { Arc::clone(&self.unknown_queries).acquire_owned().await.ok() };
+        let db = self.db.clone();
+        // A task of its own: with a client that goes away, its connection to the database would be closed, and a stranger could
+        // close one after the other.
+        let query = async move {
+            let began = Instant::now();
+            let found = db.run(async |db| find_credential(db, &digest).await).await;
+            *last = Some(Query { began, ended: Instant::now(), found: found.as_ref().ok().cloned() });
+            drop(permit);
+            found
+        };
+        let found = tokio::spawn(query.in_current_span()).await.map_err(|error| ApiError::Internal(error.into()))?;
         found.map_err(Into::into)
     }
 
