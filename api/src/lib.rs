@@ -149,7 +149,7 @@ impl App {
 enum Tag {
     /// Upload images, follow their rendering, download the renditions.
     Images,
-    /// API keys and what was done with them. For keys with the scope `admin`.
+    /// API keys, upload tokens, and the audit log of what was done with keys.
     Access,
     /// For operators and orchestrators of this service.
     Service,
