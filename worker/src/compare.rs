@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context as _;
 use chrono::{DateTime, Utc};
 use clap::Args;
+use darkroom_queue::JobError;
 use darkroom_shared::bucket::ObjectKey;
 use futures::TryStreamExt as _;
 
@@ -60,7 +61,9 @@ pub async fn run(app: &App, command: &CompareCommand) -> anyhow::Result<ExitCode
     Ok(ExitCode::SUCCESS)
 }
 
-fn error(error: darkroom_queue::JobError) -> anyhow::Error {
+/// The error of a job as that of a command.
+#[expect(clippy::needless_pass_by_value, reason = "it converts")]
+fn error(error: JobError) -> anyhow::Error {
     anyhow::anyhow!("{error}")
 }
 
