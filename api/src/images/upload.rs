@@ -85,7 +85,7 @@ pub(super) async fn receive(mut form: Form, caller: &Caller, app: &App) -> Resul
     let file = file.ok_or_else(|| ApiError::Form(format!("The field {FILE} is missing.")))?;
     let recipe = values.recipe()?;
     if let Some(overlay) = recipe.overlay() {
-        check_overlay(owner, overlay.image, app).await?;
+        check_overlay(caller.owner, overlay.image, app).await?;
     }
     Ok(Upload { file, values, recipe })
 }
