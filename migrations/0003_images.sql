@@ -11,7 +11,7 @@ CREATE TABLE images (
     title           text NOT NULL CONSTRAINT images_title_length CHECK (char_length(title) BETWEEN 1 AND 200),
     -- The title folded for search, and the hashes of its n-grams (catalog/title_index.rs).
     title_folded    text NOT NULL,
-    title_grams     integer[] NOT NULL,
+    title_grams     bigint[] NOT NULL,
     folding         smallint NOT NULL,          -- the version of the rules by which the title is folded and hashed
     recipe          jsonb NOT NULL,
 

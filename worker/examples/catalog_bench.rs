@@ -193,7 +193,7 @@ async fn add(db: &mut PgConnection, images: impl Iterator<Item = (Owner, ImageId
         INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
             source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
             source_decoded_pixels)
-        SELECT owner, id, title, folded, grams::integer[], 1, '{\"recipe\": \"standard\"}', 'jpeg', 4000, 3000, 1, 2500000,
+        SELECT owner, id, title, folded, grams::bigint[], 1, '{\"recipe\": \"standard\"}', 'jpeg', 4000, 3000, 1, 2500000,
             decode(repeat('cd', 32), 'hex'), 10, 24, 12000000
         FROM image";
     sqlx::query(sql).bind(owners).bind(ids).bind(titles).bind(folded).bind(grams).execute(db).await.unwrap();

@@ -180,7 +180,7 @@ async fn add_ready_images(db: &mut PgConnection, images: impl Iterator<Item = (I
         INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
             source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
             source_decoded_pixels)
-        SELECT 1, id, title, title, grams::integer[], 1, '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1
+        SELECT 1, id, title, title, grams::bigint[], 1, '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1
         FROM unnest($1, $2::text[], $3::text[]) AS image (id, title, grams)";
     sqlx::query(sql).bind(ids).bind(titles).bind(grams).execute(db).await.unwrap();
 }

@@ -95,7 +95,7 @@ async fn is_selective(db: &mut PgConnection, owner: Owner, search: &Search) -> R
                (SELECT count(*) FROM (
                    SELECT FROM images WHERE owner + 0 = $1 AND title_grams @> $2 LIMIT $3) AS title
                ) AS "of_all_grams!",
-               (SELECT min(titles) FROM unnest($2::integer[]) AS gram, LATERAL (
+               (SELECT min(titles) FROM unnest($2::bigint[]) AS gram, LATERAL (
                    SELECT count(*) AS titles FROM (
                        SELECT FROM images WHERE owner + 0 = $1 AND title_grams @> ARRAY[gram] LIMIT $4) AS title
                    ) AS of_gram

@@ -1,9 +1,9 @@
 //! How a title is indexed and searched: case folding, and hashes of its n-grams.
 //!
-//! The index of all titles is one GIN index of 32-bit hashes. The owner is in each hash, so that a search reads the entries of
-//! its owner only. A text contains another only if it has all of its n-grams; a search asks for the longest, which are the
-//! rarest. Two n-grams may have the same hash, and the order of n-grams is not indexed, so the folded titles of what is found
-//! are compared too.
+//! The index of all titles is one GIN index. The owner is in each hash, so that a search reads the entries of its owner only,
+//! and nobody can lengthen those of another by titles that are made for it. A text contains another only if it has all of its
+//! n-grams; a search asks for the longest, which are the rarest. Two n-grams may have the same hash, and the order of n-grams is
+//! not indexed, so the folded titles of what is found are compared too.
 //!
 //! One title of [`SAMPLE`] has a second hash of each of its n-grams. The number of those tells how many titles a search would
 //! read, before it reads them.
@@ -33,7 +33,7 @@ pub struct TitleIndex {
     /// The title, folded.
     pub folded: String,
     /// The hashes of its n-grams, ascending, each once.
-    pub grams: Vec<i32>,
+    pub grams: Vec<i64>,
 }
 
 impl TitleIndex {
@@ -58,9 +58,9 @@ pub(super) struct Search {
     /// The text, folded.
     pub(super) folded: String,
     /// The hashes of its longest n-grams. Empty if the folded text is.
-    pub(super) grams: Vec<i32>,
+    pub(super) grams: Vec<i64>,
     /// The hashes of the same n-grams in the sample.
-    pub(super) sample: Vec<i32>,
+    pub(super) sample: Vec<i64>,
 }
 
 impl Search {
@@ -69,7 +69,7 @@ impl Search {
         let chars: Vec<char> = folded.chars().collect();
         let grams: BTreeSet<&[char]> = chars.windows(chars.len().clamp(1, LONGEST)).collect();
         let step = grams.len().div_ceil(MAX_ASKED).max(1);
-        let hashes = |set| -> Vec<i32> { grams.iter().step_by(step).map(|gram| hash(set, owner, gram)).collect() };
+        let hashes = |set| -> Vec<i64> { grams.iter().step_by(step).map(|gram| hash(set, owner, gram)).collect() };
         Self { grams: hashes(Set::All), sample: hashes(Set::Sample), folded }
     }
 }
@@ -86,16 +86,15 @@ fn is_sampled(id: ImageId) -> bool {
     id.as_uuid().as_u128().is_multiple_of(SAMPLE.into())
 }
 
-/// FNV-1a of 64 bits, folded to 32, of the set, the owner and the characters.
-fn hash(set: Set, owner: Owner, gram: &[char]) -> i32 {
-    let words = [set as u32, owner.id().cast_unsigned()].into_iter().chain(gram.iter().map(|char| u32::from(*char)));
+/// The owner in the high half, so that no other owner's titles have it, and in the low half the FNV-1a hash of the set and the
+/// characters, of 64 bits folded to 32.
+fn hash(set: Set, owner: Owner, gram: &[char]) -> i64 {
+    let words = [set as u32].into_iter().chain(gram.iter().map(|char| u32::from(*char)));
     let hash = words
         .flat_map(u32::to_le_bytes)
         .fold(0xCBF2_9CE4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3));
-    // The low half of the two halves' exclusive or.
-    #[expect(clippy::cast_possible_truncation, reason = "it is meant")]
-    let folded = (hash ^ (hash >> 32)) as u32;
-    folded.cast_signed()
+    let folded = (hash ^ (hash >> 32)) & u64::from(u32::MAX);
+    i64::from(owner.id()) << 32 | folded.cast_signed()
 }
 
 /// Text in compatibility composition (NFKC, UAX #15) with full case folding (Unicode, section 3.13), so that `Ä`, `ä` and
@@ -145,7 +144,7 @@ mod tests {
         assert_ne!(fold("ö"), fold("o"));
     }
 
-    fn grams(owner: i32, title: &str) -> Vec<i32> {
+    fn grams(owner: i32, title: &str) -> Vec<i64> {
         // An id that is not in the sample.
         TitleIndex::new(Owner::from_id(owner), ImageId::from_uuid(uuid::Uuid::max()), title).grams
     }
@@ -176,7 +175,7 @@ mod tests {
     #[test]
     fn the_hashes_are_those_that_are_stored() {
         // A change needs a new version of the folding.
-        assert_eq!(grams(1, "ab"), [-235_673_766, -72_122_431, 844_617_833]);
+        assert_eq!(grams(1, "ab"), [4_397_410_404, 6_088_176_037, 6_298_865_629]);
     }
 
     #[test]

@@ -49,7 +49,7 @@ impl Database {
              INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format,
                                  source_width, source_height, source_frames, source_bytes, source_sha256, source_scans,
                                  source_bits_per_pixel, source_decoded_pixels)
-             SELECT $1, id, title, folded, grams::integer[], 1, '{}', 'png', 1, 1, 1, 1,
+             SELECT $1, id, title, folded, grams::bigint[], 1, '{}', 'png', 1, 1, 1, 1,
                     decode(repeat('00', 32), 'hex'), 1, 24, 1
              FROM unnest($2, $3::text[], $4::text[], $5::text[]) AS image (id, title, folded, grams)",
         )
