@@ -1,9 +1,9 @@
 //! Lists of images: newest first, by status, and the search for titles.
 //!
 //! Every page reads a bounded number of rows, whatever the owner has stored. A search asks the index of titles if that reads
-//! little, which a sample of the titles tells, and is complete then. Otherwise many titles have the n-grams of the text: it
-//! looks through the owner's newest images, [`WINDOW`] at a time, and a page may then have fewer images than it could, and say
-//! where the next begins.
+//! little, which a sample of the titles tells, and is complete then. Otherwise, if many titles have the n-grams of the text or it
+//! is one or two ASCII characters, it looks through the owner's newest images, [`WINDOW`] at a time. A page may then have fewer
+//! images than it could, and say where the next begins.
 
 use sqlx::PgConnection;
 use uuid::Uuid;

@@ -20,8 +20,7 @@ pub(super) const FOLDING: i16 = 1;
 /// Of so many titles one is in the sample.
 pub(super) const SAMPLE: u32 = 1024;
 
-/// The longest n-grams, in characters. Shorter ones are for searches of one or two characters, which are words in Chinese and
-/// Japanese.
+/// The longest n-grams, in characters.
 const LONGEST: usize = 3;
 
 /// The most n-grams that a search asks for. Longer searches ask for some of theirs.
@@ -46,7 +45,8 @@ impl TitleIndex {
         let mut grams = BTreeSet::new();
         for set in sets {
             for length in 1..=LONGEST {
-                grams.extend(chars.windows(length).map(|gram| hash(*set, owner, gram)));
+                let indexed = chars.windows(length).filter(|gram| is_indexed(gram));
+                grams.extend(indexed.map(|gram| hash(*set, owner, gram)));
             }
         }
         Self { grams: grams.into_iter().collect(), folded }
@@ -57,7 +57,7 @@ impl TitleIndex {
 pub(super) struct Search {
     /// The text, folded.
     pub(super) folded: String,
-    /// The hashes of its longest n-grams. Empty if the folded text is.
+    /// The hashes of its longest n-grams. Empty if none of them is indexed.
     pub(super) grams: Vec<i64>,
     /// The hashes of the same n-grams in the sample.
     pub(super) sample: Vec<i64>,
@@ -67,11 +67,18 @@ impl Search {
     pub(super) fn new(owner: Owner, text: &str) -> Self {
         let folded = fold(text);
         let chars: Vec<char> = folded.chars().collect();
-        let grams: BTreeSet<&[char]> = chars.windows(chars.len().clamp(1, LONGEST)).collect();
+        let longest = chars.windows(chars.len().clamp(1, LONGEST));
+        let grams: BTreeSet<&[char]> = longest.filter(|gram| is_indexed(gram)).collect();
         let step = grams.len().div_ceil(MAX_ASKED).max(1);
         let hashes = |set| -> Vec<i64> { grams.iter().step_by(step).map(|gram| hash(set, owner, gram)).collect() };
         Self { grams: hashes(Set::All), sample: hashes(Set::Sample), folded }
     }
+}
+
+/// Whether the index has this n-gram. One or two characters are words in Chinese and Japanese; of ASCII they are in so many
+/// titles that a search for them asks no index.
+fn is_indexed(gram: &[char]) -> bool {
+    gram.len() == LONGEST || !gram.iter().all(char::is_ascii)
 }
 
 /// Which titles a hash is for.
@@ -161,7 +168,10 @@ mod tests {
     #[test]
     fn a_search_asks_for_the_longest_grams_and_not_for_too_many() {
         let asked = |text: &str| Search::new(Owner::DEFAULT, text).grams.len();
-        assert_eq!([asked(""), asked("a"), asked("ab"), asked("abc"), asked("jpg.jpg")], [0, 1, 1, 1, 4]);
+        assert_eq!(
+            [asked(""), asked("ab"), asked("京"), asked("京a"), asked("abc"), asked("jpg.jpg")],
+            [0, 0, 1, 1, 1, 4]
+        );
         let long: String = (0..200).filter_map(|n| char::from_u32(0x4E00 + n)).collect();
         assert!((8..=MAX_ASKED).contains(&asked(&long)));
     }
@@ -175,7 +185,7 @@ mod tests {
     #[test]
     fn the_hashes_are_those_that_are_stored() {
         // A change needs a new version of the folding.
-        assert_eq!(grams(1, "ab"), [4_397_410_404, 6_088_176_037, 6_298_865_629]);
+        assert_eq!(grams(1, "京ab"), [5_915_524_431, 6_870_664_505, 8_222_927_382]);
     }
 
     #[test]
