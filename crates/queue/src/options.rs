@@ -1,13 +1,24 @@
 //! How a process works on its queues.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
 use crate::{backoff::Backoff, schema::Schema};
+
+/// How many jobs may run at once now.
+#[derive(Clone)]
+struct Limit(Arc<dyn Fn() -> usize + Send + Sync>);
+
+impl fmt::Debug for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limit").finish_non_exhaustive()
+    }
+}
 
 /// How this process works on one queue.
 #[derive(Clone, Debug)]
 pub struct QueueOptions {
-    pub(crate) concurrency: usize,
+    concurrency: usize,
+    limit: Option<Limit>,
     pub(crate) prefetch: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) backoff: Backoff,
@@ -21,11 +32,32 @@ impl QueueOptions {
     pub fn new(concurrency: usize) -> Self {
         Self {
             concurrency: concurrency.max(1),
+            limit: None,
             prefetch: 0,
             deadline: None,
             backoff: Backoff::default(),
             takes_over_idle: false,
         }
+    }
+
+    /// Asks this function before each claim how many jobs this process should have at once: 1 at least, the concurrency at most.
+    /// For jobs of which more are worth having the more they wait for something else than this process. A claim then takes a
+    /// quarter of that number or more, so three quarters of it must suffice to keep the process busy.
+    #[must_use]
+    pub fn limited_by(mut self, limit: impl Fn() -> usize + Send + Sync + 'static) -> Self {
+        self.limit = Some(Limit(Arc::new(limit)));
+        self
+    }
+
+    /// How many jobs may run at once now.
+    pub(crate) fn concurrency(&self) -> usize {
+        self.limit.as_ref().map_or(self.concurrency, |Limit(limit)| limit().clamp(1, self.concurrency))
+    }
+
+    /// How many free slots a claim waits for: with a limit that leaves some jobs waiting a quarter of it, so that a claim takes
+    /// several jobs.
+    pub(crate) fn min_room(&self) -> usize {
+        if self.limit.is_some() { (self.concurrency() / 4).max(1) } else { 1 }
     }
 
     /// This process takes over jobs that wait in other processes with the same label, when it has free slots, no job of the queue

@@ -78,7 +78,7 @@ impl Inbox {
         self.next.register(cx.waker());
         let mut state = self.lock();
         let is_first = !std::mem::replace(&mut state.polled, true);
-        if state.running < self.options.concurrency
+        if state.running < self.options.concurrency()
             && let Some(job) = state.waiting.pop_front()
         {
             state.running += 1;
@@ -91,7 +91,7 @@ impl Inbox {
     pub(crate) fn free_slot(&self) -> bool {
         self.lock().running -= 1;
         self.next.wake();
-        self.pending.load(Ordering::Acquire)
+        self.pending.load(Ordering::Acquire) && self.room() > 0
     }
 
     /// Takes no more jobs.
@@ -126,7 +126,9 @@ impl Inbox {
         if !state.polled || state.closed {
             return 0;
         }
-        (self.options.concurrency + self.options.prefetch).saturating_sub(state.running + state.waiting.len())
+        let room =
+            (self.options.concurrency() + self.options.prefetch).saturating_sub(state.running + state.waiting.len());
+        if room < self.options.min_room() { 0 } else { room }
     }
 
     /// There may be jobs to claim.

@@ -220,7 +220,9 @@ impl Rescuer {
         let conn = self.connection.open().await?;
         let release = sqlx::query_as(schema.sql(RELEASE_DUE)).bind(&names).bind(BATCH);
         let released: Vec<ReleasedRow> = with_timeout(release.fetch_all(&mut *conn)).await?;
-        released.iter().for_each(|row| self.notifier.notify(&row.queue));
+        for row in &released {
+            self.notifier.notify(&row.queue);
+        }
         let cancelled = sqlx::query_as(schema.sql(FIND_CANCELLED)).bind(&names).bind(BATCH);
         let cancelled = with_timeout(cancelled.fetch_all(&mut *conn)).await?;
         end_all(schema, conn, &self.queues, cancelled).await?;
