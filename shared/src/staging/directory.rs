@@ -34,14 +34,17 @@ impl DirectoryStore {
     }
 
     pub(super) async fn keep(&self, received: Received, owner: Owner, id: ImageId) -> Result<(), StagingError> {
-        received.file.sync_all().await.map_err(StagingError::disk("flush an upload"))?;
-        let (directory, to, draft) = (Arc::clone(&self.0), self.path(owner, id), received.path);
-        let rename = move || -> io::Result<()> {
+        let (directory, to) = (Arc::clone(&self.0), self.path(owner, id));
+        let (file, draft) = (received.file.into_std().await, received.path);
+        let keep = move || -> io::Result<()> {
+            // The rename first: a journaling file system writes it out with the file, and then has little left to write. A
+            // crash in between leaves part of a file that no image claims.
             draft.persist(to).map_err(|error| error.error)?;
+            file.sync_all()?;
             // A rename is durable only after an fsync of the directory.
             std::fs::File::open(&*directory)?.sync_all()
         };
-        run_blocking(rename).await.map_err(StagingError::disk("keep an upload"))
+        run_blocking(keep).await.map_err(StagingError::disk("keep an upload"))
     }
 
     pub(super) async fn read_marker(&self) -> Result<Option<Bytes>, StagingError> {
