@@ -30,6 +30,8 @@ pub struct StagingRoom {
     staging: Staging,
     limits: StagingLimits,
     counts: Mutex<Counts>,
+    /// Held while measuring.
+    measuring: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ struct Counts {
     reserved: u64,
     free: Option<Measured>,
     used: Option<Measured>,
-    /// The latest task that measures.
+    /// The latest task that measures because a measurement was too old.
     task: Option<AbortHandle>,
 }
 
@@ -62,7 +64,7 @@ pub struct Reservation {
 impl StagingRoom {
     /// Room in this staging.
     pub fn new(staging: Staging, limits: StagingLimits) -> Arc<Self> {
-        Arc::new(Self { staging, limits, counts: Mutex::default() })
+        Arc::new(Self { staging, limits, counts: Mutex::default(), measuring: tokio::sync::Mutex::default() })
     }
 
     /// Reserves room for an upload of this length.
@@ -90,35 +92,31 @@ impl StagingRoom {
             let now = Instant::now();
             let is_due = |measured: Option<Measured>| measured.is_none_or(|measured| measured.expires <= now);
             let is_due = is_due(counts.free) || self.limits.bytes.is_some() && is_due(counts.used);
-            let measurement = if is_due { self.start_measurement(&mut counts) } else { None };
+            if !is_due || counts.task.as_ref().is_some_and(|task| !task.is_finished()) {
+                return;
+            }
+            let measurement = self.start_measurement();
+            counts.task = Some(measurement.abort_handle());
             (measurement, counts.free.is_none())
         };
-        if let Some(measurement) = measurement.filter(|_| is_first) {
+        if is_first {
             // A disk that does not respond must not hold the upload: its own write will fail or not.
             let _ = tokio::time::timeout(FIRST_TIMEOUT, measurement).await;
         }
     }
 
-    /// Measures now, unless a measurement runs.
+    /// Measures now, after any measurement that runs.
     async fn measure_again(self: &Arc<Self>) {
-        let measurement = self.start_measurement(&mut self.counts());
-        if let Some(measurement) = measurement {
-            let _ = tokio::time::timeout(FIRST_TIMEOUT, measurement).await;
-        }
+        let _ = tokio::time::timeout(FIRST_TIMEOUT, self.start_measurement()).await;
     }
 
-    /// `None`: one is running.
-    fn start_measurement(self: &Arc<Self>, counts: &mut Counts) -> Option<JoinHandle<()>> {
-        if counts.task.as_ref().is_some_and(|task| !task.is_finished()) {
-            return None;
-        }
+    fn start_measurement(self: &Arc<Self>) -> JoinHandle<()> {
         let room = Arc::clone(self);
-        let task = tokio::spawn(async move { room.measure().await });
-        counts.task = Some(task.abort_handle());
-        Some(task)
+        tokio::spawn(async move { room.measure().await })
     }
 
     async fn measure(&self) {
+        let _measuring = self.measuring.lock().await;
         let drafts: PathBuf = self.staging.drafts.directory();
         let (kept_free, kept_used, is_used_due) = {
             let counts = self.counts();
