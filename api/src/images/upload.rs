@@ -158,7 +158,8 @@ pub(super) async fn accept(upload: Upload, owner: Owner, app: &App) -> Result<(N
     let id = ImageId::now();
     let lane = values.lane;
     let title = values.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
-    let image = NewImage { id, title, recipe, source, header };
+    let FormValues { tags, metadata, .. } = values;
+    let image = NewImage { id, title, tags, metadata, recipe, source, header };
     let app = app.clone();
     // A task of its own, so that a client that goes away cannot stop it between the file and the commit.
     let accepting = async move { accept_file(received, room, owner, image, lane.as_deref(), &app).await };
