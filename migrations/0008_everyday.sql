@@ -2,7 +2,7 @@
 
 ALTER TABLE images
     ADD COLUMN tags text[] NOT NULL DEFAULT '{}' CONSTRAINT images_tags_bounded CHECK (cardinality(tags) <= 32),
-    -- `json` keeps numbers as they were written, so that filters compare what was hashed.
+    -- `json` keeps the text as it was written, so that filters compare what was hashed.
     ADD COLUMN metadata json NOT NULL DEFAULT '{}' CONSTRAINT images_metadata_is_object CHECK (json_typeof(metadata) = 'object'),
     -- Titles are compared and sorted by code point, whatever the locale of the database is.
     ALTER COLUMN title_folded TYPE text COLLATE "C";

@@ -75,7 +75,7 @@ async fn the_time_of_the_upload_is_compared_exactly() {
         api.upload(title).await;
     }
     let page = api.get("/v1/images").await.json();
-    let middle = page["items"][1]["created_at"].as_str().unwrap();
+    let middle = page["items"][1]["created_at"].as_str().unwrap().replace('+', "%2B");
     assert_eq!(titles(&api, &format!("created_after={middle}")).await, ["c", "b"]);
     assert_eq!(titles(&api, &format!("created_before={middle}")).await, ["a"]);
     assert_eq!(titles(&api, &format!("created_after={middle}&created_before={middle}")).await, Vec::<String>::new());

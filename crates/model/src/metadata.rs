@@ -67,6 +67,12 @@ impl Metadata {
         Ok(Self(object))
     }
 
+    /// The compact JSON of the object.
+    #[must_use]
+    pub fn to_json(&self) -> String {
+        Value::from(self.0.clone()).to_string()
+    }
+
     /// The JSON object.
     pub fn as_object(&self) -> &Map<String, Value> {
         &self.0

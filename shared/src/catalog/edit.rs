@@ -72,13 +72,13 @@ pub async fn save_details(
     let labels = Labels { format: &format, tags: &tags, metadata: Some(metadata) };
     let index = SearchIndex::new(owner, id, details.title.as_str(), &labels);
     let update = sqlx::query!(
-        "UPDATE images SET title = $3, tags = $4, metadata = $5, title_folded = $6, terms = $7, folding = $8
+        "UPDATE images SET title = $3, tags = $4, metadata = $5::text::json, title_folded = $6, terms = $7, folding = $8
          WHERE owner = $1 AND id = $2",
         owner.id(),
         id.as_uuid(),
         details.title.as_str(),
         &tags as &[&str],
-        Json(metadata) as _,
+        details.metadata.to_json(),
         index.folded,
         &index.terms,
         FOLDING,

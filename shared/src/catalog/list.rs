@@ -224,7 +224,10 @@ fn page(filter: &Filter, rows: &[Row]) -> (Vec<Uuid>, Option<Position>) {
     let next = page.last().filter(|_| has_next);
     (
         page.iter().filter(|row| row.is_listed).map(|row| row.id).collect(),
-        next.map(|row| Position { id: ImageId::from_uuid(row.id), title: row.title.clone() }),
+        next.map(|row| Position {
+            id: ImageId::from_uuid(row.id),
+            title: if filter.sort == Sort::Title { row.title.clone() } else { String::new() },
+        }),
     )
 }
 

@@ -24,7 +24,7 @@ pub async fn insert(db: &mut PgConnection, owner: Owner, image: &NewImage) -> Re
          INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width, source_height,
                              source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
                              source_decoded_pixels, tags, metadata)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::text::json)
          RETURNING created_at",
         owner.id(),
         image.id.as_uuid(),
@@ -43,7 +43,7 @@ pub async fn insert(db: &mut PgConnection, owner: Owner, image: &NewImage) -> Re
         to_integer(header.bits_per_pixel)?,
         to_bigint(header.decoded_pixels)?,
         &tags as &[&str],
-        Json(metadata.as_object()) as _,
+        metadata.to_json(),
     )
     .fetch_one(db)
     .await?;
