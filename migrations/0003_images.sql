@@ -9,9 +9,13 @@ CREATE TABLE images (
     owner           integer NOT NULL,
     id              uuid NOT NULL,              -- UUIDv7: sorts by the time of upload
     title           text NOT NULL CONSTRAINT images_title_length CHECK (char_length(title) BETWEEN 1 AND 200),
-    -- The title folded for search, and the hashes of its n-grams (catalog/title_index.rs).
-    title_folded    text NOT NULL,
-    title_grams     bigint[] NOT NULL,
+    -- The title folded for search. Compared and sorted by code point, whatever the locale of the database is.
+    title_folded    text NOT NULL COLLATE "C",
+    tags            text[] NOT NULL DEFAULT '{}' CONSTRAINT images_tags_bounded CHECK (cardinality(tags) <= 32),
+    -- `json` keeps the text as it was written, so that filters compare what was hashed.
+    metadata        json NOT NULL DEFAULT '{}' CONSTRAINT images_metadata_is_object CHECK (json_typeof(metadata) = 'object'),
+    -- The hashes of the title's n-grams, of the tags, the metadata and the format (catalog/search_index.rs).
+    terms           bigint[] NOT NULL,
     folding         smallint NOT NULL,          -- the version of the rules by which the title is folded and hashed
     recipe          jsonb NOT NULL,
 
@@ -31,8 +35,10 @@ CREATE TABLE images (
     PRIMARY KEY (owner, id)
 );
 
--- The search for titles. Entries that are not sorted in yet are read by every search, so they are few.
-CREATE INDEX images_title_grams ON images USING gin (title_grams) WITH (gin_pending_list_limit = 256);
+-- The search. Entries that are not sorted in yet are read by every search, so they are few.
+CREATE INDEX images_terms ON images USING gin (terms) WITH (gin_pending_list_limit = 256);
+-- The list by title. Only the beginning of a title, because an entry of an index has at most 2704 bytes.
+CREATE INDEX images_title ON images (owner, left(title_folded, 64), id);
 
 -- What becomes of an image.
 CREATE TABLE image_states (
@@ -41,6 +47,8 @@ CREATE TABLE image_states (
     status          text NOT NULL DEFAULT 'queued'
                     CONSTRAINT image_states_status_known
                     CHECK (status IN ('queued', 'processing', 'ready', 'failed', 'deleting')),
+    -- Advanced by every change that clients see. Here, so that a change of the status writes one row.
+    version         integer NOT NULL DEFAULT 1,
     attempts        integer NOT NULL DEFAULT 0 CHECK (attempts >= 0),
     -- How often the periodic retry has requeued it after it had failed as `unavailable`. An operator's retry sets it to 0.
     revivals        integer NOT NULL DEFAULT 0,

@@ -78,12 +78,15 @@ pub(crate) enum ApiError {
     /// The key is revoked or expired, and cannot be changed.
     #[error("The API key is revoked or expired.")]
     KeyEnded,
+    /// The resource is not in a version that `If-Match` names.
+    #[error("The image has changed: it has no version that If-Match names. Get it again.")]
+    PreconditionFailed,
     /// The body is not `multipart/form-data`.
     #[error("The body must be multipart/form-data with a boundary.")]
     NotMultipart,
-    /// The body is not declared as `application/json`.
-    #[error("The body must be application/json.")]
-    NotJson,
+    /// The body is not declared as one of these media types.
+    #[error("The body must be {0}.")]
+    NotJson(&'static str),
     /// The body is not JSON, or not of the expected form.
     #[error("The JSON is invalid: {}.", excerpt(.0.trim_end_matches('.'), REASON_EXCERPT))]
     Json(String),
@@ -165,7 +168,8 @@ impl ApiError {
             Self::NotGranted(_) => &problem::UPLOAD_TOKEN,
             Self::Parameter { .. } => &problem::INVALID_PARAMETER,
             Self::KeyEnded => &problem::KEY_ENDED,
-            Self::NotMultipart | Self::NotJson => &problem::UNSUPPORTED_MEDIA_TYPE,
+            Self::PreconditionFailed => &problem::PRECONDITION_FAILED,
+            Self::NotMultipart | Self::NotJson(_) => &problem::UNSUPPORTED_MEDIA_TYPE,
             Self::Json(_) => &problem::INVALID_JSON,
             Self::Form(_) => &problem::INVALID_FORM,
             Self::Field(_) => &problem::INVALID_FIELD,

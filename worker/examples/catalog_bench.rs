@@ -16,17 +16,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use chrono::{DateTime, TimeDelta, Utc};
 use darkroom_container::header::Header;
 use darkroom_dev::testing;
-use darkroom_model::{ImageId, Owner, Source, SourceFormat, Status, Title, recipe::Recipe};
+use darkroom_model::{ImageId, Metadata, Owner, Source, SourceFormat, Status, Tags, Title, recipe::Recipe};
 use darkroom_queue::{Handler, JobError, Lease, QueueOptions, Retention, Supervisor, SupervisorOptions, enqueue};
 use darkroom_shared::{
-    catalog::{self, CatalogError, Filter, NewImage, TitleIndex},
+    catalog::{self, CatalogError, Filter, Labels, MemberFilter, NewImage, Position, SearchIndex, Sort},
     database::{self, Database},
     jobs::{ProcessImage, process_image_options},
     settings::{DatabaseSettings, Settings},
 };
 use darkroom_worker::{App, jobs::sweep::sweep};
+use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, postgres::PgConnectOptions};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use uuid::Uuid;
@@ -45,6 +47,9 @@ const ABSENT: &str = "chartreuse";
 const ADVERSARIAL: &str = "abcabcabc";
 /// As above, of digits: titles have all n-grams of them, some more often than others.
 const DIGITS: &str = "_000100010001";
+
+/// A third of the images has this tag.
+const COMMON_TAG: &str = "print";
 
 const WORDS: [&str; 32] = [
     "beach",
@@ -100,6 +105,7 @@ async fn main() {
     println!("| {rows} images | p50 ms | p99 ms |\n|---|--:|--:|");
     lists(&db, rows, rounds).await;
     searches(&db, rounds).await;
+    filters(&db, rounds).await;
     rows_of_one_image(&db, rounds).await;
     claims(&db, &url, rounds).await;
     sweeps(&db, &url, &statements).await;
@@ -136,16 +142,16 @@ async fn fill(pool: &PgPool, rows: u32) {
     let settings = "SET synchronous_commit = off; SET statement_timeout = 0; SET session_replication_role = replica;
         SET maintenance_work_mem = '512MB'";
     sqlx::raw_sql(settings).execute(&mut *connection).await.unwrap();
-    let index = "SELECT pg_get_indexdef('images_title_grams'::regclass)";
+    let index = "SELECT pg_get_indexdef('images_terms'::regclass)";
     let index: String = sqlx::query_scalar(index).fetch_one(&mut *connection).await.unwrap();
-    sqlx::raw_sql("DROP INDEX images_title_grams").execute(&mut *connection).await.unwrap();
+    sqlx::raw_sql("DROP INDEX images_terms").execute(&mut *connection).await.unwrap();
     let step = rows / 5;
     for batch in 0..rows / BATCH {
         let images = (batch * BATCH..(batch + 1) * BATCH).map(|n| {
             let owner = if n % 2 == 0 { LARGE } else { Owner::from_id((2 + n / 2 % (OWNERS - 1)).cast_signed()) };
             // The large owner has every second image, so its titles are by the half of the number.
             let title = if n % step == 0 { format!("{RARE} {n}") } else { title(n / 2) };
-            (owner, ImageId::now(), title)
+            (owner, ImageId::now(), title, n)
         });
         add(&mut connection, images).await;
     }
@@ -164,20 +170,45 @@ async fn fill(pool: &PgPool, rows: u32) {
     drop(connection.detach());
 }
 
-/// Adds images by one statement: of a hundred one failed, one is queued, and 98 are ready, with two renditions each.
-async fn add(db: &mut PgConnection, images: impl Iterator<Item = (Owner, ImageId, String)>) {
-    let (mut owners, mut ids, mut titles, mut folded, mut grams) = (vec![], vec![], vec![], vec![], vec![]);
-    for (owner, id, title) in images {
-        let index = TitleIndex::new(owner, id, &title);
+/// The tags of image number `n`: one that a third of the images has, and one that few have.
+fn tags(n: u32) -> Vec<String> {
+    let mut tags = vec![format!("shoot-{}", n % 9_973)];
+    if n.is_multiple_of(3) {
+        tags.push(COMMON_TAG.to_owned());
+    }
+    if n.is_multiple_of(2) && n < 20 {
+        tags.push(RARE.to_owned());
+    }
+    tags
+}
+
+/// Adds images by one statement: of a hundred one failed, one is queued, and 98 are ready, with two renditions each. One in
+/// fifty is a GIF, all others are JPEGs.
+async fn add(db: &mut PgConnection, images: impl Iterator<Item = (Owner, ImageId, String, u32)>) {
+    let (mut owners, mut ids, mut titles, mut folded, mut terms) = (vec![], vec![], vec![], vec![], vec![]);
+    let (mut formats, mut all_tags, mut all_metadata) = (vec![], vec![], vec![]);
+    for (owner, id, title, n) in images {
+        let format = if n % 50 < 2 { "gif" } else { "jpeg" };
+        let tags = tags(n);
+        let metadata = json!({ "order": n / 3, "site": if n % 4 < 2 { "north" } else { "south" } });
+        let labels = Labels {
+            format,
+            tags: &tags.iter().map(String::as_str).collect::<Vec<_>>(),
+            metadata: metadata.as_object(),
+        };
+        let index = SearchIndex::new(owner, id, &title, &labels);
         owners.push(owner.id());
         ids.push(id.as_uuid());
         titles.push(title);
         folded.push(index.folded);
-        grams.push(format!("{:?}", index.grams).replace('[', "{").replace(']', "}"));
+        terms.push(format!("{:?}", index.terms).replace('[', "{").replace(']', "}"));
+        formats.push(format);
+        all_tags.push(format!("{{{}}}", tags.join(",")));
+        all_metadata.push(metadata.to_string());
     }
     let sql = "WITH image AS MATERIALIZED (
-            SELECT * FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[]) WITH ORDINALITY
-                AS image (owner, id, title, folded, grams, n)
+            SELECT * FROM unnest($1::integer[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+                $8::text[]) WITH ORDINALITY AS image (owner, id, title, folded, terms, format, tags, metadata, n)
         ), state AS (
             INSERT INTO image_states (owner, id, status, attempts, started_at, finished_at, placeholder, dominant_colour,
                 perceptual_hash, failure_code, failure_detail)
@@ -190,13 +221,14 @@ async fn add(db: &mut PgConnection, images: impl Iterator<Item = (Owner, ImageId
             SELECT owner, id, name, 'webp', 800, 600, 100000, decode(repeat('ab', 32), 'hex')
             FROM image, unnest(ARRAY['w800.webp', 'w1600.webp']) AS name
         )
-        INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+        INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width,
             source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
-            source_decoded_pixels)
-        SELECT owner, id, title, folded, grams::bigint[], 1, '{\"recipe\": \"standard\"}', 'jpeg', 4000, 3000, 1, 2500000,
-            decode(repeat('cd', 32), 'hex'), 10, 24, 12000000
+            source_decoded_pixels, tags, metadata)
+        SELECT owner, id, title, folded, terms::bigint[], 2, '{\"recipe\": \"standard\"}', format, 4000, 3000, 1, 2500000,
+            decode(repeat('cd', 32), 'hex'), 10, 24, 12000000, tags::text[], metadata::json
         FROM image";
-    sqlx::query(sql).bind(owners).bind(ids).bind(titles).bind(folded).bind(grams).execute(db).await.unwrap();
+    let query = sqlx::query(sql).bind(owners).bind(ids).bind(titles).bind(folded).bind(terms);
+    query.bind(formats).bind(all_tags).bind(all_metadata).execute(db).await.unwrap();
 }
 
 async fn sizes(pool: &PgPool) {
@@ -229,7 +261,7 @@ fn print(what: &str, mut times: Vec<Duration>) {
 
 async fn list(db: &Database, owner: Owner, filter: &Filter) -> catalog::Page {
     let list = async |db: &mut PgConnection| catalog::list(db, owner, filter).await;
-    let page = if filter.title.is_some() { db.search(list).await } else { db.run(list).await };
+    let page = if filter.is_search() { db.search(list).await } else { db.run(list).await };
     page.unwrap()
 }
 
@@ -241,7 +273,8 @@ async fn lists(db: &Database, rows: u32, rounds: u32) {
     let middle = "SELECT id FROM images WHERE owner = $1 ORDER BY id OFFSET $2 LIMIT 1";
     let middle: Uuid =
         sqlx::query_scalar(middle).bind(LARGE.id()).bind(i64::from(rows / 4)).fetch_one(db.pool()).await.unwrap();
-    let deep = Filter { before: Some(ImageId::from_uuid(middle)), limit: 100, ..Filter::default() };
+    let after = Position { id: ImageId::from_uuid(middle), title: String::new() };
+    let deep = Filter { after: Some(after.clone()), limit: 100, ..Filter::default() };
     measure("list, a page of 100 in the middle", rounds, async || list(db, LARGE, &deep).await).await;
     for status in [Status::Ready, Status::Failed, Status::Processing] {
         let filter = Filter { status: Some(status), limit: 20, ..Filter::default() };
@@ -272,6 +305,57 @@ async fn searches(db: &Database, rounds: u32) {
     let adversarial = filter(ADVERSARIAL);
     measure("search, adversarial, of an owner with few images", rounds, async || list(db, small, &adversarial).await)
         .await;
+}
+
+/// Each filter and each order with values that are common, rare and absent, and combinations.
+async fn filters(db: &Database, rounds: u32) {
+    let small = Owner::from_id(500);
+    let base = || Filter { limit: 20, ..Filter::default() };
+    let tag = |tag: &str| Filter { tag: Some(tag.to_owned()), ..base() };
+    let member = |name: &str, value: Option<&str>| Filter {
+        member: Some(MemberFilter { name: name.to_owned(), value: value.map(str::to_owned) }),
+        ..base()
+    };
+    let times = "SELECT min(created_at) + (max(created_at) - min(created_at)) / 2 FROM images WHERE owner = $1";
+    let middle: DateTime<Utc> = sqlx::query_scalar(times).bind(LARGE.id()).fetch_one(db.pool()).await.unwrap();
+    let by_title = || Filter { sort: Sort::Title, ..base() };
+    for (what, filter) in [
+        ("format, common", Filter { format: Some(SourceFormat::Jpeg), ..base() }),
+        ("format, less common", Filter { format: Some(SourceFormat::Gif), ..base() }),
+        ("format, absent", Filter { format: Some(SourceFormat::Avif), ..base() }),
+        ("tag, common", tag(COMMON_TAG)),
+        ("tag, rare", tag(RARE)),
+        ("tag, of some", tag("shoot-4711")),
+        ("tag, absent", tag(ABSENT)),
+        ("metadata, common", member("site", Some("north"))),
+        ("metadata, rare", member("order", Some("4711"))),
+        ("metadata, absent value", member("site", Some("west"))),
+        ("metadata, common key", member("order", None)),
+        ("metadata, absent key", member("price", None)),
+        ("created after", Filter { created_after: Some(middle), ..base() }),
+        ("created before", Filter { created_before: Some(middle), ..base() }),
+        ("created in the future", Filter { created_after: Some(Utc::now() + TimeDelta::days(1)), ..base() }),
+        ("sort by oldest", Filter { sort: Sort::Oldest, ..base() }),
+        ("sort by title", by_title()),
+        ("sort by title, common tag", Filter { sort: Sort::Title, ..tag(COMMON_TAG) }),
+        ("sort by title, tag of some", Filter { sort: Sort::Title, ..tag("shoot-4711") }),
+        ("sort by title, failed", Filter { status: Some(Status::Failed), ..by_title() }),
+        ("sort by title, absent status", Filter { status: Some(Status::Processing), ..by_title() }),
+        ("failed with a common tag", Filter { status: Some(Status::Failed), ..tag(COMMON_TAG) }),
+        ("common tag and absent metadata", Filter { member: member("site", Some("west")).member, ..tag(COMMON_TAG) }),
+        (
+            "common tag, common metadata, adversarial title",
+            Filter {
+                member: member("site", Some("north")).member,
+                title: Some(ADVERSARIAL.to_owned()),
+                ..tag(COMMON_TAG)
+            },
+        ),
+    ] {
+        measure(&format!("filter: {what}"), rounds, async || list(db, LARGE, &filter).await).await;
+    }
+    let filter = tag(COMMON_TAG);
+    measure("filter: tag, common, of an owner with few images", rounds, async || list(db, small, &filter).await).await;
 }
 
 async fn rows_of_one_image(db: &Database, rounds: u32) {
@@ -309,7 +393,15 @@ fn new_image() -> NewImage {
     let source = Source { format: SourceFormat::Jpeg, width: 4000, height: 3000, frames: 1, bytes: 9, sha256: [7; 32] };
     let Source { format, width, height, frames, .. } = source;
     let header = Header { format, width, height, frames, scans: 10, bits_per_pixel: 24, decoded_pixels: 12_000_000 };
-    NewImage { id, title: Title::parse("IMG_20260101_123456.jpg").unwrap(), recipe: Recipe::Standard, source, header }
+    NewImage {
+        id,
+        title: Title::parse("IMG_20260101_123456.jpg").unwrap(),
+        tags: Tags::parse(["print", "shoot-1"]).unwrap(),
+        metadata: Metadata::parse("{\"order\": 17}").unwrap(),
+        recipe: Recipe::Standard,
+        source,
+        header,
+    }
 }
 
 /// When each job has begun.

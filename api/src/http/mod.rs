@@ -6,6 +6,7 @@
 //! | `problem` | problem documents (RFC 9457) and their types |
 //! | `body` | timeouts, minimum rate and draining of request bodies |
 //! | `pace` | how slow a client may be |
+//! | `conditional` | `ETag`, `If-Match`, `If-None-Match` |
 //! | `cors` | which pages of other sites may use the api |
 //! | `json` | JSON bodies of bounded size |
 //! | `cross_site` | requests that pages of other sites send |
@@ -20,6 +21,7 @@
 pub(crate) mod body;
 mod client;
 mod client_io;
+pub(crate) mod conditional;
 mod connections;
 mod cors;
 pub(crate) mod cross_site;

@@ -40,6 +40,7 @@ problem_types! {
     CROSS_SITE_REQUEST = FORBIDDEN "cross-site-request" "Pages of other sites may not change anything";
     NOT_FOUND = NOT_FOUND "not-found" "The resource does not exist";
     METHOD_NOT_ALLOWED = METHOD_NOT_ALLOWED "method-not-allowed" "The resource does not support this method";
+    PRECONDITION_FAILED = PRECONDITION_FAILED "precondition-failed" "The resource has changed";
     KEY_ENDED = CONFLICT "key-ended" "The API key is revoked or expired";
     REQUEST_TIMEOUT = REQUEST_TIMEOUT "request-timeout" "The request was not received in time";
     UPLOAD_TOO_LARGE = PAYLOAD_TOO_LARGE "upload-too-large" "The file is larger than allowed";

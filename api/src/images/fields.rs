@@ -1,7 +1,7 @@
-//! The fields of the upload form: the file, its title and lane, and the fields of recipes.
+//! The fields of the upload form: the file, what is said of it, its lane, and the fields of recipes.
 
 use darkroom_model::{
-    Title,
+    Metadata, Tags, Title,
     recipe::{self, InvalidField, Recipe, RenditionRequest},
 };
 
@@ -11,6 +11,10 @@ use crate::error::ApiError;
 pub(super) const FILE: &str = "file";
 /// The name of the field with the title.
 pub(super) const TITLE: &str = "title";
+/// The name of the field with the tags.
+pub(super) const TAGS: &str = "tags";
+/// The name of the field with the metadata.
+pub(super) const METADATA: &str = "metadata";
 /// The name of the field with the lane.
 pub(super) const LANE: &str = "lane";
 /// Maximum length of a lane's name, in characters.
@@ -31,6 +35,10 @@ pub(super) enum FormField {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum TextField {
     Title,
+    /// Separated by commas.
+    Tags,
+    /// A JSON object.
+    Metadata,
     /// Jobs of different lanes take turns.
     Lane,
     Recipe(&'static recipe::Field),
@@ -40,6 +48,8 @@ pub(super) enum TextField {
 #[derive(Debug, Default)]
 pub(super) struct FormValues {
     pub(super) title: Option<Title>,
+    pub(super) tags: Tags,
+    pub(super) metadata: Metadata,
     pub(super) lane: Option<String>,
     rendition: RenditionRequest,
     seen: Vec<&'static str>,
@@ -50,6 +60,8 @@ impl FormField {
         match name {
             FILE => Some(Self::File),
             TITLE => Some(Self::Text(TextField::Title)),
+            TAGS => Some(Self::Text(TextField::Tags)),
+            METADATA => Some(Self::Text(TextField::Metadata)),
             LANE => Some(Self::Text(TextField::Lane)),
             name => RenditionRequest::field(name).map(|field| Self::Text(TextField::Recipe(field))),
         }
@@ -60,6 +72,8 @@ impl FormField {
         match self {
             Self::File => FILE,
             Self::Text(TextField::Title) => TITLE,
+            Self::Text(TextField::Tags) => TAGS,
+            Self::Text(TextField::Metadata) => METADATA,
             Self::Text(TextField::Lane) => LANE,
             Self::Text(TextField::Recipe(field)) => field.name,
         }
@@ -71,7 +85,8 @@ impl FormValues {
     pub(super) fn expect(&mut self, name: &str) -> Result<FormField, ApiError> {
         let Some(field) = FormField::find(name) else {
             let excerpt: String = name.chars().take(NAME_EXCERPT).collect();
-            let known: Vec<_> = [FILE, TITLE, LANE].into_iter().chain(recipe::FIELDS.iter().map(|f| f.name)).collect();
+            let own = [FILE, TITLE, TAGS, METADATA, LANE];
+            let known: Vec<_> = own.into_iter().chain(recipe::FIELDS.iter().map(|f| f.name)).collect();
             return Err(ApiError::Form(format!(
                 "There is no field {excerpt:?}. The fields are: {}.",
                 known.join(", ")
@@ -93,6 +108,14 @@ impl FormValues {
             TextField::Title => {
                 let title = Title::parse(text);
                 self.title = Some(title.map_err(|error| invalid(TITLE, format!("{error}.")))?);
+            }
+            TextField::Tags => {
+                let tags = Tags::parse(text.split(','));
+                self.tags = tags.map_err(|error| invalid(TAGS, format!("{error}.")))?;
+            }
+            TextField::Metadata => {
+                let metadata = Metadata::parse(text);
+                self.metadata = metadata.map_err(|error| invalid(METADATA, format!("{error}.")))?;
             }
             TextField::Lane if text.chars().count() > LANE_MAX || text.contains(char::is_control) => {
                 let reason = format!("must have at most {LANE_MAX} characters and no control characters.");
@@ -146,6 +169,8 @@ mod tests {
             ("width", "0"),
             ("overlay_position", "attention"),
             ("title", "  "),
+            ("tags", "a,,b"),
+            ("metadata", "[1]"),
             ("lane", "a\nb"),
             ("lane", &"x".repeat(101)),
         ] {

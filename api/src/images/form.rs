@@ -21,8 +21,8 @@ use crate::{
     multipart::{Event, MultipartError, Parser, PartHead, parse_boundary},
 };
 
-/// Maximum size of a text field in bytes; a title of 200 characters has at most 800.
-const TEXT_MAX: usize = 4 << 10;
+/// Maximum size of a text field in bytes: 32 tags of 64 characters have at most 8 KiB, metadata 4 KiB without white space.
+const TEXT_MAX: usize = 16 << 10;
 /// Maximum size of all text fields together, in bytes.
 const TEXTS_MAX: usize = 64 << 10;
 

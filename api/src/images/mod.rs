@@ -1,4 +1,4 @@
-//! The resource `/v1/images`: upload, list, get, delete; the renditions of an image.
+//! The resource `/v1/images`: upload, list, get, change, delete; the renditions of an image.
 //!
 //! | module | contents |
 //! |---|---|
@@ -8,50 +8,66 @@
 //! | `schema` | the form in the `OpenAPI` document |
 //! | `upload` | receiving and accepting an upload |
 //! | `params` | the parameters of URLs |
+//! | `listing` | from the parameters of a list to its filter, and to the URL of its next page |
+//! | `cursor` | the position of a page |
+//! | `projection` | lists with only some fields |
+//! | `patch` | what clients may change of an image |
 //! | `wire` | images in JSON |
 //! | `responses` | the responses and problems of each operation |
 
 pub(crate) mod backlog;
+mod cursor;
 mod fields;
 mod form;
+mod listing;
 mod params;
+mod patch;
+mod projection;
 mod responses;
 mod schema;
 mod upload;
 mod wire;
 
+use chrono::Utc;
 use darkroom_model::{ImageId, Owner};
 use darkroom_queue::Job as _;
 use darkroom_shared::{
-    catalog::{self, CatalogError, Filter},
+    catalog::{self, CatalogError},
     jobs::{DeleteImage, delete_image_options},
 };
 use poem::Request;
 use poem_openapi::{
     OpenApi,
-    param::{Path, Query},
+    param::{Header, Path, Query},
     payload::Json,
 };
 use sqlx::PgConnection;
-use url::form_urlencoded;
 use uuid::Uuid;
 
 use self::{
+    cursor::ListCursor,
     form::Form,
-    params::TitlePart,
+    listing::Listing,
+    params::{Format, MemberName, MemberValue, Tag as ImageTag, Time, TitlePart},
+    patch::ImagePatch,
+    projection::Fields,
     responses::{
-        DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, RenditionProblems, RenditionResponse,
-        UploadProblems, UploadResponse,
+        DeleteProblems, DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, PatchProblems,
+        PatchResponse, RenditionProblems, RenditionResponse, UploadProblems, UploadResponse,
     },
-    wire::{Image, ImageDetail, Page, Rendition, Status},
+    wire::{Image, ImageDetail, Page, Rendition, Sort, Status},
 };
 use crate::{
     App, Tag,
     auth::scheme::{Read, Upload, Write},
     error::ApiError,
-    http::middleware::IsHead,
+    http::{
+        conditional::{self, EntityTag},
+        json::MergePatch,
+        middleware::IsHead,
+    },
     operation_error::Result,
-    paging::{Cursor, PageSize},
+    paging::PageSize,
 };
 
 /// `Retry-After` of an image that is queued or processing, in seconds.
@@ -81,6 +97,14 @@ impl Images {
         };
         self.app.db.run(find).await?.ok_or(NO_IMAGE)
     }
+
+    /// The entity tag of an image. While a client has a response that it is told to keep, the presigned URLs in it work at least
+    /// half of their lifetime.
+    fn entity_tag(&self, image: &catalog::Image) -> EntityTag {
+        let expires = !self.app.bucket.is_public() && image.status == Some(darkroom_model::Status::Ready);
+        let period = || Utc::now().timestamp().unsigned_abs() / (self.app.presigned.as_secs() / 2).max(1);
+        EntityTag { version: image.version, period: expires.then(period) }
+    }
 }
 
 #[OpenApi(prefix_path = "/v1/images", tag = "Tag::Images")]
@@ -89,7 +113,7 @@ impl Images {
     ///
     /// Stores the file and responds at once; a worker renders it. By default the standard set is rendered: the
     /// optimised image, at most 2560 pixels wide, and widths of 320, 800 and 1600, never enlarged, each in WebP and in
-    /// JPEG or PNG. Any field other than `title` and `lane` requests exactly one rendition. Its fields apply in this order:
+    /// JPEG or PNG. Any field other than `title`, `tags`, `metadata` and `lane` requests exactly one rendition. Its fields apply in this order:
     /// orientation, `crop`, `rotate`, `flip` and `flop`, resize, `gamut`, `grayscale`, `blur`, `sharpen`, the box of
     /// `fit=contain` and the `background`, `overlay`, encoding.
     ///
@@ -106,10 +130,11 @@ impl Images {
 
     /// List images
     ///
-    /// Newest first, in pages. Images that are added meanwhile do not shift the following pages. A page may have fewer images than
-    /// `limit`, even none, and a next page: where many titles are similar to the text that is searched for, each page looks
-    /// through a part of them.
+    /// In pages; an image is listed if it meets all conditions. Images that are added meanwhile do not shift the following pages. A
+    /// page may have fewer images than `limit`, even none, and a next page: where many images nearly meet the conditions, each page
+    /// looks through a part of them.
     #[oai(path = "/", method = "get", operation_id = "list_images")]
+    #[expect(clippy::too_many_arguments, reason = "each is a parameter of the URL")]
     async fn list(
         &self,
         Read(caller): Read,
@@ -117,25 +142,48 @@ impl Images {
         title: Query<Option<TitlePart>>,
         /// Only images with this status.
         status: Query<Option<Status>>,
+        /// Only images whose file has this format.
+        format: Query<Option<Format>>,
+        /// Only images with this tag.
+        tag: Query<Option<ImageTag>>,
+        /// Only images with a member of this name in their metadata.
+        metadata_key: Query<Option<MemberName>>,
+        /// With `metadata_key`: only images whose member has this value; texts without quotes, all else as JSON without white space.
+        metadata_value: Query<Option<MemberValue>>,
+        /// Only images that were accepted at this time or later.
+        created_after: Query<Option<Time>>,
+        /// Only images that were accepted before this time.
+        created_before: Query<Option<Time>>,
+        /// The order. Default: `newest`.
+        sort: Query<Option<Sort>>,
+        /// Only these fields of each image, separated by commas. Default: all.
+        fields: Query<Option<Fields>>,
         /// The maximum number of images on the page.
         limit: Query<Option<PageSize>>,
-        /// The `next_cursor` of the previous page.
-        cursor: Query<Option<Cursor>>,
+        /// The `next_cursor` of the previous page, with the same `sort` and conditions.
+        cursor: Query<Option<ListCursor>>,
     ) -> Result<ListResponse, ListProblems> {
-        let (owner, limit) = (caller.owner, limit.0.unwrap_or(PageSize::DEFAULT));
-        let filter = Filter {
+        let listing = Listing {
             title: title.0.map(|part| part.0).filter(|part| !part.is_empty()),
             status: status.0.map(wire::filter_status).transpose()?,
-            before: cursor.0.map(|cursor| ImageId::from_uuid(cursor.0)),
-            limit: limit.0.into(),
+            format: format.0.map(|format| format.0),
+            tag: tag.0.map(|tag| tag.0),
+            metadata_key: metadata_key.0.map(|name| name.0),
+            metadata_value: metadata_value.0.map(|value| value.0),
+            created_after: created_after.0.map(|time| time.0),
+            created_before: created_before.0.map(|time| time.0),
+            sort: sort.0,
+            fields: fields.0,
+            limit: limit.0.unwrap_or(PageSize::DEFAULT),
         };
+        let (owner, filter) = (caller.owner, listing.filter(cursor.0)?);
         let list = async |db: &mut PgConnection| catalog::list(db, owner, &filter).await;
         let db = &self.app.db;
-        let listed = if filter.title.is_some() { db.search(list).await } else { db.run(list).await };
+        let listed = if filter.is_search() { db.search(list).await } else { db.run(list).await };
         let page = listed.map_err(ApiError::of_search)?;
-        let next = page.next.map(|last| Cursor(last.as_uuid()).encode());
-        let link = next.as_ref().map(|next| next_link(&filter, limit, next));
-        Ok(ListResponse::Page(Json(Page::new(page.images, next)), link))
+        let next = page.next.map(|position| ListCursor { sort: filter.sort, position }.encode());
+        let link = next.as_ref().map(|next| listing.next_link(next));
+        Ok(ListResponse::Page(Json(Page::new(page.images, listing.fields.as_ref(), next)), link))
     }
 
     /// Get an image
@@ -147,9 +195,17 @@ impl Images {
         Read(caller): Read,
         /// The image's id.
         id: Path<Uuid>,
+        /// The `ETag` of a response that the client has: it is sent again only if it has changed, or if its URLs are about to expire.
+        #[oai(name = "If-None-Match")]
+        if_none_match: Header<Option<String>>,
     ) -> Result<ImageResponse, ImageProblems> {
         let (owner, id) = (caller.owner, ImageId::from_uuid(id.0));
         let (image, stored) = self.find(owner, id).await?;
+        let tag = self.entity_tag(&image);
+        if tag.is_known(if_none_match.0.as_deref()) {
+            let retry_after = wire::is_pending(image.status.into()).then_some(RETRY_AFTER);
+            return Ok(ImageResponse::NotModified(retry_after, tag.header()));
+        }
         let mut renditions = Vec::with_capacity(stored.len());
         for rendition in stored {
             let url = self.app.bucket.url(owner, id, &rendition).await?;
@@ -157,7 +213,42 @@ impl Images {
         }
         let image = ImageDetail::new(image, renditions);
         let retry_after = image.is_pending().then_some(RETRY_AFTER);
-        Ok(ImageResponse::Image(Json(image), retry_after))
+        Ok(ImageResponse::Image(Json(image), retry_after, tag.header()))
+    }
+
+    /// Change an image
+    ///
+    /// Its title, tags and metadata, by a JSON Merge Patch (RFC 7396). With `If-Match` only if nobody has changed it meanwhile.
+    #[oai(path = "/:id", method = "patch", operation_id = "patch_image")]
+    async fn patch(
+        &self,
+        Write(caller): Write,
+        /// The image's id.
+        id: Path<Uuid>,
+        /// The `ETag` of the version that may be changed, or `*`.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+        patch: MergePatch<ImagePatch>,
+    ) -> Result<PatchResponse, PatchProblems> {
+        let (owner, id) = (caller.owner, ImageId::from_uuid(id.0));
+        // What is no fault of the database is a value, so that its connection is kept.
+        let change = async |db: &mut PgConnection| -> std::result::Result<_, CatalogError> {
+            let Some((old, version)) = catalog::lock(db, owner, id).await? else { return Ok(Err(NO_IMAGE)) };
+            if !conditional::allows(if_match.0.as_deref(), version) {
+                return Ok(Err(ApiError::PreconditionFailed));
+            }
+            let new = match patch.0.apply(&old) {
+                Ok(new) => new,
+                Err(error) => return Ok(Err(error)),
+            };
+            if new != old {
+                catalog::save_details(db, owner, id, &new).await?;
+            }
+            Ok(catalog::get(db, owner, id).await?.ok_or(NO_IMAGE))
+        };
+        let image = self.app.db.transaction(change).await??;
+        let tag = self.entity_tag(&image);
+        Ok(PatchResponse::Image(Json(image.into()), tag.header()))
     }
 
     /// Download a rendition
@@ -199,34 +290,28 @@ impl Images {
         Write(caller): Write,
         /// The image's id.
         id: Path<Uuid>,
-    ) -> Result<DeleteResponse, ImageProblems> {
+        /// The `ETag` of the version that may be deleted, or `*`.
+        #[oai(name = "If-Match")]
+        if_match: Header<Option<String>>,
+    ) -> Result<DeleteResponse, DeleteProblems> {
         let (owner, image) = (caller.owner, ImageId::from_uuid(id.0));
         let delete = async |db: &mut PgConnection| -> std::result::Result<_, ApiError> {
-            let found = catalog::mark_deleting(db, owner, image).await?;
-            if found {
-                let deletion = DeleteImage { owner, image, recheck: false };
-                darkroom_queue::enqueue(db, &deletion, &delete_image_options(image)).await?;
+            if let Some(if_match) = if_match.0.as_deref() {
+                let Some(version) = catalog::lock_version(db, owner, image).await? else { return Ok(Err(NO_IMAGE)) };
+                if !conditional::allows(Some(if_match), version) {
+                    return Ok(Err(ApiError::PreconditionFailed));
+                }
             }
-            Ok(found)
+            if !catalog::mark_deleting(db, owner, image).await? {
+                return Ok(Err(NO_IMAGE));
+            }
+            let deletion = DeleteImage { owner, image, recheck: false };
+            darkroom_queue::enqueue(db, &deletion, &delete_image_options(image)).await?;
+            Ok(Ok(()))
         };
-        if !self.app.db.transaction(delete).await? {
-            return Err(NO_IMAGE.into());
-        }
+        self.app.db.transaction(delete).await??;
         self.app.notifier.notify(DeleteImage::QUEUE);
         tracing::info!(%owner, %image, "marked for deletion");
         Ok(DeleteResponse::Accepted)
     }
-}
-
-/// The `Link` header of the next page (RFC 8288), with the same filter.
-fn next_link(filter: &Filter, limit: PageSize, cursor: &str) -> String {
-    let mut query = form_urlencoded::Serializer::new(String::new());
-    if let Some(title) = &filter.title {
-        query.append_pair("title", title);
-    }
-    if let Some(status) = filter.status {
-        query.append_pair("status", status.as_str());
-    }
-    query.append_pair("limit", &limit.0.to_string()).append_pair("cursor", cursor);
-    format!("</v1/images?{}>; rel=\"next\"", query.finish())
 }

@@ -41,6 +41,31 @@ pub(super) enum ImageResponse {
         /// Seconds to wait before the next request, while the image is queued or processing.
         #[oai(header = "Retry-After")]
         Option<u64>,
+        /// The version of the image, for `If-None-Match` and `If-Match`.
+        #[oai(header = "ETag")]
+        String,
+    ),
+    /// The client has this version of the image, and its URLs still work.
+    #[oai(status = 304)]
+    NotModified(
+        /// Seconds to wait before the next request, while the image is queued or processing.
+        #[oai(header = "Retry-After")]
+        Option<u64>,
+        /// The version of the image.
+        #[oai(header = "ETag")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+pub(super) enum PatchResponse {
+    /// The image, with the changes.
+    #[oai(status = 200, content_type = "application/json")]
+    Image(
+        Json<Image>,
+        /// The version of the image, for `If-None-Match` and `If-Match`.
+        #[oai(header = "ETag")]
+        String,
     ),
 }
 
@@ -114,6 +139,32 @@ pub(super) struct ImageProblems;
 impl DocumentedProblems for ImageProblems {
     const LIST: &'static [Documented] =
         &[(&problem::NOT_FOUND, "The image does not exist, or no longer."), UNAVAILABLE, INTERNAL];
+}
+
+pub(super) struct PatchProblems;
+
+impl DocumentedProblems for PatchProblems {
+    const LIST: &'static [Documented] = &[
+        (&problem::INVALID_JSON, "The body is not a JSON object, or has a member that cannot be changed."),
+        (&problem::NOT_FOUND, "The image does not exist, or no longer."),
+        (&problem::REQUEST_TIMEOUT, "The body was not received in time."),
+        (&problem::PRECONDITION_FAILED, "The image has no version that `If-Match` names."),
+        (&problem::UNSUPPORTED_MEDIA_TYPE, "The body is neither a JSON Merge Patch nor JSON."),
+        (&problem::INVALID_FIELD, "A member is invalid; `field` has its name."),
+        UNAVAILABLE,
+        INTERNAL,
+    ];
+}
+
+pub(super) struct DeleteProblems;
+
+impl DocumentedProblems for DeleteProblems {
+    const LIST: &'static [Documented] = &[
+        (&problem::NOT_FOUND, "The image does not exist, or no longer."),
+        (&problem::PRECONDITION_FAILED, "The image has no version that `If-Match` names."),
+        UNAVAILABLE,
+        INTERNAL,
+    ];
 }
 
 pub(super) struct RenditionProblems;

@@ -9,7 +9,7 @@ use darkroom_model::{
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 
-use super::fields::{FILE, LANE, LANE_MAX, TITLE};
+use super::fields::{FILE, LANE, LANE_MAX, METADATA, TAGS, TITLE};
 
 static FILE_DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<_> = SourceFormat::ALL.iter().map(|format| format.name()).collect();
@@ -26,6 +26,17 @@ pub(super) fn form() -> MetaSchemaRef {
             TITLE,
             "The title of the image: 1 to 200 characters. Default: the name of the file.",
             MetaSchema { min_length: Some(1), max_length: Some(Title::MAX_CHARS), ..MetaSchema::new("string") },
+        ),
+        (
+            TAGS,
+            "The tags of the image, separated by commas: at most 32, each of 1 to 64 characters.",
+            MetaSchema::new("string"),
+        ),
+        (
+            METADATA,
+            "The metadata of the image, as the text of a JSON object: at most 4096 bytes without white space, 64 members and a \
+             depth of 4.",
+            MetaSchema::new("string"),
         ),
         (
             LANE,

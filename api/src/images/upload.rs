@@ -174,7 +174,8 @@ pub(super) async fn accept(upload: Upload, caller: Caller, app: &App) -> Result<
     let id = ImageId::now();
     let lane = values.lane;
     let title = values.title.unwrap_or_else(|| Title::from_file_name(name.as_deref()));
-    let image = NewImage { id, title, recipe, source, header };
+    let FormValues { tags, metadata, .. } = values;
+    let image = NewImage { id, title, tags, metadata, recipe, source, header };
     let owner = caller.owner;
     // A key has no uses to count.
     let token = caller.upload.and(caller.key);

@@ -1,17 +1,26 @@
 //! Images in JSON, as clients see them.
 
+use std::collections::HashMap;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use chrono::{DateTime, Utc};
 use darkroom_model::{ImageId, recipe::Colour};
 use darkroom_shared::catalog;
 use poem_openapi::{Enum, Object, types::Example};
+use serde_json::{Map, Value};
 use url::Url;
 use uuid::{Uuid, uuid};
 
+use super::projection::{Fields, ListedImage};
 use crate::{
     error::ApiError,
     formats::{RenditionFormat, SourceFormat, UNKNOWN},
 };
+
+/// A JSON object as a field of a wire type.
+fn members(object: &Map<String, Value>) -> HashMap<String, Value> {
+    object.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
 
 /// The path of an image.
 pub(super) fn location(id: ImageId) -> String {
@@ -31,6 +40,38 @@ pub(crate) enum Status {
     Ready,
     Failed,
     Unknown,
+}
+
+/// The order of a list: by the time of the upload, descending or ascending, or by the first 64 characters of the title, ignoring
+/// case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Enum)]
+#[oai(rename_all = "lowercase")]
+pub(crate) enum Sort {
+    #[default]
+    Newest,
+    Oldest,
+    Title,
+}
+
+impl Sort {
+    /// As in the URL.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Newest => "newest",
+            Self::Oldest => "oldest",
+            Self::Title => "title",
+        }
+    }
+}
+
+impl From<Sort> for catalog::Sort {
+    fn from(sort: Sort) -> Self {
+        match sort {
+            Sort::Newest => Self::Newest,
+            Sort::Oldest => Self::Oldest,
+            Sort::Title => Self::Title,
+        }
+    }
 }
 
 /// The uploaded file.
@@ -67,6 +108,10 @@ pub(crate) struct Image {
     id: Uuid,
     /// The title: 1 to 200 characters.
     title: String,
+    /// The tags, sorted.
+    tags: Vec<String>,
+    /// What clients keep with the image: a JSON object.
+    metadata: HashMap<String, Value>,
     /// The state of the image.
     status: Status,
     /// The uploaded file.
@@ -135,19 +180,20 @@ pub(crate) struct ImageDetail {
     processing_ms: Option<u64>,
 }
 
-/// A page of images, newest first.
+/// A page of images.
 #[derive(Clone, Debug, Object)]
 #[oai(skip_serializing_if_is_none)]
 pub(crate) struct Page {
-    /// The images.
-    items: Vec<Image>,
+    /// The images, in the order that `sort` names. With `fields`, each has only those.
+    items: Vec<ListedImage>,
     /// The `cursor` of the next page. Absent on the last page.
     next_cursor: Option<String>,
 }
 
 impl Page {
-    pub(super) fn new(images: Vec<catalog::Image>, next_cursor: Option<String>) -> Self {
-        Self { items: images.into_iter().map(Image::from).collect(), next_cursor }
+    pub(super) fn new(images: Vec<catalog::Image>, fields: Option<&Fields>, next_cursor: Option<String>) -> Self {
+        let listed = |image: catalog::Image| ListedImage { image: image.into(), fields: fields.cloned() };
+        Self { items: images.into_iter().map(listed).collect(), next_cursor }
     }
 }
 
@@ -198,6 +244,8 @@ impl From<catalog::Image> for Image {
         Self {
             id: image.id.as_uuid(),
             title: image.title,
+            tags: image.tags,
+            metadata: members(&image.metadata),
             status: image.status.into(),
             source: image.source.into(),
             created_at: image.created_at,
@@ -212,6 +260,8 @@ impl Image {
         Self {
             id: image.id.as_uuid(),
             title: image.title.as_str().to_owned(),
+            tags: image.tags.iter().map(str::to_owned).collect(),
+            metadata: members(image.metadata.as_object()),
             status: Status::Queued,
             source: image.source.into(),
             created_at,
@@ -244,8 +294,13 @@ impl ImageDetail {
 
     /// Whether the image is still going to change.
     pub(super) fn is_pending(&self) -> bool {
-        matches!(self.image.status, Status::Queued | Status::Processing)
+        is_pending(self.image.status)
     }
+}
+
+/// Whether an image of this status is still going to change.
+pub(super) fn is_pending(status: Status) -> bool {
+    matches!(status, Status::Queued | Status::Processing)
 }
 
 impl From<catalog::StoredFailure> for Failure {
@@ -261,6 +316,8 @@ impl Example for Image {
         Self {
             id,
             title: "Harbour at dawn".to_owned(),
+            tags: vec!["harbour".to_owned(), "sunrise".to_owned()],
+            metadata: [("order".to_owned(), 17.into())].into(),
             status: Status::Queued,
             source: Source {
                 format: darkroom_model::SourceFormat::Jpeg.into(),

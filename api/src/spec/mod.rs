@@ -123,6 +123,9 @@ fn empty_optional_fields(form: &mut MetaMediaType) {
 }
 
 fn capitalised(word: &str) -> String {
+    if word.eq_ignore_ascii_case("etag") {
+        return "ETag".to_owned();
+    }
     let (first, rest) = word.split_at(word.len().min(1));
     first.to_uppercase() + &rest.to_lowercase()
 }

@@ -22,9 +22,10 @@ async fn preflight(api: &Api, path: &str, origin: &str, method: &str) -> ApiResp
 #[tokio::test]
 async fn a_preflight_of_a_listed_page_is_answered_without_a_key() {
     let api = api().await;
-    for (path, methods) in
-        [("/v1/images", "POST, GET, HEAD"), ("/v1/images/01890a5d-ac96-774b-bcce-b302099a8057", "GET, DELETE, HEAD")]
-    {
+    for (path, methods) in [
+        ("/v1/images", "POST, GET, HEAD"),
+        ("/v1/images/01890a5d-ac96-774b-bcce-b302099a8057", "GET, PATCH, DELETE, HEAD"),
+    ] {
         let response = preflight(&api, path, LISTED, "GET").await;
         assert_eq!((response.status.as_u16(), response.text.as_str()), (204, ""));
         assert_eq!(response.header("access-control-allow-origin"), Some(LISTED));

@@ -183,7 +183,7 @@ async fn an_incomplete_form_is_refused() {
         (file(png(1, 1)).text("widht", "3"), "no field \"widht\""),
         (twice, "field file occurs twice"),
         (file(png(1, 1)).text("title", "x").text("title", "y"), "field title occurs twice"),
-        (file(png(1, 1)).text("title", "x".repeat(9000)), "field title has more than 4096 bytes"),
+        (file(png(1, 1)).text("title", "x".repeat(17_000)), "field title has more than 16384 bytes"),
         (file(png(1, 1)).part("title", Part::bytes(&[0xff, 0xfe][..])), "field title is not text in UTF-8"),
     ] {
         let problem = api.post(form).await.problem(400, "/problems/invalid-form");
@@ -225,7 +225,10 @@ async fn an_unsupported_file_is_refused_whatever_its_name() {
     for bytes in [b"%PDF-1.7 and so on".to_vec(), b"x".to_vec(), vec![0; 1 << 20], b"<svg xmlns=".to_vec()] {
         let form = Form::new().part("file", Part::bytes(bytes).file_name("cat.jpg").mime_str("image/jpeg").unwrap());
         let problem = api.post(form).await.problem(415, "/problems/unsupported-format");
-        assert_eq!(problem["supported_formats"], json!(["jpeg", "png", "webp", "gif", "avif", "heic", "jxl", "tiff", "bmp"]));
+        assert_eq!(
+            problem["supported_formats"],
+            json!(["jpeg", "png", "webp", "gif", "avif", "heic", "jxl", "tiff", "bmp"])
+        );
     }
     let mut cut_short = png_of(9, 9, 5000);
     cut_short.truncate(4000);

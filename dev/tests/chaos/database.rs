@@ -233,10 +233,10 @@ impl Database {
                 SELECT n, (lpad(to_hex((extract(epoch FROM now()) * 1000)::bigint), 12, '0') || '7000'
                     || '8000' || lpad(to_hex(n), 12, '0'))::uuid AS id
                 FROM generate_series(1, $COUNT) AS n;
-            INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+            INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width,
                 source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
                 source_decoded_pixels)
-            SELECT 1, id, 'a', 'a', '{}', 1, '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1 FROM outage;
+            SELECT 1, id, 'a', 'a', '{}', 2, '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1 FROM outage;
             INSERT INTO image_states (owner, id, status, attempts, started_at, finished_at, failure_code, failure_detail)
             SELECT 1, id, 'failed', 10, now(), now(), 'unavailable', 'It was tried.' FROM outage;
             INSERT INTO apalis.jobs (id, job_type, job, status, attempts, fence, max_attempts, done_at, reason,

@@ -7,7 +7,7 @@ use darkroom_dev::{
     testing::{self, stack::Setup, stack::eventually, wire::Wire},
 };
 use darkroom_model::{ImageId, Owner};
-use darkroom_shared::catalog::TitleIndex;
+use darkroom_shared::catalog::{Labels, SearchIndex};
 use reqwest::StatusCode;
 use sqlx::PgConnection;
 use tokio::{
@@ -169,18 +169,18 @@ async fn add_images(test: &ChaosTest) {
 async fn add_ready_images(db: &mut PgConnection, images: impl Iterator<Item = (ImageId, String)>) {
     let (mut ids, mut titles, mut grams) = (Vec::new(), Vec::new(), Vec::new());
     for (id, title) in images {
-        let index = TitleIndex::new(Owner::DEFAULT, id, &title);
-        grams.push(format!("{:?}", index.grams).replace('[', "{").replace(']', "}"));
+        let index = SearchIndex::new(Owner::DEFAULT, id, &title, &Labels::default());
+        grams.push(format!("{:?}", index.terms).replace('[', "{").replace(']', "}"));
         ids.push(id.as_uuid());
         titles.push(title);
     }
     let sql = "WITH state AS (
             INSERT INTO image_states (owner, id, status, attempts, started_at, finished_at, placeholder)
             SELECT 1, unnest($1), 'ready', 1, now(), now(), '\\x00')
-        INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+        INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width,
             source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
             source_decoded_pixels)
-        SELECT 1, id, title, title, grams::bigint[], 1, '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1
+        SELECT 1, id, title, title, grams::bigint[], 2, '{}', 'png', 1, 1, 1, 1, decode(repeat('00', 32), 'hex'), 1, 24, 1
         FROM unnest($1, $2::text[], $3::text[]) AS image (id, title, grams)";
     sqlx::query(sql).bind(ids).bind(titles).bind(grams).execute(db).await.unwrap();
 }

@@ -18,7 +18,7 @@ const NEWER: &str = "
 
 /// What a newer worker and a newer api write: an image, a job of a kind and a field of a payload that this version does not know.
 const WRITTEN_BY_NEWER: &str = "
-    INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+    INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width,
         source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel, source_decoded_pixels)
     VALUES (1, '01890a5d-ac96-774b-bcce-b302099a8057', 'n', 'n', '{}', 9, '{\"hologram\": true}', 'jxl9', 1, 1, 1, 1,
         decode(repeat('00', 32), 'hex'), 1, 24, 1);

@@ -164,6 +164,11 @@ impl Bucket {
             .boxed()
     }
 
+    /// Whether the URLs of renditions are below a public base URL: they do not expire.
+    pub fn is_public(&self) -> bool {
+        self.public.is_some()
+    }
+
     /// The URL by which a client fetches a rendition: below the public base URL, or presigned.
     pub async fn url(&self, owner: Owner, id: ImageId, rendition: &Rendition) -> Result<Url, BucketError> {
         self.url_for(reqwest::Method::GET, owner, id, rendition).await

@@ -2,11 +2,22 @@
 
 use std::{fmt::Display, num::TryFromIntError, str::FromStr};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use darkroom_model::{ImageId, OwnedImage, Owner};
 use tracing::warn;
 use uuid::Uuid;
 
 use super::CatalogError;
+
+/// How far the clock of an api, which makes the ids, may be from the database's.
+pub(super) const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
+
+/// The smallest id that an image of this time may have: `UUIDv7` begins with the time in milliseconds (RFC 9562,
+/// section 5.7).
+pub(super) fn first_id(time: DateTime<Utc>) -> Uuid {
+    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
+    Uuid::from_u128(millis << 80)
+}
 
 /// A string enum from its text.
 pub(super) fn string_enum<T: FromStr<Err: Display>>(text: &str) -> Result<T, CatalogError> {

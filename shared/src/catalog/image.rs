@@ -1,10 +1,12 @@
 //! An image, and how its row becomes one.
 
 use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use sqlx::types::Json;
 use uuid::Uuid;
 
 use darkroom_container::header::Header;
-use darkroom_model::{FailureCode, ImageId, Source, SourceFormat, Status, Title, recipe::Recipe};
+use darkroom_model::{FailureCode, ImageId, Metadata, Source, SourceFormat, Status, Tags, Title, recipe::Recipe};
 
 use super::{
     CatalogError,
@@ -18,6 +20,10 @@ pub struct NewImage {
     pub id: ImageId,
     /// The title that its owner gave it.
     pub title: Title,
+    /// Its tags.
+    pub tags: Tags,
+    /// Its metadata.
+    pub metadata: Metadata,
     /// What to render.
     pub recipe: Recipe,
     /// Its file.
@@ -60,6 +66,12 @@ pub struct Image {
     pub id: ImageId,
     /// The title that its owner gave it.
     pub title: String,
+    /// Its tags, sorted.
+    pub tags: Vec<String>,
+    /// Its metadata.
+    pub metadata: Map<String, Value>,
+    /// The version of what clients see of it: every change advances it.
+    pub version: i32,
     /// Its state in the lifecycle; `None` if only a newer version knows it.
     pub status: Option<Status>,
     /// What the header of its file says.
@@ -86,6 +98,9 @@ pub struct Image {
 pub(super) struct Row {
     pub(super) id: Uuid,
     pub(super) title: String,
+    pub(super) tags: Vec<String>,
+    pub(super) metadata: Json<Map<String, Value>>,
+    pub(super) version: i32,
     pub(super) status: String,
     pub(super) source_format: String,
     pub(super) source_width: i32,
@@ -115,6 +130,9 @@ impl TryFrom<Row> for Image {
         Ok(Self {
             id: ImageId::from_uuid(row.id),
             title: row.title,
+            tags: row.tags,
+            metadata: row.metadata.0,
+            version: row.version,
             status: known(&row.status),
             source: StoredSource {
                 format: known(&row.source_format),

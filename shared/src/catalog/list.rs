@@ -1,91 +1,198 @@
-//! Lists of images: newest first, by status, and the search for titles.
+//! Lists of images: filters, sort orders, pages.
 //!
-//! Every page reads a bounded number of rows, whatever the owner has stored. A search asks the index of titles if that reads
-//! little, which a sample of the titles tells, and is complete then. Otherwise, if many titles have the n-grams of the text or it
-//! is one or two ASCII characters, it looks through the owner's newest images, [`WINDOW`] at a time. A page may then have fewer
-//! images than it could, and say where the next begins.
+//! Every page reads a bounded number of rows, whatever the owner has stored. A search asks the index of terms if that reads
+//! little, which a sample of the images tells, and is complete then. Otherwise, if many images have the terms or the text is one
+//! or two ASCII characters, it looks through the owner's images in the order of the list, [`WINDOW`] at a time. A page may then
+//! have fewer images than it could, and say where the next begins.
 
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use darkroom_model::{ImageId, Owner, Status};
+use darkroom_model::{ImageId, Owner, SourceFormat, Status};
 
 use super::{
     CatalogError, Image,
+    columns::{CLOCK_SKEW, first_id},
+    list_queries,
     read::read_images,
-    title_index::{SAMPLE, Search},
+    search_index::{SAMPLE, Search},
 };
 
-/// Images that one page looks through at most where it does not use the index of titles.
-const WINDOW: i64 = 2_000;
+/// Images that one page looks through at most where it does not use the index of terms.
+pub(super) const WINDOW: i64 = 2_000;
 
-/// The index of titles is used if at most so many titles have all n-grams of the search, by the sample: each is read.
+/// The index of terms is used if at most so many images have all terms of the search, by the sample: each is read.
 const MAX_FOUND: i64 = 2_048;
 
-/// The index of titles is used if at most so many titles have the rarest n-gram of the search, by the sample: the entries of
+/// The index of terms is used if at most so many images have the rarest term of the search, by the sample: the entries of
 /// the index are read.
 const MAX_ENTRIES: i64 = 131_072;
 
-/// Which images to list.
+/// Which images to list, and in which order. An image is listed if it meets all conditions.
 #[derive(Debug, Default)]
 pub struct Filter {
     /// Only images with this text in their title, in any case.
     pub title: Option<String>,
     /// Only images in this state.
     pub status: Option<Status>,
-    /// Only images older than this one: [`Page::next`] of the page before.
-    pub before: Option<ImageId>,
+    /// Only images whose file has this format.
+    pub format: Option<SourceFormat>,
+    /// Only images with this tag.
+    pub tag: Option<String>,
+    /// Only images with this member in their metadata.
+    pub member: Option<MemberFilter>,
+    /// Only images that were accepted at this time or later, by the database's clock.
+    pub created_after: Option<DateTime<Utc>>,
+    /// Only images that were accepted before this time, by the database's clock.
+    pub created_before: Option<DateTime<Utc>>,
+    /// The order.
+    pub sort: Sort,
+    /// Only images after this position: [`Page::next`] of the page before.
+    pub after: Option<Position>,
     /// Maximum number of images.
     pub limit: u32,
+}
+
+/// A member of the metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberFilter {
+    /// Its name.
+    pub name: String,
+    /// Its value: a text itself, all else as compact JSON; `None`: any.
+    pub value: Option<String>,
+}
+
+/// The order of a list.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub enum Sort {
+    /// By the time of the upload, descending.
+    #[default]
+    Newest,
+    /// By the time of the upload, ascending.
+    Oldest,
+    /// By the first [`Position::TITLE_CHARS`] characters of the folded title, by code point; then by the time of the upload, ascending.
+    Title,
+}
+
+/// A position in a list: after this image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Position {
+    /// The image.
+    pub id: ImageId,
+    /// The beginning of its folded title; empty unless the list is sorted by it.
+    pub title: String,
+}
+
+impl Position {
+    /// How many characters of a title a list is sorted by.
+    pub const TITLE_CHARS: usize = 64;
 }
 
 /// A page of a list.
 #[derive(Debug)]
 pub struct Page {
-    /// The images, newest first.
+    /// The images, in the order of the list.
     pub images: Vec<Image>,
-    /// The next page is of images older than this one; `None`: this is the last. A page with fewer images than its limit, even
+    /// The position after which the next page begins; `None`: this is the last. A page with fewer images than its limit, even
     /// with none, may have a next one.
-    pub next: Option<ImageId>,
+    pub next: Option<Position>,
 }
 
 /// An image that was found, or the last of a window.
-#[derive(Clone, Copy)]
-struct Row {
-    id: Uuid,
+#[derive(Clone)]
+pub(super) struct Row {
+    pub(super) id: Uuid,
+    /// The beginning of its folded title, if the list is sorted by it.
+    pub(super) title: String,
     /// Whether it belongs in the list.
-    is_listed: bool,
+    pub(super) is_listed: bool,
     /// Whether it is the last that this page may look at.
-    ends_window: bool,
+    pub(super) ends_window: bool,
 }
 
-/// The images of a page, before they are read.
-struct Found {
-    ids: Vec<Uuid>,
-    next: Option<Uuid>,
+/// What the statements compare with.
+pub(super) struct Bounds<'a> {
+    pub(super) owner: Owner,
+    pub(super) filter: &'a Filter,
+    /// The part of the title, folded.
+    pub(super) title: Option<&'a str>,
+    /// Ids are greater.
+    pub(super) low: Uuid,
+    /// Ids are smaller.
+    pub(super) high: Uuid,
+    pub(super) created_from: DateTime<Utc>,
+    pub(super) created_until: DateTime<Utc>,
+    /// Titles with ids are greater.
+    pub(super) after: Position,
 }
 
-/// The owner's images that match the filter, newest first, without those that are being deleted. A search belongs in
-/// [`Database::search`](crate::database::Database::search), which keeps the planner on indexes.
-pub async fn list(db: &mut PgConnection, owner: Owner, filter: &Filter) -> Result<Page, CatalogError> {
-    let search = filter.title.as_deref().map(|title| Search::new(owner, title));
-    let found = match &search {
-        Some(search) if is_selective(db, owner, search).await? => find_by_title(db, owner, filter, search).await?,
-        search => {
-            let title = search.as_ref().map(|search| search.folded.as_str());
-            match filter.status {
-                None => find_newest(db, owner, filter, title).await?,
-                Some(status) => find_newest_with_status(db, owner, filter, status, title).await?,
+impl<'a> Bounds<'a> {
+    fn new(owner: Owner, filter: &'a Filter, title: Option<&'a str>) -> Self {
+        let mut low = filter.created_after.map_or(Uuid::nil(), |time| first_id(time - CLOCK_SKEW));
+        let mut high = filter.created_before.map_or(Uuid::max(), |time| first_id(time + CLOCK_SKEW));
+        if let Some(Position { id, .. }) = filter.after {
+            match filter.sort {
+                Sort::Newest => high = high.min(id.as_uuid()),
+                Sort::Oldest => low = low.max(id.as_uuid()),
+                Sort::Title => {}
             }
         }
-    };
-    let images = read_images(db, owner, &found.ids).await?;
-    Ok(Page { images, next: found.next.map(ImageId::from_uuid) })
+        let start = Position { id: ImageId::from_uuid(Uuid::nil()), title: String::new() };
+        Self {
+            owner,
+            filter,
+            title,
+            low,
+            high,
+            created_from: filter.created_after.unwrap_or(DateTime::UNIX_EPOCH),
+            // The last time of RFC 3339.
+            created_until: filter.created_before.unwrap_or(first_time_after_rfc_3339()),
+            after: filter.after.clone().unwrap_or(start),
+        }
+    }
 }
 
-/// Whether a search in the index of titles reads little.
+/// The first moment of the year 10000.
+fn first_time_after_rfc_3339() -> DateTime<Utc> {
+    DateTime::from_timestamp(253_402_300_800, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+}
+
+impl Filter {
+    /// Whether the list may read many rows: it then belongs in [`Database::search`](crate::database::Database::search), which keeps the
+    /// planner on indexes.
+    #[must_use]
+    pub fn is_search(&self) -> bool {
+        self.title.is_some()
+            || self.format.is_some()
+            || self.tag.is_some()
+            || self.member.is_some()
+            || self.created_after.is_some()
+            || self.created_before.is_some()
+            || self.sort == Sort::Title
+    }
+}
+
+/// The owner's images that match the filter, without those that are being deleted. See [`Filter::is_search`].
+pub async fn list(db: &mut PgConnection, owner: Owner, filter: &Filter) -> Result<Page, CatalogError> {
+    let search = Search::new(owner, filter);
+    let bounds = Bounds::new(owner, filter, search.folded.as_deref());
+    let rows = if is_selective(db, owner, &search).await? {
+        list_queries::by_terms(db, &bounds, &search.terms).await?
+    } else if let Some(status) = filter.status
+        && filter.sort != Sort::Title
+    {
+        list_queries::walk_status(db, &bounds, status).await?
+    } else {
+        list_queries::walk(db, &bounds).await?
+    };
+    let (ids, next) = page(filter, &rows);
+    Ok(Page { images: read_images(db, owner, &ids).await?, next })
+}
+
+/// Whether a search in the index of terms reads little.
 async fn is_selective(db: &mut PgConnection, owner: Owner, search: &Search) -> Result<bool, CatalogError> {
-    if search.grams.is_empty() {
+    if search.terms.is_empty() {
         return Ok(false);
     }
     let (max_found, max_entries) = (MAX_FOUND / i64::from(SAMPLE), MAX_ENTRIES / i64::from(SAMPLE));
@@ -93,13 +200,13 @@ async fn is_selective(db: &mut PgConnection, owner: Owner, search: &Search) -> R
     let hits = sqlx::query!(
         r#"SELECT
                (SELECT count(*) FROM (
-                   SELECT FROM images WHERE owner + 0 = $1 AND title_grams @> $2 LIMIT $3) AS title
-               ) AS "of_all_grams!",
-               (SELECT min(titles) FROM unnest($2::bigint[]) AS gram, LATERAL (
-                   SELECT count(*) AS titles FROM (
-                       SELECT FROM images WHERE owner + 0 = $1 AND title_grams @> ARRAY[gram] LIMIT $4) AS title
-                   ) AS of_gram
-               ) AS "of_rarest_gram!""#,
+                   SELECT FROM images WHERE owner + 0 = $1 AND terms @> $2 LIMIT $3) AS image
+               ) AS "of_all_terms!",
+               (SELECT min(images) FROM unnest($2::bigint[]) AS term, LATERAL (
+                   SELECT count(*) AS images FROM (
+                       SELECT FROM images WHERE owner + 0 = $1 AND terms @> ARRAY[term] LIMIT $4) AS image
+                   ) AS of_term
+               ) AS "of_rarest_term!""#,
         owner.id(),
         &search.sample,
         max_found + 1,
@@ -107,112 +214,21 @@ async fn is_selective(db: &mut PgConnection, owner: Owner, search: &Search) -> R
     )
     .fetch_one(db)
     .await?;
-    Ok(hits.of_all_grams <= max_found && hits.of_rarest_gram <= max_entries)
+    Ok(hits.of_all_terms <= max_found && hits.of_rarest_term <= max_entries)
 }
 
-/// A page by the index of titles.
-async fn find_by_title(
-    db: &mut PgConnection,
-    owner: Owner,
-    filter: &Filter,
-    search: &Search,
-) -> Result<Found, CatalogError> {
-    let rows = sqlx::query_scalar!(
-        r#"SELECT id FROM (
-               SELECT id, (SELECT status FROM image_states AS state WHERE state.owner = $1 AND state.id = found.id) AS status
-               FROM (
-                   SELECT id FROM images
-                   WHERE owner + 0 = $1 AND title_grams @> $2 AND strpos(title_folded, $3) > 0 AND id < $4
-                   ORDER BY id DESC
-               ) AS found
-           ) AS listed
-           WHERE status <> 'deleting' AND ($5::text IS NULL OR status = $5)
-           ORDER BY id DESC LIMIT $6"#,
-        owner.id(),
-        &search.grams,
-        search.folded,
-        before(filter),
-        filter.status.map(Status::as_str),
-        i64::from(filter.limit) + 1,
-    );
-    let rows = rows.fetch_all(db).await?.into_iter().map(|id| Row { id, is_listed: true, ends_window: false });
-    Ok(page(filter, &rows.collect::<Vec<_>>()))
-}
-
-/// A page of the newest images, of any status but `deleting`.
-async fn find_newest(
-    db: &mut PgConnection,
-    owner: Owner,
-    filter: &Filter,
-    title: Option<&str>,
-) -> Result<Found, CatalogError> {
-    // The last image of the window is always in the answer: the next page begins after it.
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id AS "id!", is_listed AS "is_listed!", number = $3 AS "ends_window!" FROM (
-               SELECT id, number, has_title AND coalesce((
-                   SELECT status <> 'deleting' FROM image_states AS state WHERE state.owner = $1 AND state.id = newest.id
-               ), false) AS is_listed
-               FROM (
-                   SELECT id, row_number() OVER (ORDER BY id DESC) AS number,
-                       $4::text IS NULL OR strpos(title_folded, $4) > 0 AS has_title
-                   FROM images WHERE owner = $1 AND id < $2 ORDER BY id DESC LIMIT $3
-               ) AS newest
-           ) AS listed
-           WHERE is_listed OR number = $3
-           ORDER BY id DESC LIMIT $5"#,
-        owner.id(),
-        before(filter),
-        WINDOW,
-        title,
-        i64::from(filter.limit) + 1,
-    );
-    Ok(page(filter, &rows.fetch_all(db).await?))
-}
-
-/// A page of the newest images with this status.
-async fn find_newest_with_status(
-    db: &mut PgConnection,
-    owner: Owner,
-    filter: &Filter,
-    status: Status,
-    title: Option<&str>,
-) -> Result<Found, CatalogError> {
-    let rows = sqlx::query_as!(
-        Row,
-        r#"SELECT id AS "id!", is_listed AS "is_listed!", number = $3 AS "ends_window!" FROM (
-               SELECT id, number, $4::text IS NULL OR strpos((
-                   SELECT title_folded FROM images WHERE images.owner = $1 AND images.id = newest.id
-               ), $4) > 0 AS is_listed
-               FROM (
-                   SELECT id, row_number() OVER (ORDER BY id DESC) AS number
-                   FROM image_states WHERE status = $6 AND owner = $1 AND id < $2 ORDER BY id DESC LIMIT $3
-               ) AS newest
-           ) AS listed
-           WHERE is_listed OR number = $3
-           ORDER BY id DESC LIMIT $5"#,
-        owner.id(),
-        before(filter),
-        WINDOW,
-        title,
-        i64::from(filter.limit) + 1,
-        status.as_str(),
-    );
-    Ok(page(filter, &rows.fetch_all(db).await?))
-}
-
-fn before(filter: &Filter) -> Uuid {
-    filter.before.map_or(Uuid::max(), ImageId::as_uuid)
-}
-
-/// The page of these rows, which are up to one more than its limit.
-fn page(filter: &Filter, rows: &[Row]) -> Found {
+/// The ids of these rows, which are up to one more than the limit, and the position of the next page.
+fn page(filter: &Filter, rows: &[Row]) -> (Vec<Uuid>, Option<Position>) {
     let (page, rest) = rows.split_at(rows.len().min(filter.limit as usize));
     let has_next = !rest.is_empty() || page.last().is_some_and(|row| row.ends_window);
-    Found {
-        ids: page.iter().filter(|row| row.is_listed).map(|row| row.id).collect(),
-        next: page.last().filter(|_| has_next).map(|row| row.id),
-    }
+    let next = page.last().filter(|_| has_next);
+    (
+        page.iter().filter(|row| row.is_listed).map(|row| row.id).collect(),
+        next.map(|row| Position {
+            id: ImageId::from_uuid(row.id),
+            title: if filter.sort == Sort::Title { row.title.clone() } else { String::new() },
+        }),
+    )
 }
 
 #[cfg(test)]
@@ -220,24 +236,25 @@ mod tests {
     use super::*;
 
     fn row(n: u128, is_listed: bool, ends_window: bool) -> Row {
-        Row { id: Uuid::from_u128(n), is_listed, ends_window }
+        Row { id: Uuid::from_u128(n), title: String::new(), is_listed, ends_window }
     }
 
     #[test]
     fn a_page_has_a_next_one_if_there_are_more_rows_or_its_window_ends() {
         let filter = Filter { limit: 2, ..Filter::default() };
         let [a, b, c] = [9, 8, 7].map(|n| row(n, true, false));
-        for (rows, listed, next) in [
+        for (rows, listed, expected) in [
             (vec![], 0, None),
-            (vec![a, b], 2, None),
-            (vec![a, b, c], 2, Some(8)),
-            (vec![a, row(5, false, true)], 1, Some(5)),
-            (vec![a, row(5, true, true)], 2, Some(5)),
+            (vec![a.clone(), b.clone()], 2, None),
+            (vec![a.clone(), b.clone(), c], 2, Some(8)),
+            (vec![a.clone(), row(5, false, true)], 1, Some(5)),
+            (vec![a.clone(), row(5, true, true)], 2, Some(5)),
             (vec![a, b, row(5, false, true)], 2, Some(8)),
             (vec![row(5, false, true)], 0, Some(5)),
         ] {
-            let found = page(&filter, &rows);
-            assert_eq!((found.ids.len(), found.next), (listed, next.map(Uuid::from_u128)));
+            let (ids, next) = page(&filter, &rows);
+            let next = next.map(|position| position.id.as_uuid().as_u128());
+            assert_eq!((ids.len(), next), (listed, expected));
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -11,7 +11,7 @@ use darkroom_model::{ImageId, OwnedImage, Owner, Rendition, Status};
 
 use super::{
     CatalogError,
-    columns::{columns_of, from_bigint, from_integer, known, owned, sha256, string_enum},
+    columns::{CLOCK_SKEW, columns_of, first_id, from_bigint, from_integer, known, owned, sha256, string_enum},
 };
 
 /// The time by the database's clock, which all replicas share.
@@ -22,9 +22,6 @@ pub async fn now(db: &mut PgConnection) -> Result<DateTime<Utc>, CatalogError> {
 /// How often the periodic retry requeues one image, at most. With the waits of [`list_failed_unavailable`] that is enough
 /// for an outage of 14 hours, and a fault that is taken for an outage by mistake is not rendered without end.
 pub const MAX_REVIVALS: i32 = 10;
-
-/// How far the clock of an api, which makes the ids, may be from the database's.
-const CLOCK_SKEW: TimeDelta = TimeDelta::hours(1);
 
 /// Images of all owners accepted after `since` that failed because the bucket or the database could not be reached and are
 /// due for another try, oldest first, at most `limit`. `after`: the last image of the page before.
@@ -52,18 +49,11 @@ pub async fn list_failed_unavailable(
     Ok(rows.fetch_all(db).await?.into_iter().map(|row| owned(row.owner, row.id)).collect())
 }
 
-/// The smallest id that an image of this time may have: `UUIDv7` begins with the time in milliseconds (RFC 9562,
-/// section 5.7).
-fn first_id(time: DateTime<Utc>) -> Uuid {
-    let millis = u128::try_from(time.timestamp_millis()).unwrap_or_default();
-    Uuid::from_u128(millis << 80)
-}
-
 /// Makes those of `images` `queued` again that are still failed as `unavailable`, and counts a revival of each.
 pub async fn requeue_unavailable(db: &mut PgConnection, images: &[OwnedImage]) -> Result<u64, CatalogError> {
     let (owners, ids) = columns_of(images);
     let done = sqlx::query!(
-        "UPDATE image_states AS state SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
+        "UPDATE image_states AS state SET version = version + 1, status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
                 revivals = revivals + 1
          FROM unnest($1::integer[], $2::uuid[]) AS wanted (owner, id)
          WHERE state.owner = wanted.owner AND state.id = wanted.id

@@ -10,27 +10,32 @@
 //! | [`lifecycle`] | the states of an image as types, which only this module makes |
 //! | `image.rs` | an image, its row, and how one becomes the other |
 //! | `read.rs` | reading images and renditions |
-//! | `list.rs` | lists of images, by status and by a part of their title |
+//! | `list.rs` | lists of images: filters and sort orders |
+//! | `list_queries.rs` | the statements of the lists |
 //! | `write.rs` | adding images and changing their status |
+//! | `edit.rs` | changing what clients said of an image |
 //! | `put_intents.rs` | which attempts may store objects |
 //! | `maintenance.rs` | what the periodic jobs and the deletion ask |
-//! | `title_index.rs` | how titles are indexed and searched |
-//! | `refold.rs` | folds the titles of stored images again |
+//! | `search_index.rs` | how titles, tags, metadata and formats are indexed and searched |
+//! | `refold.rs` | indexes stored images again |
 //! | `columns.rs` | conversions between Rust and Postgres types |
 
 mod columns;
+mod edit;
 mod image;
 pub mod lifecycle;
 mod list;
+mod list_queries;
 mod maintenance;
 mod put_intents;
 mod read;
 mod refold;
-mod title_index;
+mod search_index;
 mod write;
 
+pub use edit::{Details, lock, lock_version, save_details};
 pub use image::{Image, NewImage, StoredFailure, StoredSource};
-pub use list::{Filter, Page, list};
+pub use list::{Filter, MemberFilter, Page, Position, Sort, list};
 pub use maintenance::{
     MAX_REVIVALS, has_unfinished_attempt, list_deleting, list_failed_unavailable, lock_statuses, mark_too_large, now,
     renditions_of_all, requeue_unavailable, statuses, unmark_too_large,
@@ -38,7 +43,7 @@ pub use maintenance::{
 pub use put_intents::{PutIntent, list_put_intents, remove_put_intent, remove_put_intents};
 pub use read::{UnrenderedImage, count_queued, get, known_renditions, renditions, unrendered};
 pub use refold::refold_titles;
-pub use title_index::TitleIndex;
+pub use search_index::{Labels, SearchIndex};
 pub use write::{delete, insert, mark_deleting, requeue, requeue_failed, save_failed, save_ready, start};
 
 /// Why the catalog did not answer.

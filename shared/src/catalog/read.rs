@@ -17,15 +17,16 @@ pub async fn get(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<Opt
     Ok(read_images(db, owner, &[id.as_uuid()]).await?.pop())
 }
 
-/// These images, newest first, without those that are being deleted or gone.
+/// These images, in this order, without those that are being deleted or gone.
 pub(super) async fn read_images(db: &mut PgConnection, owner: Owner, ids: &[Uuid]) -> Result<Vec<Image>, CatalogError> {
     let rows = sqlx::query_as!(
         Row,
-        "SELECT id, title, status, source_format, source_width, source_height, source_frames, source_bytes,
+        r#"SELECT id, title, tags, metadata AS "metadata: _", version, status, source_format, source_width, source_height, source_frames, source_bytes,
                 source_sha256, attempts, failure_code, failure_detail, placeholder, dominant_colour, perceptual_hash,
                 created_at, started_at, finished_at
          FROM images JOIN image_states USING (owner, id)
-         WHERE owner = $1 AND id = ANY($2) AND status <> 'deleting' ORDER BY id DESC",
+         WHERE owner = $1 AND id = ANY($2) AND status <> 'deleting'
+         ORDER BY array_position($2, id)"#,
         owner.id(),
         ids
     );

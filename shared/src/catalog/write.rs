@@ -10,25 +10,27 @@ use super::{
     columns::{to_bigint, to_integer},
     lifecycle::{Failed, Processing, Ready},
     put_intents::PutIntent,
-    title_index::{FOLDING, TitleIndex},
+    search_index::{FOLDING, Labels, SearchIndex},
 };
 
 /// Adds an image as `queued`, and returns when it was added, by the database's clock.
 pub async fn insert(db: &mut PgConnection, owner: Owner, image: &NewImage) -> Result<DateTime<Utc>, CatalogError> {
-    let index = TitleIndex::new(owner, image.id, image.title.as_str());
-    let NewImage { source, header, .. } = image;
+    let NewImage { source, header, metadata, .. } = image;
+    let tags: Vec<&str> = image.tags.iter().collect();
+    let labels = Labels { format: source.format.as_str(), tags: &tags, metadata: Some(metadata.as_object()) };
+    let index = SearchIndex::new(owner, image.id, image.title.as_str(), &labels);
     let created_at = sqlx::query_scalar!(
         "WITH state AS (INSERT INTO image_states (owner, id) VALUES ($1, $2))
-         INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width, source_height,
+         INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width, source_height,
                              source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
-                             source_decoded_pixels)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                             source_decoded_pixels, tags, metadata)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18::text::json)
          RETURNING created_at",
         owner.id(),
         image.id.as_uuid(),
         image.title.as_str(),
         index.folded,
-        &index.grams,
+        &index.terms,
         FOLDING,
         Json(&image.recipe) as _,
         source.format.as_str(),
@@ -40,6 +42,8 @@ pub async fn insert(db: &mut PgConnection, owner: Owner, image: &NewImage) -> Re
         to_integer(header.scans)?,
         to_integer(header.bits_per_pixel)?,
         to_bigint(header.decoded_pixels)?,
+        &tags as &[&str],
+        metadata.to_json(),
     )
     .fetch_one(db)
     .await?;
@@ -52,7 +56,7 @@ pub async fn start(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<O
     let intent = PutIntent::new(OwnedImage { owner, id });
     let recipe = sqlx::query_scalar!(
         r#"WITH started AS (
-               UPDATE image_states SET status = 'processing', started_at = clock_timestamp(), attempts = attempts + 1
+               UPDATE image_states SET version = version + 1, status = 'processing', started_at = clock_timestamp(), attempts = attempts + 1
                WHERE owner = $1 AND id = $2 AND status IN ('queued', 'processing')
                RETURNING owner, id
            ), intent AS (
@@ -71,7 +75,7 @@ pub async fn start(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<O
 /// Makes a `processing` image `queued` again, after an error that may pass. `false`: it was not `processing`.
 pub async fn requeue(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<bool, CatalogError> {
     let done = sqlx::query!(
-        "UPDATE image_states SET status = 'queued' WHERE owner = $1 AND id = $2 AND status = 'processing'",
+        "UPDATE image_states SET version = version + 1, status = 'queued' WHERE owner = $1 AND id = $2 AND status = 'processing'",
         owner.id(),
         id.as_uuid()
     );
@@ -81,7 +85,7 @@ pub async fn requeue(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result
 /// Makes a `failed` image `queued` again, for an operator: its revivals are counted anew. `false`: it was not `failed`.
 pub async fn requeue_failed(db: &mut PgConnection, owner: Owner, id: ImageId) -> Result<bool, CatalogError> {
     let done = sqlx::query!(
-        "UPDATE image_states SET status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
+        "UPDATE image_states SET version = version + 1, status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
                 revivals = 0, too_large_since = NULL
          WHERE owner = $1 AND id = $2 AND status = 'failed'",
         owner.id(),
@@ -106,7 +110,7 @@ pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, Ca
     // A crash of Postgres may have undone the start of the attempt, which its job has claimed nevertheless.
     let done = sqlx::query_scalar!(
         r#"WITH state AS (
-               UPDATE image_states SET status = 'ready', placeholder = $3, dominant_colour = $4, perceptual_hash = $5,
+               UPDATE image_states SET version = version + 1, status = 'ready', placeholder = $3, dominant_colour = $4, perceptual_hash = $5,
                    finished_at = clock_timestamp(), attempts = greatest(attempts, 1)
                WHERE owner = $1 AND id = $2 AND status IN ('queued', 'processing')
                RETURNING owner, id
@@ -140,7 +144,7 @@ pub async fn save_ready(db: &mut PgConnection, ready: &Ready) -> Result<bool, Ca
 /// Makes an image `failed`. `false`: it is neither `queued` nor `processing`, and nothing was written.
 pub async fn save_failed(db: &mut PgConnection, failed: &Failed) -> Result<bool, CatalogError> {
     let done = sqlx::query!(
-        "UPDATE image_states SET status = 'failed', failure_code = $3, failure_detail = $4, finished_at = clock_timestamp()
+        "UPDATE image_states SET version = version + 1, status = 'failed', failure_code = $3, failure_detail = $4, finished_at = clock_timestamp()
          WHERE owner = $1 AND id = $2 AND status IN ('queued', 'processing')",
         failed.image.owner.id(),
         failed.image.id.as_uuid(),

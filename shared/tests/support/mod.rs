@@ -3,7 +3,11 @@
 use std::ops::Deref;
 
 use darkroom_model::{ImageId, Owner};
-use darkroom_shared::{catalog::TitleIndex, database, settings::DatabaseSettings};
+use darkroom_shared::{
+    catalog::{Labels, SearchIndex},
+    database,
+    settings::DatabaseSettings,
+};
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
 /// A new database with the schema of this version.
@@ -37,19 +41,19 @@ impl Database {
     pub(crate) async fn add_images(&self, owner: Owner, images: impl IntoIterator<Item = (ImageId, String)>) {
         let (mut ids, mut titles, mut folded, mut grams) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for (id, title) in images {
-            let index = TitleIndex::new(owner, id, &title);
+            let index = SearchIndex::new(owner, id, &title, &Labels { format: "png", ..Labels::default() });
             ids.push(id.as_uuid());
             titles.push(title);
             folded.push(index.folded);
             // An array of arrays of different lengths is none in Postgres.
-            grams.push(format!("{:?}", index.grams).replace('[', "{").replace(']', "}"));
+            grams.push(format!("{:?}", index.terms).replace('[', "{").replace(']', "}"));
         }
         sqlx::query(
             "WITH state AS (INSERT INTO image_states (owner, id) SELECT $1, unnest($2))
-             INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format,
+             INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format,
                                  source_width, source_height, source_frames, source_bytes, source_sha256, source_scans,
                                  source_bits_per_pixel, source_decoded_pixels)
-             SELECT $1, id, title, folded, grams::bigint[], 1, '{}', 'png', 1, 1, 1, 1,
+             SELECT $1, id, title, folded, grams::bigint[], 2, '{}', 'png', 1, 1, 1, 1,
                     decode(repeat('00', 32), 'hex'), 1, 24, 1
              FROM unnest($2, $3::text[], $4::text[], $5::text[]) AS image (id, title, folded, grams)",
         )
@@ -77,7 +81,7 @@ impl Database {
 
     /// Folds all titles as an older version may have folded them: letter by letter.
     pub(crate) async fn fold_as_an_older_version(&self) {
-        let sql = "UPDATE images SET title_folded = lower(title), title_grams = '{}', folding = 0";
+        let sql = "UPDATE images SET title_folded = lower(title), terms = '{}', folding = 0";
         sqlx::query(sql).execute(self.0.pool()).await.unwrap();
     }
 
@@ -88,7 +92,7 @@ impl Database {
 
     /// The plan of the query for titles to fold again, line by line.
     pub(crate) async fn refold_plan(&self) -> Vec<String> {
-        sqlx::query_scalar("EXPLAIN SELECT owner, id, title FROM images WHERE folding < 1 ORDER BY owner, id LIMIT 10")
+        sqlx::query_scalar("EXPLAIN SELECT owner, id, title FROM images WHERE folding < 2 ORDER BY owner, id LIMIT 10")
             .fetch_all(self.0.pool())
             .await
             .unwrap()

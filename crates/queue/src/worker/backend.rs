@@ -70,7 +70,11 @@ impl Backend for QueueWorker {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, _: &WorkerContext) -> Poll<Option<Result<Task<RunAttempt>, Infallible>>> {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        _: &WorkerContext,
+    ) -> Poll<Option<Result<Task<RunAttempt>, Infallible>>> {
         let (next, is_first) = self.inbox.poll_next(cx);
         if is_first {
             self.wake_claimer.notify_one();
