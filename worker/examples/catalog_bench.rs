@@ -36,6 +36,8 @@ use uuid::Uuid;
 const OWNERS: u32 = 1_000;
 /// Half of the images are this owner's.
 const LARGE: Owner = Owner::DEFAULT;
+/// Runs of a query that are not counted.
+const WARM_UP: u32 = 10;
 /// Images that one statement adds.
 const BATCH: u32 = 10_000;
 /// In five titles of the large owner.
@@ -240,13 +242,13 @@ async fn sizes(pool: &PgPool) {
     }
 }
 
-/// Runs `work` again and again, and prints its p50 and p99. Ten more runs before are not counted.
+/// Runs `work` again and again, and prints its p50 and p99. The first [`WARM_UP`] runs are not counted.
 async fn measure<T>(what: &str, rounds: u32, mut work: impl AsyncFnMut() -> T) {
     let mut times = Vec::new();
-    for round in 0..rounds + 10 {
+    for round in 0..rounds + WARM_UP {
         let begin = Instant::now();
         work().await;
-        if round >= 10 {
+        if round >= WARM_UP {
             times.push(begin.elapsed());
         }
     }
@@ -408,6 +410,15 @@ fn new_image() -> NewImage {
 #[derive(Clone, Default)]
 struct Begun(Arc<Mutex<HashMap<ImageId, Instant>>>);
 
+impl Begun {
+    /// Waits until so many have begun.
+    async fn wait_for(&self, jobs: u32) {
+        while self.0.lock().unwrap().len() < jobs as usize {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
 impl Handler<ProcessImage> for Begun {
     async fn run(&self, job: ProcessImage, _: Lease) -> Result<(), JobError> {
         self.0.lock().unwrap().insert(job.image, Instant::now());
@@ -422,9 +433,8 @@ async fn claims(db: &Database, url: &str, rounds: u32) {
     let database: PgConnectOptions = url.parse().unwrap();
     let supervisor = Supervisor::start(options, &database).unwrap();
     supervisor.work(QueueOptions::new(8), begun.clone()).unwrap();
-    let settled = Duration::from_mins(5);
     // The jobs of the uploads before.
-    darkroom_queue::testing::settled(db.pool(), settled).await.unwrap();
+    begun.wait_for(rounds + WARM_UP).await;
     let mut committed = HashMap::new();
     for _ in 0..rounds {
         let job = ProcessImage { owner: LARGE, image: ImageId::now() };
@@ -433,7 +443,7 @@ async fn claims(db: &Database, url: &str, rounds: u32) {
         committed.insert(job.image, Instant::now());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    darkroom_queue::testing::settled(db.pool(), settled).await.unwrap();
+    begun.wait_for(2 * rounds + WARM_UP).await;
     supervisor.drain(Duration::from_secs(10)).await;
     let begun = begun.0.lock().unwrap();
     print(
