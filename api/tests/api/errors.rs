@@ -18,7 +18,7 @@ async fn a_wrong_method_is_answered_with_the_allowed_ones() {
     let id = "/v1/images/01890a5d-ac96-774b-bcce-b302099a8057";
     for (method, path, allow) in [
         (Method::PUT, "/v1/images", "POST, GET, HEAD"),
-        (Method::POST, id, "GET, DELETE, HEAD"),
+        (Method::POST, id, "GET, PATCH, DELETE, HEAD"),
         (Method::DELETE, "/healthz", "GET, HEAD"),
         (Method::POST, "/docs", "GET, HEAD"),
     ] {

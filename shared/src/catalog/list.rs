@@ -22,6 +22,9 @@ use super::{
 /// Images that one page looks through at most where it does not use the index of terms.
 pub(super) const WINDOW: i64 = 2_000;
 
+/// The same in the order of the titles: there each image is on another page of the table.
+pub(super) const WINDOW_BY_TITLE: i64 = 1_000;
+
 /// The index of terms is used if at most so many images have all terms of the search, by the sample: each is read.
 const MAX_FOUND: i64 = 2_048;
 

@@ -6,7 +6,7 @@ use sqlx::PgConnection;
 
 use super::{
     CatalogError,
-    list::{Bounds, Row, Sort, WINDOW},
+    list::{Bounds, Row, Sort, WINDOW, WINDOW_BY_TITLE},
 };
 
 /// The rows of a statement that has the conditions on `images` between `$head` and `$tail`. The parameters up to `$12` are
@@ -168,7 +168,7 @@ pub(super) async fn walk(db: &mut PgConnection, bounds: &Bounds<'_>) -> Result<V
                ) AS listed
                WHERE is_listed OR number = $13
                ORDER BY title, id LIMIT $4",
-            WINDOW,
+            WINDOW_BY_TITLE,
             &bounds.after.title,
             bounds.after.id.as_uuid()
         ),
