@@ -1,4 +1,5 @@
 //! What clients may change of an image.
+#![allow(clippy::option_option, reason = "null removes all members, and absence keeps them")]
 
 use std::collections::HashMap;
 

@@ -33,6 +33,7 @@ pub(super) enum ListResponse {
 }
 
 #[derive(ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "a response is made and moved once")]
 pub(super) enum ImageResponse {
     /// The image.
     #[oai(status = 200, content_type = "application/json")]
