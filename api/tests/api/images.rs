@@ -9,8 +9,13 @@ use sha2::{Digest as _, Sha256};
 
 use crate::harness::Api;
 
-/// Marks an image as ready as a worker does, with one rendition of these bytes.
+/// Marks an image of the owner `default` as ready as a worker does, with one rendition of these bytes.
 pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
+    render_of(api, Owner::DEFAULT, id, bytes).await;
+}
+
+/// The same for an image of any owner.
+pub(crate) async fn render_of(api: &Api, owner: Owner, id: &str, bytes: &'static [u8]) {
     let image = ImageId::from_uuid(id.parse().unwrap());
     let rendition = Rendition {
         name: "w320.webp".to_owned(),
@@ -20,9 +25,9 @@ pub(crate) async fn render(api: &Api, id: &str, bytes: &'static [u8]) {
         bytes: bytes.len() as u64,
         sha256: Sha256::digest(bytes).into(),
     };
-    api.app.bucket.put(Owner::DEFAULT, image, &rendition, Bytes::from_static(bytes)).await.unwrap();
+    api.app.bucket.put(owner, image, &rendition, Bytes::from_static(bytes)).await.unwrap();
     let mut db = api.db().acquire().await.unwrap();
-    let processing = catalog::start(&mut db, Owner::DEFAULT, image).await.unwrap().unwrap();
+    let processing = catalog::start(&mut db, owner, image).await.unwrap().unwrap();
     let analysis = ImageAnalysis { placeholder: vec![1, 2, 3], dominant_colour: [1, 0xAB, 255], perceptual_hash: 0xF0 };
     assert!(catalog::save_ready(&mut db, &processing.ready(vec![rendition], analysis)).await.unwrap());
 }

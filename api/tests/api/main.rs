@@ -18,6 +18,7 @@ mod installation;
 mod keys;
 mod limits;
 mod list;
+mod owners;
 mod patch;
 mod process;
 mod server;
