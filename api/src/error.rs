@@ -226,8 +226,9 @@ impl ApiError {
             Err(error) => error,
         };
         if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-            // The framework puts the name of its own type before the reason, in quotes.
-            let reason = reason.rsplit_once("\": ").map_or(reason.as_str(), |(_, reason)| reason);
+            // The framework puts the name of its own type before the reason, in quotes, and that of an optional one after it.
+            let reason = reason.split_once(" (occurred while parsing ").map_or(reason.as_str(), |(reason, _)| reason);
+            let reason = reason.rsplit_once("\": ").map_or(reason, |(_, reason)| reason);
             return Self::Parameter { name, reason: reason.trim_end_matches('.').to_owned() };
         }
         // A path segment that is not a UUID cannot be the id of an image.
