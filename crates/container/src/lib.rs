@@ -11,6 +11,7 @@
 //! | [`png_chunks`] | the chunks of a PNG: EXIF |
 //! | [`webp_chunks`] | the chunks of a WebP: EXIF |
 //! | [`exif`] | the orientation tag |
+//! | [`upright`] | the size of a picture after orientation |
 //! | [`exif_filter`] | the EXIF of a rendition: an allowlist of tags |
 //! | [`xmp_iptc`] | creator and copyright notice from XMP and IPTC |
 //! | [`embed`] | embeds EXIF and ICC profile into an encoded JPEG, PNG, WebP or AVIF |
@@ -46,5 +47,6 @@ pub mod header;
 pub mod jpeg_marker;
 pub mod jpeg_segments;
 pub mod png_chunks;
+pub mod upright;
 pub mod webp_chunks;
 pub mod xmp_iptc;

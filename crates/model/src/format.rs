@@ -67,4 +67,18 @@ impl RenditionFormat {
             Self::Avif => "image/avif",
         }
     }
+
+    /// The longest side of a picture in pixels. Longer pictures are made smaller.
+    pub const fn max_side(self) -> u32 {
+        match self {
+            // T.81 allows 65,535, but libjpeg, which most programs use, reads no more than this.
+            Self::Jpeg => 65_500,
+            // W3C PNG, third edition, section 11.2.1.
+            Self::Png => i32::MAX.unsigned_abs(),
+            // RFC 9649, section 2.7.
+            Self::Webp => 16_383,
+            // AV1 Bitstream & Decoding Process Specification, section 5.5.1.
+            Self::Avif => 65_536,
+        }
+    }
 }

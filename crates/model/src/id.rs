@@ -21,6 +21,13 @@ impl ImageId {
         Self(uuid)
     }
 
+    /// When the image was accepted, in milliseconds after the start of 1970 in UTC, by the clock of the api that made the id.
+    /// `None`: the id is not a `UUIDv7`.
+    pub fn unix_millis(self) -> Option<u64> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Some(seconds * 1000 + u64::from(nanos) / 1_000_000)
+    }
+
     /// The id as a UUID, for the database.
     pub const fn as_uuid(self) -> Uuid {
         self.0

@@ -7,7 +7,7 @@ use std::{
 
 use darkroom_model::{
     RenditionFormat,
-    recipe::{Effort, Quality},
+    recipe::{Effort, Formats, Quality},
 };
 use darkroom_raster::Raster;
 
@@ -18,7 +18,7 @@ use crate::{
     codecs::{AnimationEncoder, Encoded, encode, encoder, output_features},
     context::Context,
     cores::Tasks,
-    plan::{Formats, Goal, Target},
+    plan::{Goal, Target},
     search,
 };
 

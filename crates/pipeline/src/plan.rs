@@ -1,24 +1,19 @@
-//! From a recipe and the size of a source to the list of renditions to make. Pure geometry; no pixels.
+//! From a recipe and the size of a source to what is done to its pixels: regions, effects, formats. The sizes of the renditions
+//! come from [`Recipe::sizes`].
 
 use std::num::{NonZeroU32, NonZeroU64};
 
-use darkroom_model::{
-    RenditionFormat,
-    recipe::{Blur, Crop, Effort, Fit, Gamut, Keep, Overlay, Position, Quality, Recipe, Resize, Rotation, Sharpen},
+use darkroom_model::recipe::{
+    Blur, Crop, Effort, Fit, Formats, Gamut, Keep, Overlay, PlannedSize, Position, Quality, Recipe, Resize, Rotation,
+    Sharpen, scale,
 };
 
 use darkroom_raster::{Orientation, Region};
 
 use crate::{
     RenderError,
-    codecs::output_features,
     extend::{Canvas, Extend, offset},
 };
-
-/// The longest side of a rendition, in pixels. Where the format is chosen later, it may become WebP, which has the lowest limit.
-fn max_side(format: Option<RenditionFormat>) -> u32 {
-    output_features(format.unwrap_or(RenditionFormat::Webp)).max_side
-}
 
 /// Everything that a recipe asks for, resolved for one source.
 #[derive(Clone, Debug)]
@@ -82,17 +77,6 @@ pub(crate) enum Goal {
     Score(f64),
 }
 
-/// The formats of a [`Target`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Formats {
-    /// WebP and a fallback: JPEG, or PNG where the picture is transparent or a flat graphic.
-    Pair,
-    /// One format.
-    One(RenditionFormat),
-    /// Whichever makes the smallest file.
-    Smallest,
-}
-
 /// One size to make, in each of its formats. Sizes are in pixels, before extending.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
@@ -117,91 +101,67 @@ impl Target {
 /// The plan of a recipe for a source of this size after orientation, in pixels, and this number of frames.
 pub(crate) fn plan(recipe: &Recipe, width: u32, height: u32, frames: u32) -> Result<Plan, RenderError> {
     let source = (width, height);
-    match recipe {
-        Recipe::Standard => {
-            let full = standard("full".to_owned(), source, Recipe::FULL_WIDTH.min(width));
-            let smaller = Recipe::WIDTHS.into_iter().filter(|w| *w < full.width);
-            let smaller: Vec<_> = smaller.map(|w| standard(format!("w{w}"), source, w)).collect();
-            Ok(Plan {
-                turn: Orientation::default(),
-                targets: std::iter::once(full).chain(smaller).collect(),
-                attention: None,
-                effects: Effects::default(),
-                extend: Extend::default(),
-                overlay: None,
-                gamut: Gamut::Srgb,
-                keep: Keep::Nothing,
-                goal: None,
-            })
-        }
-        Recipe::Resize(resize) => resized(resize, source, frames),
-    }
+    let sizes = recipe.sizes(source, frames).map_err(|error| RenderError::unsatisfiable(error.to_string()))?;
+    Ok(match recipe {
+        Recipe::Standard => Plan {
+            turn: Orientation::default(),
+            targets: sizes.into_iter().map(|size| standard(size, source)).collect(),
+            attention: None,
+            effects: Effects::default(),
+            extend: Extend::default(),
+            overlay: None,
+            gamut: Gamut::Srgb,
+            keep: Keep::Nothing,
+            goal: None,
+        },
+        Recipe::Resize(resize) => resized(resize, source, sizes),
+    })
 }
 
-fn standard(name: String, source: (u32, u32), width: u32) -> Target {
-    let bounds = Bounds { source, enlarge: false, max_pixels: u64::MAX, max_side: max_side(None) };
-    let (width, height) = bounds.inside(Some(width), None);
-    Target {
+fn standard(size: PlannedSize, source: (u32, u32)) -> Target {
+    let PlannedSize { name, picture: (width, height), formats, .. } = size;
+    let region = whole(source);
+    Target { name, width, height, region, formats, quality: Quality::DEFAULT, effort: Effort::default() }
+}
+
+fn resized(resize: &Resize, upright: (u32, u32), sizes: Vec<PlannedSize>) -> Plan {
+    let turn = Orientation::rotation(resize.rotate.map_or(0, Rotation::quarter_turns), resize.flip, resize.flop);
+    let part = resize.crop.map_or(whole(upright), |crop| inside(crop, upright));
+    // From here on, coordinates are those of the turned source.
+    let part = turn.map_region(part, (upright.0.into(), upright.1.into()));
+    let is_cover = resize.fit == Fit::Cover && resize.width.is_some() && resize.height.is_some();
+    let anchor = resize.position.anchor();
+    let canvas = sizes.first().and_then(|size| size.canvas);
+    let extend = Extend {
+        canvas: canvas.map(|(width, height)| Canvas { width, height, anchor }),
+        background: resize.background.map(|colour| colour.0),
+    };
+    let overlay = resize.overlay.zip(sizes.first()).map(|(overlay, size)| placement(&overlay, size.size()));
+    let target = |PlannedSize { name, picture: (width, height), formats, .. }| Target {
         name,
         width,
         height,
-        region: whole(source),
-        formats: Formats::Pair,
-        quality: Quality::DEFAULT,
-        effort: Effort::default(),
-    }
-}
-
-fn resized(resize: &Resize, upright: (u32, u32), frames: u32) -> Result<Plan, RenderError> {
-    let turn = Orientation::rotation(resize.rotate.map_or(0, Rotation::quarter_turns), resize.flip, resize.flop);
-    let (part, size) = match resize.crop {
-        Some(crop) => cropped(crop, upright)?,
-        None => (whole(upright), upright),
+        region: if is_cover { largest_part(part, (width, height), anchor) } else { part },
+        formats,
+        quality: resize.quality,
+        effort: resize.effort,
     };
-    // From here on, coordinates are those of the turned source.
-    let part = turn.map_region(part, (upright.0.into(), upright.1.into()));
-    let source = turn.map_size(size);
-    let pixels = u64::from(source.0) * u64::from(source.1);
-    let max_pixels = pixels.max(Recipe::MAX_ENLARGED / u64::from(frames.max(1)));
-    let max_side = max_side(resize.format);
-    let bounds = Bounds { source, enlarge: resize.enlarge, max_pixels, max_side };
-
-    let sides = (resize.width.map(u32::from), resize.height.map(u32::from));
-    let mut region = part;
-    let mut canvas = None;
-    let (width, height) = match (resize.fit, sides) {
-        (Fit::Cover, (Some(width), Some(height))) => {
-            let size = bounds.exactly((width, height));
-            region = largest_part(part, size, resize.position.anchor());
-            size
-        }
-        (Fit::Fill, (Some(width), Some(height))) => bounds.exactly((width, height)),
-        (Fit::Contain, (Some(width), Some(height))) => {
-            let (width, height) = bounds.within_max_pixels((width.min(max_side), height.min(max_side)));
-            canvas = Some(Canvas { width, height, anchor: resize.position.anchor() });
-            bounds.inside(Some(width), Some(height))
-        }
-        (_, (width, height)) => bounds.inside(width, height),
-    };
-    let formats = resize.format.map_or(Formats::Smallest, Formats::One);
     let goal = match (resize.ssim, resize.max_bytes) {
         (Some(score), _) => Some(Goal::Score(score.get().into())),
         (None, max) => max.map(Goal::Bytes),
     };
-    let name = "resized".to_owned();
-    let extend = Extend { canvas, background: resize.background.map(|colour| colour.0) };
-    Ok(Plan {
+    Plan {
         turn,
-        targets: vec![Target { name, width, height, region, formats, quality: resize.quality, effort: resize.effort }],
+        targets: sizes.into_iter().map(target).collect(),
         attention: (resize.position == Position::Attention).then_some(part),
         effects: Effects { grayscale: resize.grayscale, blur: resize.blur, sharpen: resize.sharpen },
         extend,
-        overlay: resize.overlay.map(|overlay| placement(&overlay, extend.size((width, height)))),
+        overlay,
         // Gray is the same in every gamut.
         gamut: if resize.grayscale { Gamut::Srgb } else { resize.gamut },
         keep: resize.keep,
         goal,
-    })
+    }
 }
 
 /// Where an overlay lies on a rendition of this size.
@@ -227,65 +187,11 @@ fn placement(overlay: &Overlay, size: (u32, u32)) -> Placement {
     }
 }
 
-/// The part of the upright source that a crop shows, and its size in pixels.
-fn cropped(crop: Crop, upright: (u32, u32)) -> Result<(Region, (u32, u32)), RenderError> {
-    let side = |start: u32, length: u32, end: u32| match end.saturating_sub(start).min(length) {
-        0 => Err(RenderError::unsatisfiable("The crop lies outside of the picture.")),
-        length => Ok(length),
-    };
-    let width = side(crop.x, crop.width.get(), upright.0)?;
-    let height = side(crop.y, crop.height.get(), upright.1)?;
-    let part = Region { left: crop.x.into(), top: crop.y.into(), width: width.into(), height: height.into() };
-    Ok((part, (width, height)))
-}
-
-/// How large a rendition may be.
-struct Bounds {
-    /// The size of the part of the source that is shown, in pixels.
-    source: (u32, u32),
-    enlarge: bool,
-    /// The most pixels of a rendition.
-    max_pixels: u64,
-    /// The longest side of a rendition, in pixels.
-    max_side: u32,
-}
-
-impl Bounds {
-    /// The size of the source fitted into a box; `None` leaves a side of the box open.
-    fn inside(&self, width: Option<u32>, height: Option<u32>) -> (u32, u32) {
-        let most = if self.enlarge && (width.is_some() || height.is_some()) { f64::INFINITY } else { 1.0 };
-        let width = width.unwrap_or(self.max_side).min(self.max_side);
-        let height = height.unwrap_or(self.max_side).min(self.max_side);
-        let source = self.source;
-        let ratio = (f64::from(width) / f64::from(source.0)).min(f64::from(height) / f64::from(source.1)).min(most);
-        self.within_max_pixels((scale(source.0, ratio).min(width), scale(source.1, ratio).min(height)))
-    }
-
-    /// A box with the requested aspect ratio and at most the requested size; no side is longer than the source's unless
-    /// enlarging is allowed.
-    fn exactly(&self, requested: (u32, u32)) -> (u32, u32) {
-        let source = if self.enlarge { (self.max_side, self.max_side) } else { self.source };
-        let limit = (source.0.min(self.max_side), source.1.min(self.max_side));
-        let ratio =
-            (f64::from(limit.0) / f64::from(requested.0)).min(f64::from(limit.1) / f64::from(requested.1)).min(1.0);
-        self.within_max_pixels((scale(requested.0, ratio).min(limit.0), scale(requested.1, ratio).min(limit.1)))
-    }
-
-    /// The same aspect ratio with at most `max_pixels`.
-    #[expect(clippy::cast_precision_loss, reason = "far below 2^52 pixels")]
-    fn within_max_pixels(&self, (width, height): (u32, u32)) -> (u32, u32) {
-        let pixels = u64::from(width) * u64::from(height);
-        if pixels <= self.max_pixels {
-            return (width, height);
-        }
-        let ratio = (self.max_pixels as f64 / pixels as f64).sqrt();
-        (scale(width, ratio), scale(height, ratio))
-    }
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the length")]
-fn scale(length: u32, ratio: f64) -> u32 {
-    ((f64::from(length) * ratio).round() as u32).max(1)
+/// The part of the upright source that a crop shows.
+fn inside(crop: Crop, upright: (u32, u32)) -> Region {
+    // `Recipe::sizes` has refused a crop outside of the source.
+    let (width, height) = crop.size_within(upright).unwrap_or(upright);
+    Region { left: crop.x.into(), top: crop.y.into(), width: width.into(), height: height.into() }
 }
 
 fn whole((width, height): (u32, u32)) -> Region {
@@ -305,7 +211,7 @@ fn largest_part(area: Region, size: (u32, u32), anchor: (f64, f64)) -> Region {
 
 #[cfg(test)]
 mod tests {
-    use darkroom_model::{FailureCode, recipe::Rotation};
+    use darkroom_model::{FailureCode, RenditionFormat, recipe::Rotation};
 
     use super::*;
 

@@ -11,6 +11,7 @@ mod fields;
 mod numbers;
 mod overlay;
 mod request;
+mod sizes;
 mod table;
 mod value;
 
@@ -24,6 +25,7 @@ pub use self::{
     numbers::{Blur, MAX_DIMENSION, Margin, Opacity, Quality, Scale, Sharpen, Ssim},
     overlay::Overlay,
     request::InvalidField,
+    sizes::{CropOutside, Formats, PlannedSize, scale},
     value::ValueSchema,
 };
 use crate::RenditionFormat;

@@ -16,7 +16,7 @@ pub struct OutputFeatures {
     pub exif: bool,
     /// Bits per channel.
     pub bits: u8,
-    /// The longest side in pixels. Longer pictures are made smaller.
+    /// The longest side in pixels, as [`RenditionFormat::max_side`](darkroom_model::RenditionFormat::max_side).
     pub max_side: u32,
 }
 

@@ -15,4 +15,5 @@ mod recipes;
 mod rendered;
 mod rendering;
 mod seeds;
+mod sizes;
 mod still;

@@ -10,7 +10,10 @@ use darkroom_container::{
     embed::{EmbedError, EmbeddedMetadata, embed_in_avif},
     header::Header,
 };
-use darkroom_model::recipe::{Effort, Quality};
+use darkroom_model::{
+    RenditionFormat,
+    recipe::{Effort, Quality},
+};
 use darkroom_raster::Raster;
 
 use super::{
@@ -27,8 +30,7 @@ pub(super) const FEATURES: OutputFeatures = OutputFeatures {
     colour: ColourSignal::CodePoints,
     exif: true,
     bits: 8,
-    // AV1 Bitstream & Decoding Process Specification, section 5.5.1.
-    max_side: 65_536,
+    max_side: RenditionFormat::Avif.max_side(),
 };
 
 pub(super) struct AvifCodec;

@@ -35,8 +35,7 @@ pub(super) const FEATURES: OutputFeatures = OutputFeatures {
     colour: ColourSignal::Icc,
     exif: true,
     bits: 8,
-    // T.81 allows 65,535, but libjpeg, which most programs use, reads no more than this.
-    max_side: 65_500,
+    max_side: RenditionFormat::Jpeg.max_side(),
 };
 
 pub(super) struct JpegCodec;

@@ -8,7 +8,10 @@ use darkroom_container::{
     header::Header,
     png_chunks,
 };
-use darkroom_model::recipe::{Effort, Quality};
+use darkroom_model::{
+    RenditionFormat,
+    recipe::{Effort, Quality},
+};
 use darkroom_raster::Raster;
 
 use super::{
@@ -25,8 +28,7 @@ pub(super) const FEATURES: OutputFeatures = OutputFeatures {
     colour: ColourSignal::Icc,
     exif: true,
     bits: 8,
-    // W3C PNG, third edition, section 11.2.1.
-    max_side: i32::MAX.unsigned_abs(),
+    max_side: RenditionFormat::Png.max_side(),
 };
 
 pub(super) struct PngCodec;

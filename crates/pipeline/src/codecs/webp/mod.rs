@@ -8,7 +8,10 @@ use darkroom_container::{
     header::Header,
     webp_chunks,
 };
-use darkroom_model::recipe::{Effort, Quality};
+use darkroom_model::{
+    RenditionFormat,
+    recipe::{Effort, Quality},
+};
 use darkroom_raster::Raster;
 
 use super::{
@@ -24,8 +27,7 @@ pub(super) const FEATURES: OutputFeatures = OutputFeatures {
     colour: ColourSignal::Icc,
     exif: true,
     bits: 8,
-    // RFC 9649, section 2.7.
-    max_side: 16_383,
+    max_side: RenditionFormat::Webp.max_side(),
 };
 
 pub(super) struct WebpCodec;
