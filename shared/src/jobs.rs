@@ -82,6 +82,15 @@ impl Job for RefoldTitles {
     const MAX_ATTEMPTS: u32 = 5;
 }
 
+/// Removes the answers to requests with an `Idempotency-Key` that are not given again. Periodic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PruneIdempotencyKeys {}
+
+impl Job for PruneIdempotencyKeys {
+    const QUEUE: &'static str = "prune-idempotency-keys";
+    const MAX_ATTEMPTS: u32 = 5;
+}
+
 /// How the job of a new image is enqueued. The key finds the job of an image; the lane keeps the thousand images of one
 /// uploader from delaying the single image of another. Uploads that name no lane share that of their owner; a lane that
 /// they name is one within their owner.

@@ -9,6 +9,8 @@
 //! | [`staging`] | where an upload waits until it is rendered |
 //! | [`installation`] | whether the database, the bucket and staging belong together |
 //! | [`jobs`] | every job: its payload, its queue, its attempts |
+//! | [`quotas`] | what owners may use and what they use |
+//! | [`idempotency`] | answers to requests that may be sent again |
 //! | [`database`] | the connection pool and the migrations |
 //! | [`settings`] | every setting, from the environment, checked at start |
 //! | [`telemetry`] | logs |
@@ -19,8 +21,10 @@ pub mod access;
 pub mod bucket;
 pub mod catalog;
 pub mod database;
+pub mod idempotency;
 pub mod installation;
 pub mod jobs;
+pub mod quotas;
 mod s3;
 pub mod settings;
 pub mod signals;

@@ -5,7 +5,16 @@
 use std::fs;
 
 /// The tables whose rows belong to owners.
-const OWNED_TABLES: &[&str] = &["images", "image_states", "renditions", "put_intents"];
+const OWNED_TABLES: &[&str] = &[
+    "images",
+    "image_states",
+    "renditions",
+    "put_intents",
+    "idempotency_keys",
+    "owner_usage",
+    "owner_limits",
+    "bytes_in",
+];
 
 /// Statements that work across owners without naming one, by a part of their text, and why.
 const EXCEPTIONS: &[(&str, &str)] =

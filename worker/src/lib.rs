@@ -7,6 +7,7 @@
 //! | [`compare`] | `darkroom-worker compare`, for operators |
 //! | [`queue_command`] | `darkroom-worker queue …`, for operators |
 //! | [`jobs::resume_deletions`] | the periodic job that enqueues deletions which no job carries out |
+//! | [`jobs::prune_idempotency_keys`] | the periodic job that removes answers which are not given again |
 //! | [`jobs::refold_titles`] | the periodic job that folds titles again after a change of the rules |
 //! | [`jobs::retry_images`] | the periodic job that tries images again which an outage has failed |
 //! | [`jobs::sweep`] | the periodic job that removes what no image claims |
@@ -67,6 +68,8 @@ pub struct App {
     pub too_large: Duration,
     /// What a sweep may remove.
     pub sweep: SweepLimits,
+    /// How long the answer to a request with an `Idempotency-Key` is given again.
+    pub idempotency: Duration,
 }
 
 impl App {
@@ -95,6 +98,7 @@ impl App {
             orphan_age: settings.worker.orphan,
             too_large: settings.worker.too_large,
             sweep: settings.worker.sweep,
+            idempotency: settings.quotas.idempotency,
         }))
     }
 }

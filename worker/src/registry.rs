@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use darkroom_queue::{QueueOptions, Supervisor};
 use darkroom_shared::{
-    jobs::{DeleteImage, ProcessImage, RefoldTitles, ResumeDeletions, RetryImages, Sweep},
+    jobs::{DeleteImage, ProcessImage, PruneIdempotencyKeys, RefoldTitles, ResumeDeletions, RetryImages, Sweep},
     settings::WorkerSettings,
 };
 
@@ -28,6 +28,9 @@ const RESUMED_DELETIONS: &str = "10-59/15 * * * *";
 /// Every 15 min: fold titles again. Reads an empty index where there is nothing to do.
 const REFOLDS: &str = "3-59/15 * * * *";
 
+/// Every 15 min: remove answers that are not given again.
+const PRUNES: &str = "6-59/15 * * * *";
+
 /// Starts to work on all queues.
 pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handlers: &Handlers) -> anyhow::Result<()> {
     // Before its own time, an image waits for those before it at its slot, and for one large image.
@@ -41,10 +44,12 @@ pub(crate) fn register(supervisor: &Supervisor, settings: &WorkerSettings, handl
     supervisor.work::<Sweep>(QueueOptions::new(1), handlers.clone())?;
     supervisor.work::<RefoldTitles>(QueueOptions::new(1), handlers.clone())?;
     supervisor.work::<RetryImages>(QueueOptions::new(1), handlers.clone())?;
+    supervisor.work::<PruneIdempotencyKeys>(QueueOptions::new(1), handlers.clone())?;
 
     supervisor.schedule("sweep", SWEEPS, || Sweep {})?;
     supervisor.schedule("retry-images", RETRIES, || RetryImages {})?;
     supervisor.schedule("refold-titles", REFOLDS, || RefoldTitles {})?;
+    supervisor.schedule("prune-idempotency-keys", PRUNES, || PruneIdempotencyKeys {})?;
     supervisor.schedule("resume-deletions", RESUMED_DELETIONS, || ResumeDeletions {})?;
     Ok(())
 }

@@ -34,20 +34,31 @@ async fn every_queue_and_schedule_is_listed() {
     let stats = eventually("a worker serves every queue", async || {
         let stats = stack.queue_command(&["stats"]).await;
         let queues = stats.as_array().unwrap();
-        (queues.len() == 6 && queues.iter().all(|queue| queue["workers"] == 1)).then_some(stats)
+        (queues.len() == 7 && queues.iter().all(|queue| queue["workers"] == 1)).then_some(stats)
     })
     .await;
     let names: Vec<_> = stats.as_array().unwrap().iter().map(|queue| queue["queue"].as_str().unwrap()).collect();
-    assert_eq!(names, ["delete-image", "process-image", "refold-titles", "resume-deletions", "retry-images", "sweep"]);
+    let expected = [
+        "delete-image",
+        "process-image",
+        "prune-idempotency-keys",
+        "refold-titles",
+        "resume-deletions",
+        "retry-images",
+        "sweep",
+    ];
+    assert_eq!(names, expected);
     let schedules = eventually("the schedules are there", async || {
         let schedules = stack.queue_command(&["schedules"]).await;
-        (schedules.as_array().unwrap().len() == 4).then_some(schedules)
+        (schedules.as_array().unwrap().len() == 5).then_some(schedules)
     })
     .await;
     let names: Vec<_> =
         schedules.as_array().unwrap().iter().map(|schedule| schedule["name"].as_str().unwrap()).collect();
     assert!(
-        ["refold-titles", "resume-deletions", "retry-images", "sweep"].iter().all(|name| names.contains(name)),
+        ["prune-idempotency-keys", "refold-titles", "resume-deletions", "retry-images", "sweep"]
+            .iter()
+            .all(|name| names.contains(name)),
         "{names:?}"
     );
     assert_eq!(stack.queue_command(&["check"]).await, serde_json::json!([]), "nothing is late");

@@ -9,8 +9,8 @@ use super::{
 };
 
 declare_settings! {
-    STAGING_MAX_BYTES = Setting::with_default("0", "Maximum bytes of uploads that wait in staging; above it uploads are refused with 507; 0: no limit.");
-    STAGING_RESERVE_BYTES = Setting::with_default("67108864", "Free bytes that uploads leave on the disk of staging, or of the drafts if staging is a bucket; otherwise they are refused with 507.");
+    STAGING_MAX_BYTES = Setting::with_default("0", "Maximum bytes of uploads that wait in staging; above it uploads are refused with 503; 0: no limit.");
+    STAGING_RESERVE_BYTES = Setting::with_default("67108864", "Free bytes that uploads leave on the disk of staging, or of the drafts if staging is a bucket; otherwise they are refused with 503.");
     HEALTH_BIND = Setting::new("Address and port of a second listener of the api, which serves only /healthz and /readyz.");
     MAX_CONNECTIONS = Setting::with_default("0", "Maximum open connections of the api, besides 64 for probes; 0: by the limit of open files, at most 4096.");
     MAX_REQUESTS = Setting::with_default("0", "Maximum requests in flight of the api, slow uploads included and probes not; 0: half of MAX_CONNECTIONS, at most 512.");

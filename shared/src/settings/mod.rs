@@ -5,7 +5,7 @@
 //!
 //! | file | what it holds |
 //! |---|---|
-//! | `database.rs`, `bucket.rs`, `staging.rs`, `upload_limits.rs`, `queue.rs` | a group of settings that both binaries read |
+//! | `database.rs`, `bucket.rs`, `staging.rs`, `upload_limits.rs`, `quotas.rs`, `queue.rs` | a group of settings that both binaries read |
 //! | `api.rs`, `access.rs`, `api_limits.rs`, `worker.rs` | the settings of one binary |
 //! | `process.rs` | logs and the grace period, of both binaries |
 //! | `setting.rs` | the declaration of one setting |
@@ -21,6 +21,7 @@ mod parse;
 mod print;
 mod process;
 mod queue;
+mod quotas;
 mod reader;
 mod secret;
 mod setting;
@@ -37,6 +38,7 @@ pub use parse::S3Url;
 pub use print::{help, in_force};
 pub use process::{LogFormat, LogSettings};
 pub use queue::QueueSettings;
+pub use quotas::QuotaSettings;
 pub use secret::Secret;
 pub use setting::Setting;
 pub use staging::StagingUrl;
@@ -63,6 +65,7 @@ pub const GROUPS: &[Group] = &[
     Group { title: "Access to the api", settings: access::SETTINGS },
     Group { title: "Limits of the api", settings: api_limits::SETTINGS },
     Group { title: "Uploads", settings: upload_limits::SETTINGS },
+    Group { title: "Quotas and idempotency", settings: quotas::SETTINGS },
     Group { title: "Worker", settings: worker::SETTINGS },
     Group { title: "Queue", settings: queue::SETTINGS },
     Group { title: "Logs and shutdown", settings: process::SETTINGS },
@@ -79,6 +82,8 @@ pub struct Settings {
     pub staging: StagingUrl,
     /// Limits on uploads.
     pub limits: UploadLimits,
+    /// What each owner and each key may use.
+    pub quotas: QuotaSettings,
     /// The api alone.
     pub api: ApiSettings,
     /// The worker alone.
@@ -121,6 +126,7 @@ impl Settings {
         let staging = StagingUrl::read(reader);
         check_staging_is_private(reader, bucket.as_ref(), staging.as_ref());
         let limits = UploadLimits::read(reader);
+        let quotas = QuotaSettings::read(reader);
         let drain = process::read_drain(reader);
         let api = ApiSettings::read(reader, drain);
         let worker = WorkerSettings::read(reader, drain);
@@ -131,6 +137,7 @@ impl Settings {
             bucket: bucket?,
             staging: staging?,
             limits: limits?,
+            quotas: quotas?,
             api: api?,
             worker: worker?,
             queue: queue?,
@@ -221,6 +228,18 @@ mod tests {
         .unwrap();
         assert_eq!(settings.bucket.url.bucket, "pictures");
         assert_eq!(settings.bucket.access.region, "eu-central-1");
+    }
+
+    #[test]
+    fn a_quota_of_none_or_0_is_no_limit() {
+        let stored = |value| read(&[("MAX_STORED_IMAGES", value)]).map(|settings| settings.quotas.owner.stored_images);
+        assert_eq!(stored("none").unwrap(), None);
+        assert_eq!(stored("0").unwrap(), None);
+        assert_eq!(stored("12").unwrap(), Some(12));
+        for mistyped in ["unlimited", "-1", "1.5", "1G", "99999999999999"] {
+            let error = stored(mistyped).unwrap_err().to_string();
+            assert!(error.contains("MAX_STORED_IMAGES must be none, or a whole number"), "{mistyped}: {error}");
+        }
     }
 
     #[test]

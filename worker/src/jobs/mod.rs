@@ -2,6 +2,7 @@
 
 pub mod delete_image;
 pub mod process_image;
+pub mod prune_idempotency_keys;
 pub mod refold_titles;
 pub mod resume_deletions;
 pub mod retry_images;
