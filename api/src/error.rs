@@ -26,6 +26,7 @@ use poem_openapi::error::{ParseParamError, ParsePathError};
 use crate::{
     auth::refusal::Refusal,
     http::problem::{self, Check, Problem, ProblemType},
+    limits::QuotaExceeded,
 };
 
 type Cause = Box<dyn StdError + Send + Sync>;
@@ -127,10 +128,27 @@ pub(crate) enum ApiError {
     /// There are as many connections or requests in flight as the service may have.
     #[error("The service is busy with other requests. Try again later.")]
     Overloaded,
-    /// As many images are queued as may be.
-    #[error("Too many images wait to be rendered. Try again later.")]
-    TooManyPending,
-    /// Staging has no room for the upload.
+    /// The client or the owner has used up a limit.
+    #[error(transparent)]
+    QuotaExceeded(#[from] QuotaExceeded),
+    /// Uploads are refused until the service has less to do, or more room.
+    #[error("{0}")]
+    ReducedCapacity(&'static str),
+    /// The image would have more renditions than allowed.
+    #[error("The image would have {count} renditions; at most {max} are allowed.")]
+    TooManyRenditions {
+        /// How many it would have.
+        count: u64,
+        /// How many are allowed.
+        max: u64,
+    },
+    /// The same `Idempotency-Key` came with another request.
+    #[error("Another request has had this Idempotency-Key. Use a new key for each new request.")]
+    IdempotencyKeyReused,
+    /// A request with the same `Idempotency-Key` has not ended.
+    #[error("A request with this Idempotency-Key is being handled. Try again later.")]
+    IdempotencyKeyInUse,
+    /// The disk of staging is full.
     #[error("There is no room for the upload. Try again later.")]
     StorageFull,
     /// A readiness check failed.
@@ -180,7 +198,11 @@ impl ApiError {
             Self::ImageTooLarge { .. } => &problem::IMAGE_TOO_LARGE,
             Self::CrossSite => &problem::CROSS_SITE_REQUEST,
             Self::Overloaded => &problem::OVERLOADED,
-            Self::TooManyPending => &problem::TOO_MANY_PENDING,
+            Self::QuotaExceeded(_) => &problem::QUOTA_EXCEEDED,
+            Self::ReducedCapacity(_) => &problem::REDUCED_CAPACITY,
+            Self::TooManyRenditions { .. } => &problem::TOO_MANY_RENDITIONS,
+            Self::IdempotencyKeyReused => &problem::IDEMPOTENCY_KEY_REUSED,
+            Self::IdempotencyKeyInUse => &problem::IDEMPOTENCY_KEY_IN_USE,
             Self::StorageFull => &problem::INSUFFICIENT_STORAGE,
             Self::SearchTimeout(_) => &problem::SEARCH_TIMEOUT,
             Self::NotReady(_) | Self::Stopping | Self::TaskEnded(_) | Self::Unavailable(_) => &problem::UNAVAILABLE,
@@ -199,6 +221,10 @@ impl ApiError {
             },
             Self::Parameter { name, .. } => Problem { parameter: Some((*name).to_owned()), ..problem },
             Self::Field(invalid) => Problem { field: Some(invalid.field.to_owned()), ..problem },
+            Self::QuotaExceeded(exceeded) => {
+                Problem { violated_policies: Some(vec![exceeded.policy.to_owned()]), ..problem }
+            }
+            Self::TooManyRenditions { max, .. } => Problem { max_renditions: Some(*max), ..problem },
             Self::UploadTooLarge { limit } => Problem { limit_bytes: Some(*limit), ..problem },
             Self::UnsupportedFormat(_) => {
                 let formats = SourceFormat::ALL.iter().map(|&format| format.into()).collect();
@@ -291,7 +317,10 @@ impl From<StagingError> for ApiError {
     fn from(error: StagingError) -> Self {
         if error.is_full() {
             tracing::error!("{error}");
-            return Self::StorageFull;
+            return match error {
+                StagingError::Full { .. } => Self::ReducedCapacity("There is no room for the upload. Try again later."),
+                _ => Self::StorageFull,
+            };
         }
         Self::Unavailable(error.into())
     }

@@ -14,7 +14,8 @@
 //! | `operation_error` | the errors of an operation, with their documentation |
 //! | `spec` | the `OpenAPI` document |
 //! | `critical` | tasks without which the process cannot do its work |
-//! | `limits` | maximum numbers of connections and requests, by the limit of open files |
+//! | `limits` | what clients and owners may use, and how many connections the process takes |
+//! | `idempotency` | requests that may be sent again |
 //! | `multipart` | the syntax of upload forms |
 //! | `http` | what every request and every response has; the server |
 #![forbid(unsafe_code)]
@@ -26,6 +27,7 @@ mod error;
 mod formats;
 mod health;
 mod http;
+mod idempotency;
 mod images;
 mod keys;
 pub mod limits;
@@ -50,6 +52,7 @@ use darkroom_shared::{
 };
 use poem::{Endpoint, EndpointExt as _, IntoEndpoint as _, Response, Route};
 use poem_openapi::{OpenApi as _, OpenApiService, Tags};
+use tokio::sync::Semaphore;
 
 use crate::{
     audit::Audit,
@@ -62,6 +65,7 @@ use crate::{
         routes::Routes,
     },
     images::{Images, backlog::Backlog},
+    limits::{Limiter, report::Limits},
     keys::Keys,
     upload_tokens::UploadTokens,
 };
@@ -101,6 +105,12 @@ pub struct App {
     room: Arc<StagingRoom>,
     /// Images that wait to be rendered.
     backlog: Arc<Backlog>,
+    /// What clients and owners may use.
+    pub limiter: Arc<Limiter>,
+    /// How long the answer to a request with an `Idempotency-Key` is given again.
+    idempotency: Duration,
+    /// Files of dry runs that are in memory at once.
+    dry_runs: Arc<Semaphore>,
     /// Whether the process is about to stop: it is not ready, but still accepts requests.
     pub stopping: Arc<AtomicBool>,
     /// The tasks whose end `/healthz` reports.
@@ -131,6 +141,9 @@ impl App {
             backlog: Backlog::new(db.clone(), settings.api.limits.pending_images),
             access: settings.api.access.clone(),
             authenticator: Arc::new(Authenticator::new(db.clone(), &settings.api.access)),
+            limiter: Limiter::new(db.clone(), settings.quotas.clone()),
+            idempotency: settings.quotas.idempotency,
+            dry_runs: Arc::new(Semaphore::new(images::DRY_RUNS)),
             api: settings.api.limits.clone(),
             notifier: Notifier::start(Schema::default(), &db.pool().connect_options(), settings.database.pooler),
             db,
@@ -151,18 +164,21 @@ enum Tag {
     Images,
     /// API keys, upload tokens, and the audit log of what was done with keys.
     Access,
+    /// What the caller may use.
+    Limits,
     /// For operators and orchestrators of this service.
     Service,
 }
 
 /// The documented resources.
-type Apis = (Images, UploadTokens, Keys, Audit, Health);
+type Apis = (Images, UploadTokens, Limits, Keys, Audit, Health);
 
 /// Everything that the api serves, for [`serve`].
 pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
     let apis = (
         Images::new(app.clone()),
         UploadTokens::new(app.clone()),
+        Limits::new(app),
         Keys::new(app.clone()),
         Audit::new(app.clone()),
         Health::new(app.clone()),
@@ -171,7 +187,8 @@ pub fn endpoint(app: &App) -> impl Endpoint<Output = Response> + 'static {
     let routes = Arc::new(Routes::new(Apis::meta()));
     // Path by path, because a service nested at `/` would also match the documentation's paths.
     let router = routes.patterns().fold(Route::new(), |router, path| router.at(path, Arc::clone(&service)));
-    with_middleware(docs::add(router).data(Arc::clone(&app.authenticator)), routes, app)
+    let router = docs::add(router).data(Arc::clone(&app.authenticator)).data(Arc::clone(&app.limiter));
+    with_middleware(router, routes, app)
 }
 
 /// The probes alone, for a listener of their own.

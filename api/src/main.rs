@@ -133,6 +133,8 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
     drop(app.critical.spawn("watch of the installation", app.installation.clone().watch(false)));
     let authenticator = Arc::clone(&app.authenticator);
     drop(app.critical.spawn("upkeep of keys and audit log", async move { authenticator.maintain().await }));
+    let limiter = Arc::clone(&app.limiter);
+    drop(app.critical.spawn("limits of owners", async move { limiter.maintain().await }));
     let limits = limits::connections(&settings.api.limits, limits::raise_open_files());
     let options = ServerOptions {
         limits,
@@ -160,6 +162,7 @@ async fn run(settings: Settings) -> anyhow::Result<()> {
         health.await?;
     }
     app.notifier.close().await;
+    app.limiter.stop().await;
     app.authenticator.record_uses().await;
     app.db.close().await;
     tracing::info!("stopped");

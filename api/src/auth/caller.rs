@@ -1,13 +1,20 @@
 //! Who sends a request.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use chrono::{DateTime, Utc};
 use darkroom_model::Owner;
 use darkroom_shared::access::{Actor, Credential, KeyId, Scope, Scopes, UploadGrant};
 use poem::Request;
 
-use crate::{error::ApiError, http::middleware::RequestId};
+use crate::{
+    error::ApiError,
+    http::middleware::RequestId,
+    limits::{Client, Quotas},
+};
 
 /// Who sends a request, and on whose behalf.
 #[derive(Clone, Debug)]
@@ -22,6 +29,8 @@ pub(crate) struct Caller {
     pub(crate) key: Option<KeyId>,
     /// What its upload token allows; `None`: it has none.
     pub(crate) upload: Option<Arc<UploadGrant>>,
+    /// The quotas that the request has met.
+    pub(crate) quotas: Quotas,
     address: Option<IpAddr>,
     request_id: String,
 }
@@ -43,9 +52,15 @@ impl Caller {
             expires_at: None,
             key: None,
             upload: None,
-            address: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),
+            quotas: Quotas::of(request),
+            address: address(request),
             request_id: id.map(|id| id.0.clone()).unwrap_or_default(),
         }
+    }
+
+    /// By whom its requests are counted.
+    pub(super) fn client(&self) -> Client {
+        self.key.map_or_else(|| client_at(self.address), |key| Client::Key(key.as_uuid()))
     }
 
     /// Fails if its key lacks a scope.
@@ -57,4 +72,18 @@ impl Caller {
     pub(crate) fn actor(&self) -> Actor {
         Actor { key: self.key, address: self.address, request_id: Some(self.request_id.clone()) }
     }
+}
+
+/// The client's IP address.
+fn address(request: &Request) -> Option<IpAddr> {
+    request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip)
+}
+
+fn client_at(address: Option<IpAddr>) -> Client {
+    Client::at(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)))
+}
+
+/// By whom requests are counted whose key is refused.
+pub(super) fn client_without_key(request: &Request) -> Client {
+    client_at(address(request))
 }

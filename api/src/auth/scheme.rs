@@ -12,8 +12,12 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 
-use super::{authenticator::Authenticator, caller::Caller};
-use crate::error::ApiError;
+use super::{
+    authenticator::Authenticator,
+    caller::{self, Caller},
+    refusal::Refusal,
+};
+use crate::{error::ApiError, limits::Limiter};
 
 macro_rules! security_schemes {
     ($($(#[$doc:meta])+ $name:ident = $scheme:literal $description:expr, $authorize:ident($($scope:expr)?);)+) => {$(
@@ -38,7 +42,8 @@ macro_rules! security_schemes {
                 _: &mut RequestBody,
                 _: ExtractParamOptions<()>,
             ) -> poem::Result<Self> {
-                Ok(Self(authenticator(request)?.$authorize(request $(, $scope)?).await?))
+                let authorize = authenticator(request)?.$authorize(request $(, $scope)?);
+                Ok(Self(within_limits(request, authorize).await?))
             }
         }
     )+};
@@ -73,4 +78,21 @@ fn bearer(description: &'static str) -> MetaSecurityScheme {
 fn authenticator(request: &Request) -> Result<&Authenticator, ApiError> {
     let authenticator = request.data::<Arc<Authenticator>>();
     authenticator.map(AsRef::as_ref).ok_or_else(|| ApiError::Internal("the router has no authenticator".into()))
+}
+
+/// Counts the request, of its caller, or of its address where it has an invalid key.
+async fn within_limits(
+    request: &Request,
+    authorize: impl Future<Output = Result<Caller, ApiError>>,
+) -> Result<Caller, ApiError> {
+    let limiter = request.data::<Arc<Limiter>>();
+    let limiter = limiter.ok_or_else(|| ApiError::Internal("the router has no limiter".into()))?;
+    let authorized = authorize.await;
+    match &authorized {
+        Ok(caller) => limiter.admit(caller.client(), caller.owner, &caller.quotas)?,
+        Err(ApiError::Unauthenticated(Refusal::NoKey | Refusal::NotLocal)) => {}
+        Err(ApiError::Unauthenticated(_)) => limiter.count_failed_authentication(caller::client_without_key(request))?,
+        Err(_) => {}
+    }
+    authorized
 }

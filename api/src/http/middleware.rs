@@ -22,6 +22,7 @@ use super::{body, cors, cross_site::AllowedOrigins, pace::Pace, routes::Routes};
 use crate::{
     auth::refusal::Refusal,
     error::{ApiError, excerpt},
+    limits::{Quotas, fields::whole_seconds},
 };
 
 /// Identifies a request in the response, in the log and in problem documents.
@@ -96,6 +97,7 @@ where
     body::limit(&mut request, policy.pace.clone());
     let refused = refuse(&request, &policy);
     let allowed_origin = cors::allowed_origin(&request, &policy.origins);
+    let quotas = Quotas::attach(&mut request);
     if request.method() == Method::HEAD {
         request.extensions_mut().insert(IsHead);
     }
@@ -121,6 +123,7 @@ where
         for (name, value) in DEFAULT_HEADERS {
             response.headers_mut().entry(name).or_insert(value);
         }
+        quotas.write(response.headers_mut());
         response.headers_mut().extend(HeaderValue::try_from(&info.id).map(|value| (REQUEST_ID, value)));
         cors::complete(response.headers_mut(), allowed_origin);
         line.status = Some(response.status());
@@ -154,9 +157,15 @@ fn error_response(error: &ApiError, info: &RequestInfo, routes: &Routes) -> Resp
         | ApiError::TaskEnded(_)
         | ApiError::SearchTimeout(_)
         | ApiError::Overloaded
-        | ApiError::TooManyPending
+        | ApiError::IdempotencyKeyInUse
         | ApiError::StorageFull => {
             headers.insert(RETRY_AFTER, RETRY_AFTER_UNAVAILABLE);
+        }
+        ApiError::ReducedCapacity(_) => {
+            headers.insert(RETRY_AFTER, retry_after_reduced().into());
+        }
+        ApiError::QuotaExceeded(exceeded) => {
+            headers.extend(exceeded.retry_after.map(|time| (RETRY_AFTER, whole_seconds(time).into())));
         }
         _ => {}
     }
@@ -173,6 +182,11 @@ fn challenge(error: &ApiError) -> String {
         }
         _ => format!("{realm}, error=\"invalid_token\""),
     }
+}
+
+/// `Retry-After` of a refused upload, in seconds: 5 to 14, so that clients which were refused together do not return together.
+fn retry_after_reduced() -> u64 {
+    5 + u64::from(chrono::Utc::now().timestamp_subsec_millis() % 10)
 }
 
 impl RequestInfo {

@@ -13,12 +13,20 @@ use poem_openapi::{
 
 use crate::{formats::SourceFormat, keys::scope::Scope};
 
-/// A problem type (RFC 9457, section 4). Its URI in a problem document is `/problems/<slug>`, which describes it.
+/// A problem type (RFC 9457, section 4).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ProblemType {
+    /// The last segment of its URI, `/problems/<slug>`, which describes it; or the whole URI of a type that IANA has registered.
     pub(crate) slug: &'static str,
     pub(crate) status: StatusCode,
     pub(crate) title: &'static str,
+}
+
+impl ProblemType {
+    /// The URI in problem documents.
+    pub(crate) fn uri(&self) -> String {
+        if self.slug.starts_with("https://") { self.slug.to_owned() } else { format!("/problems/{}", self.slug) }
+    }
 }
 
 macro_rules! problem_types {
@@ -49,11 +57,17 @@ problem_types! {
     INVALID_FIELD = UNPROCESSABLE_ENTITY "invalid-field" "A field of the request is invalid";
     BROKEN_IMAGE = UNPROCESSABLE_ENTITY "broken-image" "The image is damaged or truncated";
     IMAGE_TOO_LARGE = UNPROCESSABLE_ENTITY "image-too-large" "The image has more pixels or frames than allowed";
+    IDEMPOTENCY_KEY_REUSED = UNPROCESSABLE_ENTITY "idempotency-key-reused" "Another request has had the same Idempotency-Key";
+    IDEMPOTENCY_KEY_IN_USE = CONFLICT "idempotency-key-in-use" "A request with the same Idempotency-Key is being handled";
+    TOO_MANY_RENDITIONS = UNPROCESSABLE_ENTITY "too-many-renditions" "The image would have more renditions than allowed";
+    QUOTA_EXCEEDED = TOO_MANY_REQUESTS "https://iana.org/assignments/http-problem-types#quota-exceeded"
+        "A limit of the client is exceeded";
     INTERNAL_ERROR = INTERNAL_SERVER_ERROR "internal-error" "Internal error";
     SEARCH_TIMEOUT = SERVICE_UNAVAILABLE "search-timeout" "The search took too long";
     UNAVAILABLE = SERVICE_UNAVAILABLE "unavailable" "The service is temporarily unavailable";
     OVERLOADED = SERVICE_UNAVAILABLE "overloaded" "The service has as many requests or connections as it may have";
-    TOO_MANY_PENDING = SERVICE_UNAVAILABLE "too-many-pending-images" "Too many images wait to be rendered";
+    REDUCED_CAPACITY = SERVICE_UNAVAILABLE "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+        "The service accepts no uploads at the moment";
     INSUFFICIENT_STORAGE = INSUFFICIENT_STORAGE "insufficient-storage" "There is no room for the upload";
 }
 
@@ -94,6 +108,11 @@ pub(crate) struct Problem {
     pub(crate) max_frames: Option<u64>,
     /// `image-too-large`: the maximum number of scans of a progressive JPEG.
     pub(crate) max_scans: Option<u64>,
+    /// `quota-exceeded`: the names of the limits, as in `GET /v1/limits`.
+    #[oai(rename = "violated-policies")]
+    pub(crate) violated_policies: Option<Vec<String>>,
+    /// `too-many-renditions`: the maximum number of renditions of an image.
+    pub(crate) max_renditions: Option<u64>,
     /// `unavailable`, from `/readyz`: the result of every check.
     pub(crate) checks: Option<Vec<Check>>,
 }
@@ -139,7 +158,7 @@ impl Dependency {
 impl Problem {
     pub(crate) fn new(problem_type: &ProblemType, detail: String) -> Self {
         Self {
-            uri: format!("/problems/{}", problem_type.slug),
+            uri: problem_type.uri(),
             title: problem_type.title.to_owned(),
             status: problem_type.status.as_u16(),
             detail,

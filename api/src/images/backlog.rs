@@ -57,7 +57,11 @@ impl Backlog {
             let _ = tokio::time::timeout(FIRST_TIMEOUT, counted).await;
         }
         let counts = self.counts();
-        if counts.queued + counts.accepted >= max { Err(ApiError::TooManyPending) } else { Ok(()) }
+        if counts.queued + counts.accepted >= max {
+            Err(ApiError::ReducedCapacity("Too many images wait to be rendered. Try again later."))
+        } else {
+            Ok(())
+        }
     }
 
     /// Starts to count if the last count is too old and no task counts already. Whether it is the first.

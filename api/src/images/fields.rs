@@ -17,6 +17,8 @@ pub(super) const TAGS: &str = "tags";
 pub(super) const METADATA: &str = "metadata";
 /// The name of the field with the lane.
 pub(super) const LANE: &str = "lane";
+/// The name of the field that makes an upload a dry run.
+pub(super) const DRY_RUN: &str = "dry_run";
 /// Maximum length of a lane's name, in characters.
 pub(super) const LANE_MAX: usize = 100;
 /// How much of an unknown field's name an error repeats, in characters.
@@ -41,6 +43,8 @@ pub(super) enum TextField {
     Metadata,
     /// Jobs of different lanes take turns.
     Lane,
+    /// Whether nothing is to be stored.
+    DryRun,
     Recipe(&'static recipe::Field),
 }
 
@@ -51,6 +55,7 @@ pub(super) struct FormValues {
     pub(super) tags: Tags,
     pub(super) metadata: Metadata,
     pub(super) lane: Option<String>,
+    pub(super) is_dry_run: bool,
     rendition: RenditionRequest,
     seen: Vec<&'static str>,
 }
@@ -63,6 +68,7 @@ impl FormField {
             TAGS => Some(Self::Text(TextField::Tags)),
             METADATA => Some(Self::Text(TextField::Metadata)),
             LANE => Some(Self::Text(TextField::Lane)),
+            DRY_RUN => Some(Self::Text(TextField::DryRun)),
             name => RenditionRequest::field(name).map(|field| Self::Text(TextField::Recipe(field))),
         }
     }
@@ -75,6 +81,7 @@ impl FormField {
             Self::Text(TextField::Tags) => TAGS,
             Self::Text(TextField::Metadata) => METADATA,
             Self::Text(TextField::Lane) => LANE,
+            Self::Text(TextField::DryRun) => DRY_RUN,
             Self::Text(TextField::Recipe(field)) => field.name,
         }
     }
@@ -85,7 +92,7 @@ impl FormValues {
     pub(super) fn expect(&mut self, name: &str) -> Result<FormField, ApiError> {
         let Some(field) = FormField::find(name) else {
             let excerpt: String = name.chars().take(NAME_EXCERPT).collect();
-            let own = [FILE, TITLE, TAGS, METADATA, LANE];
+            let own = [FILE, TITLE, TAGS, METADATA, LANE, DRY_RUN];
             let known: Vec<_> = own.into_iter().chain(recipe::FIELDS.iter().map(|f| f.name)).collect();
             return Err(ApiError::Form(format!(
                 "There is no field {excerpt:?}. The fields are: {}.",
@@ -122,6 +129,9 @@ impl FormValues {
                 return Err(invalid(LANE, reason));
             }
             TextField::Lane => self.lane = Some(text.to_owned()),
+            TextField::DryRun => {
+                self.is_dry_run = text.parse().map_err(|_| invalid(DRY_RUN, "must be true or false.".to_owned()))?;
+            }
             TextField::Recipe(field) => self.rendition.set(field, text)?,
         }
         Ok(())
@@ -173,6 +183,7 @@ mod tests {
             ("metadata", "[1]"),
             ("lane", "a\nb"),
             ("lane", &"x".repeat(101)),
+            ("dry_run", "yes"),
         ] {
             assert!(matches!(recipe(&[(name, text)]), Err(ApiError::Field(_))), "{name}={text}");
         }

@@ -6,7 +6,9 @@
 //! | `form` | the multipart form as a stream |
 //! | `fields` | the fields of the form: names and parsing |
 //! | `schema` | the form in the `OpenAPI` document |
-//! | `upload` | receiving and accepting an upload |
+//! | `dry_run` | what an upload would become |
+//! | `upload` | receiving an upload |
+//! | `accept` | accepting it, in one transaction |
 //! | `params` | the parameters of URLs |
 //! | `listing` | from the parameters of a list to its filter, and to the URL of its next page |
 //! | `cursor` | the position of a page |
@@ -15,8 +17,10 @@
 //! | `wire` | images in JSON |
 //! | `responses` | the responses and problems of each operation |
 
+mod accept;
 pub(crate) mod backlog;
 mod cursor;
+mod dry_run;
 mod fields;
 mod form;
 mod listing;
@@ -35,7 +39,7 @@ use darkroom_shared::{
     catalog::{self, CatalogError},
     jobs::{DeleteImage, delete_image_options},
 };
-use poem::Request;
+use poem::{Request, http::StatusCode};
 use poem_openapi::{
     OpenApi,
     param::{Header, Path, Query},
@@ -44,7 +48,9 @@ use poem_openapi::{
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+pub(crate) use self::dry_run::DRY_RUNS;
 use self::{
+    accept::Accepted,
     cursor::ListCursor,
     form::Form,
     listing::Listing,
@@ -55,7 +61,7 @@ use self::{
         DeleteProblems, DeleteResponse, ImageProblems, ImageResponse, ListProblems, ListResponse, PatchProblems,
         PatchResponse, RenditionProblems, RenditionResponse, UploadProblems, UploadResponse,
     },
-    wire::{Image, ImageDetail, Page, Rendition, Sort, Status},
+    wire::{ImageDetail, Page, Rendition, Sort, Status},
 };
 use crate::{
     App, Tag,
@@ -66,6 +72,8 @@ use crate::{
         json::MergePatch,
         middleware::IsHead,
     },
+    idempotency::RequestKey,
+    limits::Purpose,
     operation_error::Result,
     paging::PageSize,
 };
@@ -118,14 +126,43 @@ impl Images {
     /// `fit=contain` and the `background`, `overlay`, encoding.
     ///
     /// After the status 202 the image is durable: it becomes `ready`, or `failed` with a reason.
+    ///
+    /// A request with an `Idempotency-Key` may be sent again, also while the first one is being handled: it creates no second image.
     #[oai(path = "/", method = "post", operation_id = "upload_image")]
-    async fn upload(&self, Upload(caller): Upload, form: Form) -> Result<UploadResponse, UploadProblems> {
-        let owner = caller.owner;
-        let upload = upload::receive(form, &caller, &self.app).await?;
-        let (image, created_at) = upload::accept(upload, caller, &self.app).await?;
-        tracing::info!(%owner, image = %image.id, bytes = image.source.bytes, "accepted");
-        let location = wire::location(image.id);
-        Ok(UploadResponse::Accepted(Json(Image::accepted(image, created_at)), location))
+    async fn upload(
+        &self,
+        Upload(caller): Upload,
+        /// A unique key of this upload, such as a random UUID, at most 255 characters. The same upload with the same key is
+        /// answered as before, with `Idempotent-Replayed: true`, for the time that `GET /v1/limits` says; another upload with the
+        /// same key is refused with 422.
+        #[oai(name = "Idempotency-Key")]
+        key: Header<Option<String>>,
+        form: Form,
+    ) -> Result<UploadResponse, UploadProblems> {
+        let (app, owner) = (&self.app, caller.owner);
+        let key = RequestKey::parse(key.0.as_deref(), owner, app.idempotency)?;
+        let answered = match &key {
+            Some(key) => key.find(&app.db).await?,
+            None => None,
+        };
+        let purpose = if answered.is_some() { Purpose::Nothing } else { Purpose::Image };
+        let upload = upload::receive(form, &caller, purpose, app).await?;
+        let fingerprint = upload.fingerprint()?;
+        if let Some(answered) = answered.filter(|_| !upload.is_dry_run()) {
+            return Ok(UploadResponse::again(fingerprint.answer(answered)?));
+        }
+        upload::check_recipe(&upload, owner, app).await?;
+        if upload.is_dry_run() {
+            return Ok(UploadResponse::DryRun(StatusCode::OK, Json(dry_run::describe(upload, app).await?)));
+        }
+        match accept::accept(upload, key.map(|key| (key, fingerprint)), caller, app).await? {
+            Accepted::New(image) => {
+                tracing::info!(%owner, image = %image.id(), "accepted");
+                let location = wire::location(image.id());
+                Ok(UploadResponse::Accepted((&image).into(), location, None))
+            }
+            Accepted::Duplicate(answered) => Ok(UploadResponse::again(fingerprint.answer(answered)?)),
+        }
     }
 
     /// List images

@@ -1,10 +1,16 @@
 //! The responses of the operations on images, and the problems that they document.
 
+use darkroom_shared::idempotency::Answer;
+use poem::http::StatusCode;
 use poem_openapi::{ApiResponse, payload::Json};
 
-use super::wire::{Image, ImageDetail, Page};
+use super::{
+    dry_run::DryRun,
+    wire::{Image, ImageDetail, Page},
+};
 use crate::{
     http::problem,
+    idempotency::RepeatableJson,
     operation_error::{Documented, DocumentedProblems, INTERNAL, UNAVAILABLE},
 };
 
@@ -13,11 +19,26 @@ pub(super) enum UploadResponse {
     /// The upload is accepted and durable. It will be rendered.
     #[oai(status = 202, content_type = "application/json")]
     Accepted(
-        Json<Image>,
+        RepeatableJson<Image>,
         /// The path of the image.
         #[oai(header = "Location")]
         String,
+        /// `true`: this is the response to an earlier request with the same `Idempotency-Key`. The image may have changed since, or
+        /// have been deleted.
+        #[oai(header = "Idempotent-Replayed")]
+        Option<bool>,
     ),
+    /// A dry run (200): what the upload would become. Nothing was stored.
+    // A range, because client generators take the lowest status for the one of success.
+    #[oai(status_range = "2XX", content_type = "application/json")]
+    DryRun(StatusCode, Json<DryRun>),
+}
+
+impl UploadResponse {
+    /// The response to an earlier request.
+    pub(super) fn again(answer: Answer) -> Self {
+        Self::Accepted(RepeatableJson::again(answer.body), answer.location, Some(true))
+    }
 }
 
 #[derive(ApiResponse)]
@@ -95,7 +116,14 @@ pub(super) struct UploadProblems;
 
 impl DocumentedProblems for UploadProblems {
     const LIST: &'static [Documented] = &[
-        (&problem::INVALID_FORM, "The form is malformed or incomplete, or has an unknown or repeated field."),
+        (
+            &problem::INVALID_FORM,
+            "The form is malformed or incomplete, or has an unknown or repeated field; or `Idempotency-Key` is malformed.",
+        ),
+        (
+            &problem::IDEMPOTENCY_KEY_IN_USE,
+            "A request with the same `Idempotency-Key` is being handled. Try again after `Retry-After` seconds.",
+        ),
         (
             &problem::UPLOAD_TOKEN,
             "The API key lacks the scope `write`, the upload token does not allow this upload, or the request comes from a page of \
@@ -112,11 +140,11 @@ impl DocumentedProblems for UploadProblems {
         ),
         (
             &problem::INVALID_FIELD,
-            "A field is invalid, the overlay is not a ready image, or the image is damaged or has more pixels or frames than \
-             allowed.",
+            "A field is invalid, the overlay is not a ready image, the image is damaged or has more pixels, frames or renditions \
+             than allowed, or another upload has had the same `Idempotency-Key`.",
         ),
         UNAVAILABLE,
-        (&problem::INSUFFICIENT_STORAGE, "There is no room for the upload. Try again later."),
+        (&problem::INSUFFICIENT_STORAGE, "The disk of staging is full. Try again later."),
         INTERNAL,
     ];
 }
@@ -171,6 +199,9 @@ impl DocumentedProblems for DeleteProblems {
 pub(super) struct RenditionProblems;
 
 impl DocumentedProblems for RenditionProblems {
-    const LIST: &'static [Documented] =
-        &[(&problem::NOT_FOUND, "The image or the rendition does not exist, or no longer."), UNAVAILABLE, INTERNAL];
+    const LIST: &'static [Documented] = &[
+        (&problem::NOT_FOUND, "The image or the rendition does not exist, or no longer."),
+        UNAVAILABLE,
+        INTERNAL,
+    ];
 }

@@ -9,7 +9,7 @@ use darkroom_model::{
 };
 use poem_openapi::registry::{MetaSchema, MetaSchemaRef};
 
-use super::fields::{FILE, LANE, LANE_MAX, METADATA, TAGS, TITLE};
+use super::fields::{DRY_RUN, FILE, LANE, LANE_MAX, METADATA, TAGS, TITLE};
 
 static FILE_DESCRIPTION: LazyLock<String> = LazyLock::new(|| {
     let names: Vec<_> = SourceFormat::ALL.iter().map(|format| format.name()).collect();
@@ -43,6 +43,12 @@ pub(super) fn form() -> MetaSchemaRef {
             "The lane of the upload, for example the id of your own user. Lanes take turns, so a thousand uploads of one lane \
              do not delay a single upload of another. Uploads without a lane share one.",
             MetaSchema { max_length: Some(LANE_MAX), ..MetaSchema::new("string") },
+        ),
+        (
+            DRY_RUN,
+            "Whether the upload is only checked: the status is 200 with what would be made, and nothing is stored. Default: \
+             `false`.",
+            MetaSchema::new("boolean"),
         ),
     ];
     let recipe = recipe::FIELDS.iter().map(|field| (field.name, field.description, meta_schema(field.schema())));

@@ -256,17 +256,22 @@ impl From<catalog::Image> for Image {
 
 impl Image {
     /// An image that has just been accepted.
-    pub(super) fn accepted(image: catalog::NewImage, created_at: DateTime<Utc>) -> Self {
+    pub(super) fn accepted(image: &catalog::NewImage, created_at: DateTime<Utc>) -> Self {
         Self {
             id: image.id.as_uuid(),
             title: image.title.as_str().to_owned(),
             tags: image.tags.iter().map(str::to_owned).collect(),
             metadata: members(image.metadata.as_object()),
             status: Status::Queued,
-            source: image.source.into(),
+            source: image.source.clone().into(),
             created_at,
             links: Links { this: location(image.id) },
         }
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> ImageId {
+        ImageId::from_uuid(self.id)
     }
 }
 

@@ -22,7 +22,8 @@ Every request but those of the probes needs an API key, `Authorization: Bearer d
 Keys belong to an owner, and see and change what is their owner's; all else does not exist for them.
 
 Every error response is a problem document (RFC 9457, `application/problem+json`). A request may have an `X-Request-Id`; \
-every response has one.";
+every response has one. Responses of `/v1` tell in `RateLimit-Policy` and `RateLimit` \
+(draft-ietf-httpapi-ratelimit-headers) what the caller may send; `GET /v1/limits` lists every limit.";
 
 /// The `OpenAPI` document in JSON.
 pub fn json() -> String {
@@ -56,7 +57,8 @@ impl OpenApi for Document {
             let responses = &mut operation.responses.responses;
             responses.iter_mut().for_each(complete_headers);
             add_problems(operation);
-            operation.responses.responses.sort_by_key(|response| response.status);
+            // Ranges of statuses last.
+            operation.responses.responses.sort_by_key(|response| response.status.unwrap_or(u16::MAX));
         }
         apis
     }

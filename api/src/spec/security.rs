@@ -1,4 +1,4 @@
-//! What authentication adds to the `OpenAPI` document.
+//! What authentication and the limits of callers add to the `OpenAPI` document.
 
 use poem::http::Method;
 use poem_openapi::{
@@ -15,7 +15,11 @@ use crate::{
 /// The only security scheme of Swagger UI's document, so that a key is entered once.
 const ANY_SCOPE: &str = "key";
 
-/// Adds the problems of authentication to an operation that has a security scheme.
+const TOO_MANY_REQUESTS: &str =
+    "The client or its owner has used up a limit, which `violated-policies` names; `Retry-After` is absent where waiting does not \
+     help. `GET /v1/limits` lists the limits.";
+
+/// Adds the problems of authentication and of limits to an operation that has a security scheme.
 pub(super) fn add_problems(operation: &mut MetaOperation) {
     let Some(scheme) = operation.security.iter().flat_map(|schemes| schemes.keys()).next().copied() else { return };
     let changes = operation.method != Method::GET;
@@ -35,6 +39,10 @@ pub(super) fn add_problems(operation: &mut MetaOperation) {
             }),
         }
     }
+    responses.push(MetaResponse {
+        headers: vec![request_id_header()],
+        ..problem_response(&problem::QUOTA_EXCEEDED, TOO_MANY_REQUESTS)
+    });
 }
 
 fn challenge(problem_type: &ProblemType) -> MetaHeader {

@@ -15,8 +15,11 @@ use crate::{
     images::render,
 };
 
+/// The type of a refusal until the service has less to do, or more room.
+pub(crate) const REDUCED_CAPACITY: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+
 /// Sends the head of a request on a connection of its own.
-async fn send(api: &Api, head: &str) -> TcpStream {
+pub(crate) async fn send(api: &Api, head: &str) -> TcpStream {
     let mut stream = TcpStream::connect(api.address()).await.unwrap();
     let headers = format!("Host: x\r\nAuthorization: Bearer {KEY}");
     stream.write_all(format!("{head}\r\n{headers}\r\n\r\n").as_bytes()).await.unwrap();
@@ -109,7 +112,7 @@ async fn uploads_beyond_the_bytes_of_staging_are_refused() {
     let content = png_of(1, 1, 60_000);
     assert_eq!(api.post(file(content.clone())).await.status, 202);
     let refused = api.post(file(content)).await;
-    refused.problem(507, "/problems/insufficient-storage");
+    refused.problem(503, REDUCED_CAPACITY);
     assert!(refused.header("retry-after").is_some());
     assert_eq!((api.images().await, api.staged().len()), (1, 1));
     assert_eq!(api.post(file(png(1, 1))).await.status, 202, "a smaller one fits");
@@ -124,8 +127,8 @@ async fn uploads_that_would_fill_the_disk_are_refused_before_their_body() {
     let mut stream = send(&api, head).await;
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.unwrap();
-    assert_eq!(&start, b"HTTP/1.1 507", "instead of 100 Continue");
-    api.post(file(png(1, 1))).await.problem(507, "/problems/insufficient-storage");
+    assert_eq!(&start, b"HTTP/1.1 503", "instead of 100 Continue");
+    api.post(file(png(1, 1))).await.problem(503, REDUCED_CAPACITY);
     assert!(api.staged().is_empty());
 }
 
@@ -135,7 +138,7 @@ async fn uploads_beyond_the_pending_images_are_refused() {
     let first = api.upload("first").await;
     api.upload("second").await;
     let refused = api.post(file(png(1, 1))).await;
-    refused.problem(503, "/problems/too-many-pending-images");
+    refused.problem(503, REDUCED_CAPACITY);
     assert!(refused.header("retry-after").is_some());
     assert_eq!((api.images().await, api.staged().len()), (2, 2));
     // The count is renewed every few seconds.

@@ -32,7 +32,7 @@ fn is_transposed(file: &[u8], format: SourceFormat) -> bool {
         }
         SourceFormat::Tiff => header::tiff_layout(&mut Cursor::new(file)).ok().map(|layout| layout.orientation),
         // EXIF is ignored beside the properties of the container.
-        SourceFormat::Avif => {
+        SourceFormat::Avif | SourceFormat::Heic => {
             return header::avif_layout(&mut Cursor::new(file)).is_ok_and(|layout| layout.turns % 2 == 1);
         }
         // The header of a JPEG XL has its size after orientation; the others have none.
