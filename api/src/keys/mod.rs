@@ -138,7 +138,7 @@ impl Keys {
         /// The key's id.
         id: Path<Uuid>,
         /// How long the secret before the rotation still works, in seconds, at most a week. Default: 0.
-        #[oai(validator(maximum(value = "604800")))]
+        #[oai(validator(minimum(value = "0"), maximum(value = "604800")))]
         overlap_seconds: Query<Option<u32>>,
     ) -> Result<RotateKeyResponse, RotateKeyProblems> {
         let (token, id) = (Token::generate(), KeyId::from_uuid(id.0));
@@ -181,10 +181,11 @@ impl Keys {
 /// no later.
 fn new_key(new: NewApiKey, caller: &Caller) -> std::result::Result<NewKey, ApiError> {
     let name = key_name(&new.name)?;
-    let scopes: Scopes = new.scopes.into_iter().map(access::Scope::from).collect();
-    if scopes.is_empty() {
-        return Err(InvalidField { field: "scopes", reason: "must have at least one.".to_owned() }.into());
+    let max = access::Scope::ALL.len();
+    if !(1..=max).contains(&new.scopes.len()) {
+        return Err(InvalidField { field: "scopes", reason: format!("must have 1 to {max}.") }.into());
     }
+    let scopes: Scopes = new.scopes.into_iter().map(access::Scope::from).collect();
     let expires_at = new.expires_at.or(caller.expires_at);
     if let Some(reason) = expires_at.and_then(|expires_at| invalid_expiry(expires_at, caller.expires_at)) {
         return Err(InvalidField { field: "expires_at", reason: reason.to_owned() }.into());

@@ -104,6 +104,7 @@ async fn a_key_that_is_not_as_expected_is_refused() {
         (json!({ "name": "", "scopes": ["read"] }), "name"),
         (json!({ "name": "x".repeat(101), "scopes": ["read"] }), "name"),
         (json!({ "name": "x", "scopes": [] }), "scopes"),
+        (json!({ "name": "x", "scopes": ["read", "read", "read", "read"] }), "scopes"),
         (json!({ "name": "x", "scopes": ["read"], "expires_at": "2001-01-01T00:00:00Z" }), "expires_at"),
     ] {
         assert_eq!(post(&api, &body).await.problem(422, "/problems/invalid-field")["field"], field);
