@@ -204,20 +204,18 @@ impl Values {
         let has = |headers: &str, name: &str| headers.split("\r\n").any(|header| header.starts_with(name));
         let mut add = |name: &str, value: &str| {
             if !has(&headers, name) {
-                headers = format!("{name}: {value}\r\n{headers}").trim_end_matches("\r\n").to_owned();
+                let end = if headers.is_empty() { "" } else { "\r\n" };
+                headers = format!("{name}: {value}{end}{headers}");
             }
         };
-        let content = match body.strip_prefix("form ") {
-            Some(field) => {
-                add("Content-Type", "multipart/form-data; boundary=x");
-                form(field)
+        let content = if let Some(field) = body.strip_prefix("form ") {
+            add("Content-Type", "multipart/form-data; boundary=x");
+            form(field)
+        } else {
+            if !body.is_empty() {
+                add("Content-Type", "application/json");
             }
-            None => {
-                if !body.is_empty() {
-                    add("Content-Type", "application/json");
-                }
-                body.into_bytes()
-            }
+            body.into_bytes()
         };
         add("Host", &address);
         add("Connection", "close");
@@ -238,7 +236,7 @@ fn form(field: &str) -> Vec<u8> {
 
 /// Every byte in percent encoding.
 fn encode(text: &str) -> String {
-    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+    text.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
 /// Sends a request and returns the whole response.
