@@ -65,8 +65,8 @@ use crate::{
         routes::Routes,
     },
     images::{Images, backlog::Backlog},
-    limits::{Limiter, report::Limits},
     keys::Keys,
+    limits::{Limiter, report::Limits},
     upload_tokens::UploadTokens,
 };
 pub use crate::{

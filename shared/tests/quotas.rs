@@ -68,7 +68,7 @@ async fn the_bytes_of_all_processes_are_summed_for_an_hour() {
 async fn stored_images_are_those_of_the_rows_whatever_transactions_do() {
     let database = migrated().await;
     let mut db = database.acquire().await.unwrap();
-    let images = "INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+    let images = "INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width,
             source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
             source_decoded_pixels)
         SELECT 1, gen_random_uuid(), n::text, n::text, '{}', 1, '{}', 'png', 1, 1, 1, n, decode(repeat('00', 32), 'hex'), 1, 24, 1

@@ -91,7 +91,9 @@ async fn within_limits(
     match &authorized {
         Ok(caller) => limiter.admit(caller.client(), caller.owner, &caller.quotas)?,
         Err(ApiError::Unauthenticated(Refusal::NoKey | Refusal::NotLocal)) => {}
-        Err(ApiError::Unauthenticated(_)) => limiter.count_failed_authentication(caller::client_without_key(request))?,
+        Err(ApiError::Unauthenticated(_)) => {
+            limiter.count_failed_authentication(caller::client_without_key(request))?
+        }
         Err(_) => {}
     }
     authorized

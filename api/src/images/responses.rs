@@ -199,9 +199,6 @@ impl DocumentedProblems for DeleteProblems {
 pub(super) struct RenditionProblems;
 
 impl DocumentedProblems for RenditionProblems {
-    const LIST: &'static [Documented] = &[
-        (&problem::NOT_FOUND, "The image or the rendition does not exist, or no longer."),
-        UNAVAILABLE,
-        INTERNAL,
-    ];
+    const LIST: &'static [Documented] =
+        &[(&problem::NOT_FOUND, "The image or the rendition does not exist, or no longer."), UNAVAILABLE, INTERNAL];
 }

@@ -15,8 +15,7 @@ use crate::{
 /// The only security scheme of Swagger UI's document, so that a key is entered once.
 const ANY_SCOPE: &str = "key";
 
-const TOO_MANY_REQUESTS: &str =
-    "The client or its owner has used up a limit, which `violated-policies` names; `Retry-After` is absent where waiting does not \
+const TOO_MANY_REQUESTS: &str = "The client or its owner has used up a limit, which `violated-policies` names; `Retry-After` is absent where waiting does not \
      help. `GET /v1/limits` lists the limits.";
 
 /// Adds the problems of authentication and of limits to an operation that has a security scheme.

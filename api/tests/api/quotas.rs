@@ -175,7 +175,7 @@ async fn the_limits_of_an_owner_precede_the_settings() {
 #[tokio::test]
 async fn an_owner_whose_images_wait_too_long_uploads_no_more_for_now() {
     let api = start(&[("MAX_QUEUE_AGE_SECONDS", "60")]).await;
-    let waits = "INSERT INTO images (owner, id, title, title_folded, title_grams, folding, recipe, source_format, source_width,
+    let waits = "INSERT INTO images (owner, id, title, title_folded, terms, folding, recipe, source_format, source_width,
             source_height, source_frames, source_bytes, source_sha256, source_scans, source_bits_per_pixel,
             source_decoded_pixels)
         VALUES (1, '01890a5d-ac96-774b-bcce-b302099a8057', 'n', 'n', '{}', 1, '{\"recipe\": \"standard\"}', 'png', 1, 1, 1, 1,
@@ -219,4 +219,15 @@ async fn what_a_stopped_process_has_received_counts_for_the_others() {
     let settled: i64 =
         sqlx::query_scalar("SELECT bytes FROM bytes_in WHERE owner = 1").fetch_one(api.db()).await.unwrap();
     assert_eq!(settled, i64::try_from(content.len()).unwrap());
+}
+
+#[tokio::test]
+async fn an_address_that_tries_keys_is_refused_and_valid_keys_are_not() {
+    let api = start(&[("MAX_FAILED_AUTHENTICATIONS", "3")]).await;
+    let guess = async || api.send_as(Some("garbage"), api.http.get(format!("{}/v1/images", api.url))).await;
+    for _ in 0..3 {
+        assert_eq!(guess().await.status, 401);
+    }
+    assert_exceeded(&guess().await, "failed-authentications");
+    assert_eq!(api.get("/v1/images").await.status, 200, "from the same address");
 }

@@ -60,13 +60,14 @@ impl Operation {
             "create_key" => request.json(&json!({ "name": "x", "scopes": ["admin"] })),
             "rename_key" => request.json(&json!({ "name": "x" })),
             "create_upload_token" => request.json(&json!({})),
+            "patch_image" => request.json(&json!({ "title": "x" })),
             _ => request,
         }
     }
 }
 
 fn has_body(operation: &str) -> bool {
-    ["upload_image", "create_key", "rename_key", "create_upload_token"].contains(&operation)
+    ["upload_image", "create_key", "rename_key", "create_upload_token", "patch_image"].contains(&operation)
 }
 
 /// A response without what differs from request to request.

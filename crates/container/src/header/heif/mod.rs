@@ -326,8 +326,9 @@ impl Layout {
             // HEVCDecoderConfigurationRecord (ISO/IEC 14496-15, section 8.3.2.1): chroma format and luma depth.
             b"hvcC" => {
                 let fields = body.take(18)?;
+                let chroma_format = fields[16] & 3;
                 self.coding = Coding::Hevc;
-                self.monochrome = fields[16] & 3 == 0;
+                self.monochrome = chroma_format == 0;
                 self.depth = u32::from(fields[17] & 7) + 8;
             }
             b"irot" => self.turns = body.u8()? & 3,
