@@ -193,7 +193,8 @@ impl Images {
         created_before: Query<Option<Time>>,
         /// The order. Default: `newest`.
         sort: Query<Option<Sort>>,
-        /// Only these fields of each image, separated by commas. Default: all.
+        /// Only these fields of each image, separated by commas. Default: all. The response lacks the others, also those that its
+        /// schema requires.
         fields: Query<Option<Fields>>,
         /// The maximum number of images on the page.
         limit: Query<Option<PageSize>>,
