@@ -132,3 +132,12 @@ async fn a_lookup_among_many_keys_reads_an_index() {
     let plan: Vec<String> = sqlx::query_scalar(plan).fetch_all(&*database).await.unwrap();
     assert!(!plan.join("\n").contains("Seq Scan"), "{plan:#?}");
 }
+
+#[tokio::test]
+async fn the_schema_takes_every_name_of_an_owner_that_the_type_takes() {
+    let database = Database::migrated().await;
+    let mut db = database.acquire().await.unwrap();
+    for name in ["a", "9lives", "shop-2-eu-west", &"x".repeat(63)] {
+        assert!(create_owner(&mut db, &Actor::OPERATOR, &name.parse().unwrap()).await.unwrap().is_some(), "{name}");
+    }
+}
