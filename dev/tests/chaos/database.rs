@@ -202,7 +202,12 @@ impl Database {
     /// Runs statements in one transaction, again where it met a deadlock with the stack.
     pub(crate) async fn migrate(&self, statements: &str) {
         eventually("a migration is through", async || {
-            let result = sqlx::raw_sql(AssertSqlSafe(format!("BEGIN; {statements}; COMMIT"))).execute(&self.pool).await;
+            let run = async {
+                let mut tx = self.pool.begin().await?;
+                sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&mut *tx).await?;
+                tx.commit().await
+            };
+            let result = run.await;
             let is_deadlock =
                 |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code() == Some("40P01".into()));
             match result {

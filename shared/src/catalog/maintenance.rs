@@ -53,11 +53,14 @@ pub async fn list_failed_unavailable(
 pub async fn requeue_unavailable(db: &mut PgConnection, images: &[OwnedImage]) -> Result<u64, CatalogError> {
     let (owners, ids) = columns_of(images);
     let done = sqlx::query!(
-        "UPDATE image_states AS state SET version = version + 1, status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
-                revivals = revivals + 1
+        // The pair of columns cannot be asked of an index: those of the status and of the failure have nearly all of the rows after
+        // an outage, and the planner does not know yet.
+        "UPDATE image_states AS state
+         SET version = version + 1, status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
+             revivals = revivals + 1
          FROM unnest($1::integer[], $2::uuid[]) AS wanted (owner, id)
          WHERE state.owner = wanted.owner AND state.id = wanted.id
-           AND status = 'failed' AND failure_code = 'unavailable'",
+           AND (state.status, state.failure_code) IS NOT DISTINCT FROM ('failed', 'unavailable')",
         &owners,
         &ids
     );
