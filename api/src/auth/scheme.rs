@@ -92,7 +92,7 @@ async fn within_limits(
         Ok(caller) => limiter.admit(caller.client(), caller.owner, &caller.quotas)?,
         Err(ApiError::Unauthenticated(Refusal::NoKey | Refusal::NotLocal)) => {}
         Err(ApiError::Unauthenticated(_)) => {
-            limiter.count_failed_authentication(caller::client_without_key(request))?
+            limiter.count_failed_authentication(caller::client_without_key(request))?;
         }
         Err(_) => {}
     }

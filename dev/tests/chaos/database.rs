@@ -212,7 +212,10 @@ impl Database {
                 |error: &sqlx::Error| error.as_database_error().is_some_and(|e| e.code() == Some("40P01".into()));
             match result {
                 Err(error) if is_deadlock(&error) => None,
-                result => Some(result.unwrap()),
+                result => {
+                    result.unwrap();
+                    Some(())
+                }
             }
         })
         .await;
