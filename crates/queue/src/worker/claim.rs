@@ -168,7 +168,9 @@ impl Claimer {
             return Ok(());
         }
         let names: Vec<&str> = polled.iter().map(|queue| queue.queue()).collect();
-        let reserved = with_timeout(self.queries.reserve_suspect(self.connection.open().await?, &names)).await?;
+        let workers: Vec<&str> = polled.iter().map(|queue| queue.worker()).collect();
+        let conn = self.connection.open().await?;
+        let reserved = with_timeout(self.queries.reserve_suspect(conn, &names, &workers)).await?;
         let Some((id, name)) = reserved else { return Ok(()) };
         let Some(queue) = polled.iter().find(|queue| queue.queue() == name) else { return Ok(()) };
 

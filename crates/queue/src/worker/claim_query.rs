@@ -89,12 +89,15 @@ pub(crate) const TAKE_OVER_IDLE: &str = concat!(
     ) ",
     take!("")
 );
+/// Only for workers whose heartbeat allows the claim that follows: otherwise the suspect would wait for the end of its reservation.
 pub(crate) const RESERVE_SUSPECT: &str = "
     UPDATE apalis.jobs SET run_at = now() + $2::interval
     WHERE id = (
         SELECT id FROM apalis.jobs
         WHERE job_type = ANY($1) AND status = 'Pending' AND hold_reason = 'suspect' AND run_at <= now()
           AND NOT EXISTS (SELECT FROM apalis.settings WHERE queue = job_type AND paused_at IS NOT NULL)
+          AND EXISTS (SELECT FROM apalis.workers AS worker
+              WHERE worker.id = ANY($3) AND worker.worker_type = job_type AND worker.last_seen > now() - $4::interval)
         ORDER BY run_at LIMIT 1 FOR UPDATE SKIP LOCKED)
     RETURNING id, job_type AS queue";
 pub(crate) const EXTEND_RESERVATION: &str = "
@@ -223,13 +226,15 @@ impl ClaimQueries {
         Ok(rows.into_iter().map(ClaimedRow::claim).collect())
     }
 
-    /// Postpones the next due suspect of these queues, and returns it with its queue.
+    /// Postpones the next due suspect of these queues, which these workers work on, and returns it with its queue.
     pub(super) async fn reserve_suspect(
         &self,
         conn: &mut PgConnection,
         queues: &[&str],
+        workers: &[&str],
     ) -> Result<Option<(JobId, String)>, sqlx::Error> {
         let query = sqlx::query_as(self.schema.sql(RESERVE_SUSPECT)).bind(queues).bind(RESERVATION);
+        let query = query.bind(workers).bind(self.max_heartbeat_age);
         let row: Option<SuspectRow> = query.fetch_optional(conn).await?;
         Ok(row.map(|SuspectRow { id, queue }| (id, queue)))
     }
