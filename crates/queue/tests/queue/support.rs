@@ -65,7 +65,7 @@ impl Database {
     }
 
     async fn rows(&self) -> String {
-        let sql = "SELECT string_agg((to_jsonb(job) - 'job')::text, E'\n') FROM apalis.jobs AS job";
+        let sql = "SELECT string_agg((to_jsonb(jobs) - 'job')::text, E'\n') FROM apalis.jobs";
         sqlx::query_scalar::<_, Option<String>>(sql).fetch_one(&self.pool).await.unwrap().unwrap_or_default()
     }
 
