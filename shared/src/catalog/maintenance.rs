@@ -50,15 +50,11 @@ pub async fn list_failed_unavailable(
 }
 
 /// Makes those of `images` `queued` again that are still failed as `unavailable`, and counts a revival of each.
-///
-/// Call it in a transaction.
 pub async fn requeue_unavailable(db: &mut PgConnection, images: &[OwnedImage]) -> Result<u64, CatalogError> {
-    // While Postgres does not know how many images an outage has failed, it would read all of them for each.
-    sqlx::query("SET LOCAL enable_seqscan = off").execute(&mut *db).await?;
     let (owners, ids) = columns_of(images);
     let done = sqlx::query!(
-        // The pair of columns cannot be asked of an index: those of the status and of the failure have nearly all of the rows
-        // after an outage.
+        // A comparison of rows uses no index, so the images are found by their key: after an outage, nearly all images have this
+        // status and this failure.
         "UPDATE image_states AS state
          SET version = version + 1, status = 'queued', failure_code = NULL, failure_detail = NULL, finished_at = NULL,
              revivals = revivals + 1

@@ -153,9 +153,35 @@ impl Database {
         self.transact(connection, Limits { wait: Some(wait), ..Limits::default() }, work).await
     }
 
-    /// Runs statements that may read much, in a transaction with a shorter statement timeout in which no table is read from its
-    /// beginning to its end where an index could serve. At most half of the
-    /// connections search at once, so that searches delay only one another.
+    /// Runs a transaction as [`Self::transaction`] does, whose commit does not wait for the disk: a crash of Postgres within 0.6 s
+    /// (three times `wal_writer_delay`) undoes it.
+    ///
+    /// # Errors
+    /// As [`Self::transaction`].
+    pub async fn transaction_without_flush<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.acquire(None).await?;
+        self.transact(connection, Limits { asynchronous_commit: true, ..Limits::default() }, work).await
+    }
+
+    /// Runs a transaction as [`Self::transaction`] does, in which Postgres scans no table sequentially where an index could serve:
+    /// for tables that have just grown, whose size it does not know yet.
+    ///
+    /// # Errors
+    /// As [`Self::transaction`].
+    pub async fn transaction_by_indexes<T, E: From<sqlx::Error>>(
+        &self,
+        work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.acquire(None).await?;
+        self.transact(connection, Limits { indexes_only: true, ..Limits::default() }, work).await
+    }
+
+    /// Runs statements that may read much, in a transaction with a shorter statement timeout in which Postgres scans no table
+    /// sequentially where an index could serve. At most half of the connections search at once, so that searches delay only one
+    /// another.
     ///
     /// # Errors
     /// As [`Self::run`]; `SQLSTATE 57014` when the search takes too long.
@@ -166,7 +192,7 @@ impl Database {
         let permit = timeout(ACQUIRE, Arc::clone(&self.searches).acquire_owned()).await;
         let permit = permit.map_err(|_| sqlx::Error::PoolTimedOut)?.map_err(|_| sqlx::Error::PoolClosed)?;
         let connection = self.acquire(Some(permit)).await?;
-        let limits = Limits { statement: Some(self.search_timeout), wait: None, indexes_only: true };
+        let limits = Limits { statement: Some(self.search_timeout), indexes_only: true, ..Limits::default() };
         self.transact(connection, limits, work).await
     }
 

@@ -63,6 +63,8 @@ pub(super) struct Limits {
     pub(super) wait: Option<Duration>,
     /// No table is read from its beginning to its end where an index could serve.
     pub(super) indexes_only: bool,
+    /// The commit does not wait for the disk.
+    pub(super) asynchronous_commit: bool,
 }
 
 /// The statement that begins a transaction with these limits.
@@ -82,6 +84,9 @@ pub(super) fn begin(pooler: bool, limits: &Limits) -> String {
     }
     if limits.indexes_only {
         set("enable_seqscan", "off".to_owned());
+    }
+    if limits.asynchronous_commit {
+        set("synchronous_commit", "off".to_owned());
     }
     statements.join("; ")
 }
@@ -107,6 +112,8 @@ mod tests {
         assert_eq!(begin(false, &Limits::default()), "BEGIN");
         let search = Limits { statement: Some(Duration::from_secs(2)), indexes_only: true, ..Limits::default() };
         assert_eq!(begin(false, &search), "BEGIN; SET LOCAL statement_timeout = 2000; SET LOCAL enable_seqscan = off");
+        let unflushed = Limits { asynchronous_commit: true, ..Limits::default() };
+        assert_eq!(begin(false, &unflushed), "BEGIN; SET LOCAL synchronous_commit = off");
         assert!(begin(true, &Limits::default()).contains("idle_in_transaction_session_timeout = 10000"));
         let waiting = Limits { wait: Some(Duration::from_secs(70)), ..Limits::default() };
         assert!(begin(true, &waiting).contains("idle_in_transaction_session_timeout = 70000"));

@@ -47,7 +47,8 @@ async fn retry_images(app: &App, lease: &Lease) -> Result<(), JobError> {
             let images = catalog::list_failed_unavailable(tx, since, after, BATCH).await?;
             Ok((jobs::revive_unavailable(tx, &images).await?, images.last().copied()))
         };
-        let last = match app.db.transaction(revive).await {
+        // While Postgres does not know how many images an outage has failed, it would scan all of them for each.
+        let last = match app.db.transaction_by_indexes(revive).await {
             Ok((revived, last)) => {
                 requeued += revived;
                 last

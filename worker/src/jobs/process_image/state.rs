@@ -30,17 +30,15 @@ pub(super) async fn announce_wait(app: &App, image: OwnedImage, lease: &Lease) {
 /// Makes the image `processing` if the lease is still held. An attempt that has slept past its lease must not count,
 /// nor make an image `processing` that another attempt has requeued.
 ///
-/// The commit does not wait for the disk. If Postgres crashes within the next 0.6 s (three times `wal_writer_delay`), the
-/// image is `queued` again, with one attempt less and without the intent, while its job is running under its lease: this
+/// The commit does not wait for the disk. If Postgres crashes within the next 0.6 s, the image is `queued` again, with one attempt less and without the intent, while its job is running under its lease: this
 /// attempt may still make it ready, or another claims the job, as after any crash. The upload and its job were durable before,
 /// so at worst a worker that dies in the same moment leaves an object that only `darkroom-worker compare` finds.
 pub(super) async fn start(app: &App, image: OwnedImage, lease: &Lease) -> Result<Option<Processing>, JobError> {
     let start = async |tx: &mut PgConnection| -> Result<_, JobError> {
-        sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
         lease.begin(tx).await?;
         Ok(catalog::start(tx, image.owner, image.id).await?)
     };
-    app.db.transaction(start).await
+    app.db.transaction_without_flush(start).await
 }
 
 /// Completes the job and makes the image ready, in one transaction. `false`: the image was deleted while it was
@@ -85,12 +83,11 @@ pub(super) async fn requeue(app: &App, image: OwnedImage, ended: Option<PutInten
 
 async fn try_requeue(app: &App, image: OwnedImage, ended: Option<PutIntent>, lease: &Lease) -> Result<bool, JobError> {
     let requeue = async |tx: &mut PgConnection| -> Result<_, JobError> {
-        sqlx::query("SET LOCAL synchronous_commit = off").execute(&mut *tx).await?;
         lease.lock_if_held(tx).await?;
         remove_intent(tx, ended).await?;
         Ok(catalog::requeue(tx, image.owner, image.id).await?)
     };
-    app.db.transaction(requeue).await
+    app.db.transaction_without_flush(requeue).await
 }
 
 /// Records the end of an attempt that may write nothing else. `ended`: the intent of one that has stored nothing.
