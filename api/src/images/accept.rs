@@ -6,7 +6,7 @@ use darkroom_queue::Job as _;
 use darkroom_shared::{
     access::{KeyId, take_upload_token},
     catalog::{self, NewImage},
-    idempotency::{Answer, Answered},
+    idempotency::Answer,
     jobs::{ProcessImage, process_image_options},
     staging::{Received, Reservation},
 };
@@ -35,7 +35,7 @@ pub(super) enum Accepted {
     /// As a new image.
     New(Image),
     /// Another upload with the same `Idempotency-Key` was accepted meanwhile.
-    Duplicate(Answered),
+    Duplicate(Answer),
 }
 
 /// Accepts an upload: makes the staged file durable, then inserts the image and its job in one transaction, and with a `key` the
@@ -103,12 +103,10 @@ async fn accept_file(
         }
         Ok(None) => {
             remove_staged(app, owner, id).await;
-            let answered = match &new.key {
-                Some((key, _)) => key.find(&app.db).await?,
-                None => None,
-            };
             // It was answered a moment ago; only an expired one is not found.
-            answered.map(Accepted::Duplicate).ok_or(ApiError::IdempotencyKeyInUse)
+            let Some((key, fingerprint)) = &new.key else { return Err(ApiError::IdempotencyKeyInUse) };
+            let answered = key.find(&app.db).await?.ok_or(ApiError::IdempotencyKeyInUse)?;
+            Ok(Accepted::Duplicate(fingerprint.answer(answered)?))
         }
         Err(InsertError::NotCommitted(error)) => {
             remove_staged(app, owner, id).await;

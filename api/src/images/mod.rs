@@ -106,8 +106,8 @@ impl Images {
         self.app.db.run(find).await?.ok_or(NO_IMAGE)
     }
 
-    /// The entity tag of an image. While a client has a response that it is told to keep, the presigned URLs in it work at least
-    /// half of their lifetime.
+    /// The entity tag of an image. It changes with every half of the lifetime of presigned URLs, so that a response that is
+    /// confirmed with 304 has URLs that work for at least another half.
     fn entity_tag(&self, image: &catalog::Image) -> EntityTag {
         let expires = !self.app.bucket.is_public() && image.status == Some(darkroom_model::Status::Ready);
         let period = || Utc::now().timestamp().unsigned_abs() / (self.app.presigned.as_secs() / 2).max(1);
@@ -147,21 +147,21 @@ impl Images {
         };
         let purpose = if answered.is_some() { Purpose::Nothing } else { Purpose::Image };
         let upload = upload::receive(form, &caller, purpose, app).await?;
-        let fingerprint = upload.fingerprint()?;
         if let Some(answered) = answered.filter(|_| !upload.is_dry_run()) {
-            return Ok(UploadResponse::again(fingerprint.answer(answered)?));
+            return Ok(UploadResponse::again(upload.fingerprint()?.answer(answered)?));
         }
         upload::check_recipe(&upload, owner, app).await?;
         if upload.is_dry_run() {
             return Ok(UploadResponse::DryRun(StatusCode::OK, Json(dry_run::describe(upload, app).await?)));
         }
-        match accept::accept(upload, key.map(|key| (key, fingerprint)), caller, app).await? {
+        let key = key.map(|key| Ok::<_, ApiError>((key, upload.fingerprint()?))).transpose()?;
+        match accept::accept(upload, key, caller, app).await? {
             Accepted::New(image) => {
                 tracing::info!(%owner, image = %image.id(), "accepted");
                 let location = wire::location(image.id());
                 Ok(UploadResponse::Accepted((&image).into(), location, None))
             }
-            Accepted::Duplicate(answered) => Ok(UploadResponse::again(fingerprint.answer(answered)?)),
+            Accepted::Duplicate(answer) => Ok(UploadResponse::again(answer)),
         }
     }
 
