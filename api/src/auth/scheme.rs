@@ -62,7 +62,8 @@ security_schemes! {
 
 const WRITE: &str = "An API key with the scope `write` or `admin`; for `POST /v1/images` also an upload token.";
 
-fn bearer(description: &'static str) -> MetaSecurityScheme {
+/// The security scheme of API keys.
+pub(crate) fn bearer(description: &'static str) -> MetaSecurityScheme {
     MetaSecurityScheme {
         ty: "http",
         description: Some(description),

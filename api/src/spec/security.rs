@@ -2,12 +2,13 @@
 
 use poem::http::Method;
 use poem_openapi::{
-    registry::{MetaHeader, MetaOperation, MetaResponse, MetaSecurityScheme, Registry},
+    registry::{MetaHeader, MetaOperation, MetaResponse, Registry},
     types::Type as _,
 };
 
 use super::request_id_header;
 use crate::{
+    auth::scheme::bearer,
     http::problem::{self, ProblemType},
     operation_error::problem_response,
 };
@@ -89,15 +90,6 @@ pub(super) fn unite_schemes(operation: &mut MetaOperation) {
 /// Replaces the security schemes by [`ANY_SCOPE`].
 pub(super) fn register_united(registry: &mut Registry) {
     registry.security_schemes.clear();
-    let scheme = MetaSecurityScheme {
-        ty: "http",
-        description: Some("An API key. Each operation says which scope it needs; `admin` includes the other two."),
-        name: None,
-        key_in: None,
-        scheme: Some("bearer"),
-        bearer_format: Some("dk_…"),
-        flows: None,
-        openid_connect_url: None,
-    };
-    registry.create_security_scheme(ANY_SCOPE, scheme);
+    let description = "An API key. Each operation says which scope it needs; `admin` includes the other two.";
+    registry.create_security_scheme(ANY_SCOPE, bearer(description));
 }
