@@ -1,4 +1,4 @@
-//! The resource `/v1/audit`: who did what administrative, when and from where.
+//! The resource `/v1/audit`: administrative actions, with their actor, time and client address.
 
 use chrono::{DateTime, Utc};
 use darkroom_shared::access::{AuditEntry, KeyId, list_audit};

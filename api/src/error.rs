@@ -252,7 +252,8 @@ impl ApiError {
             Err(error) => error,
         };
         if let Some(ParseParamError { name, reason }) = error.downcast_ref() {
-            // The framework puts the name of its own type before the reason, in quotes, and that of an optional one after it.
+            // The framework writes `failed to parse "Type": reason`, and for an optional parameter
+            // `(occurred while parsing "Type")` after it. Clients get the reason alone.
             let reason = reason.split_once(" (occurred while parsing ").map_or(reason.as_str(), |(reason, _)| reason);
             let reason = reason.rsplit_once("\": ").map_or(reason, |(_, reason)| reason);
             return Self::Parameter { name, reason: reason.trim_end_matches('.').to_owned() };

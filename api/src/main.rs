@@ -68,7 +68,7 @@ enum Command {
     /// Makes and lists owners: each key belongs to one, and sees only what is its owner's.
     #[command(subcommand)]
     Owners(OwnersCommand),
-    /// Prints the audit log, newest first: who did what administrative, when and from where.
+    /// Prints the audit log, newest first: administrative actions, with their actor, time and client address.
     Audit(AuditCommand),
     /// Prints the effective settings without secrets.
     Config,

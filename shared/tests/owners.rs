@@ -4,7 +4,7 @@
 
 use std::fs;
 
-/// The tables whose rows belong to owners.
+/// The tables whose rows belong to an owner, without `api_keys` and `audit`: the look-up of a key is what finds its owner.
 const OWNED_TABLES: &[&str] = &[
     "images",
     "image_states",

@@ -20,8 +20,8 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 /// Maximum size of a body, in bytes. The framework's own JSON bodies have none.
 const MAX_BYTES: usize = 64 << 10;
 
-/// The body of a request as JSON, read by serde, whose errors name the member. Another media type is refused, also because a page of another site could send it without a CORS
-/// preflight.
+/// The body of a request as JSON, read by serde, whose errors name the member. Other media types are refused: a page of another
+/// site could send some of them without a CORS preflight.
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<'a, T: Type + DeserializeOwned> ApiExtractor<'a> for JsonBody<T> {

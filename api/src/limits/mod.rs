@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `gcra.rs`, `rates.rs` | requests per second of each client |
 //! | `client.rs` | by whom requests are counted |
-//! | `owners.rs` | what this process knows of the usage of owners |
+//! | `owners.rs` | the usage of each owner, cached in this process |
 //! | `admission.rs` | whether an owner may upload |
 //! | `upkeep.rs` | what is written and read once a second |
 //! | `policy.rs` | the names of limits, and the refusal |

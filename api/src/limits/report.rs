@@ -34,7 +34,7 @@ pub(crate) enum Unit {
     Seconds,
 }
 
-/// Whose use a limit counts.
+/// To whom or what a limit applies.
 ///
 /// `client`: of the key of the request, or without a key of the address. `owner`: of all keys of the owner. `image`: of each
 /// image.

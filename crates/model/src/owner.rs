@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ImageId;
 
-/// Whose an image is: the id of a row of `owners`. It grants nothing by itself; what a caller may do is checked before.
+/// The owner of an image or a key: the id of a row of the table `owners`. Having an `Owner` grants no access: callers are
+/// authenticated before one is made for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Owner(i32);

@@ -47,8 +47,8 @@ thread_local! {
     static THIS_THREAD: Option<ThreadPool> = ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().ok();
 }
 
-/// Calls `work`, whose parallel iterators run on this thread alone. Without it, a library would start threads of its own, which a
-/// confined process cannot.
+/// Calls `work` with a rayon pool of this thread alone. Otherwise a library that uses rayon would start rayon's global pool, and a
+/// confined process cannot start threads.
 #[cfg(feature = "heic")]
 pub(crate) fn on_this_thread<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     THIS_THREAD.with(|pool| match pool {

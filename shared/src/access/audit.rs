@@ -1,4 +1,4 @@
-//! The audit log: who did what administrative, when and from where.
+//! The audit log: administrative actions, with their actor, time and client address.
 
 use std::{net::IpAddr, time::Duration};
 

@@ -25,7 +25,7 @@ impl PutIntent {
         Self { image, attempt: Uuid::now_v7() }
     }
 
-    /// The image whose objects the attempt may store.
+    /// The image for which the attempt may store objects in the bucket.
     pub fn image(&self) -> OwnedImage {
         self.image
     }

@@ -12,7 +12,7 @@ use super::{
 
 declare_settings! {
     AUTH = Setting::with_default("on", "Whether requests need an API key. on: yes, once there is one; before, only a loopback address is served, without keys, and with another BIND the api does not start. off: everyone who reaches the api may do everything.");
-    ALLOWED_ORIGINS = Setting::new("Origins whose pages may use the api besides the api's own (CORS), such as https://app.example, separated by commas; *: all. They need a key as everyone does.");
+    ALLOWED_ORIGINS = Setting::new("Origins that may send cross-origin requests to the api (CORS), such as https://app.example, separated by commas; *: all. Their requests need an API key, as all do.");
     AUDIT_DAYS = Setting::with_default("365", "How long the audit log is kept, in days, 1 to 3650.");
 }
 
@@ -31,7 +31,7 @@ string_enum! {
 pub struct AccessSettings {
     /// Whether requests need an API key.
     pub auth: AuthMode,
-    /// Origins whose pages may use the api; `*`: all.
+    /// Origins that may send cross-origin requests (CORS); `*`: all.
     pub origins: Vec<String>,
     /// How long the audit log is kept.
     pub audit: Duration,
